@@ -1,0 +1,47 @@
+# Needs GNU make 3.81 or newer and Python 3.11 or newer; everything else goes into .venv.
+# On a machine with CUDA, install your own build of torch into .venv after `make setup`: later calls keep it.
+PYTHON ?= python3
+MODEL  ?= smollm2-135m-instruct
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report test lint bench clean weights
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Build .venv with the pinned dependencies (at once when it is there)
+
+# The stamp is written last and removed first: an install that was cut short is started over.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>&1). Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -f $(STAMP) || rm -rf .venv
+	@rm -f $(STAMP)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+weights: setup
+	@$(BIN)/vsg models fetch $(MODEL)
+
+report: weights ## Run every claim on the embedded model and write reports/claims.html
+	$(BIN)/pytest --model $(MODEL)
+
+test: lint weights ## Check the code, run its tests, and hold the claims against their recorded verdicts
+	$(BIN)/pytest tests
+	$(BIN)/pytest --model $(MODEL)
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: weights ## Compare decoding speed with transformers' generate and bare forward passes
+	$(BIN)/pytest benchmarks
+
+clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+	find reports -mindepth 1 -maxdepth 1 ! -name example -exec rm -rf {} + 2>/dev/null || true
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
