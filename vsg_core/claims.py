@@ -1,0 +1,178 @@
+"""A claim: one falsifiable sentence about models, with its source and its rule, attached to the function that
+gathers its evidence."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.rule_kinds import Rate, Rule
+from vsg_core.trials import Evidence, Trial
+
+__all__ = ["KINDS", "Claim", "Evidence", "Trial", "claim", "load_claims"]
+
+KINDS = ("base", "instruct")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What `@claim` attaches to a function as `function.claim`; see there for the fields."""
+
+    id: str
+    question: str
+    statement: str
+    source: str
+    reported: str
+    rule: Rule
+    kinds: tuple[str, ...]
+    controls: Mapping[str, Rule]
+    positive_controls: Mapping[str, Rule]
+    comparisons: tuple[str, ...]
+    power: str
+    link: str | None
+    seed: int
+    docstring: str
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The names of all arms besides the main one."""
+        return (*self.positive_controls, *self.controls, *self.comparisons)
+
+    @property
+    def rule_text(self) -> str:
+        """The rule, its numbers and those of every control in one sentence: two claims are judged alike when equal."""
+        parts = [self.rule.text]
+        parts += [f"positive control {name!r}: {rule.text}" for name, rule in self.positive_controls.items()]
+        parts += [f"control {name!r}: {rule.text}" for name, rule in self.controls.items()]
+        return "; ".join(parts)
+
+    def __post_init__(self) -> None:
+        for name in ("statement", "source", "reported"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name).strip():
+                raise WrongUse(f"{name} is {getattr(self, name)!r}: give a sentence")
+        rules = {"rule": self.rule, **self.controls, **self.positive_controls}
+        for name, rule in rules.items():
+            if not isinstance(rule, Rule):
+                raise WrongUse(f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()")
+            over = rule.over if isinstance(rule, Rate) else None
+            if over is not None and (over not in self.arms or over == name):
+                raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise WrongUse(f"kinds is {self.kinds!r}: give one or both of {', '.join(KINDS)}")
+        repeated = sorted({name for name in self.arms if self.arms.count(name) > 1})
+        if repeated:
+            raise WrongUse(f"arm {repeated[0]!r} is declared twice: give each arm one name and one role")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise WrongUse(f"seed is {self.seed!r}: give an integer from 0 up")
+
+
+def claim(
+    statement: str,
+    *,
+    source: str,
+    reported: str,
+    rule: Rule,
+    kinds: Sequence[str] = KINDS,
+    controls: Mapping[str, Rule] | None = None,
+    positive_controls: Mapping[str, Rule] | None = None,
+    comparisons: Sequence[str] = (),
+    power: str = "",
+    link: str | None = None,
+    seed: int = 0,
+) -> Callable[[Function], Function]:
+    """Declare a claim on the function `test_...` that gathers its evidence.
+
+    Args:
+        statement: one sentence that could be false.
+        source: where it comes from, so that a reader finds it.
+        reported: what that source saw.
+        rule: what the data must show, written before the data: rate, difference, equivalence or always.
+        kinds: the kinds of model it is about, "base" and "instruct".
+        controls: arms that must not show the effect, each with the rule that says so. One that does not hold turns
+            *holds* into *inconclusive*.
+        positive_controls: what a model must be able to do for the claim to apply to it, each with its rule. One that
+            does not hold makes the claim *not run* on that model.
+        comparisons: arms shown beside the main one, without a rule.
+        power: what this number of trials can tell apart.
+        link: a URL of the source.
+        seed: of every random draw; the fixture `generator` is seeded from it.
+
+    Raises:
+        WrongUse: an argument is wrong; one line that names the claim.
+    """
+
+    def attach(function: Function) -> Function:
+        name = function.__name__
+        try:
+            if not name.startswith("test_"):
+                raise WrongUse("the name must start with test_")
+            for argument, names in {"kinds": kinds, "comparisons": comparisons}.items():
+                if isinstance(names, str):
+                    raise WrongUse(f"{argument} is the string {names!r}: give a list, [{names!r}]")
+            declared = Claim(
+                id=name.removeprefix("test_"),
+                question=_first_line(function.__globals__.get("__doc__")) or function.__module__,
+                statement=statement,
+                source=source,
+                reported=reported,
+                rule=rule,
+                kinds=tuple(kinds),
+                controls=dict(controls or {}),
+                positive_controls=dict(positive_controls or {}),
+                comparisons=tuple(comparisons),
+                power=power,
+                link=link,
+                seed=seed,
+                docstring=inspect.getdoc(function) or "",
+            )
+        except WrongUse as error:
+            raise WrongUse(f"claim {name}: {error}") from None
+        function.claim = declared  # type: ignore[attr-defined]
+        return function
+
+    return attach
+
+
+def load_claims(folder: str | Path) -> list[Claim]:
+    """All claims declared in `folder`/*.py, by file name and then in the order they are written.
+
+    Raises:
+        WrongUse: no such folder, a file that cannot be imported, or two claims of one name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise WrongUse(f"no folder {folder}: give the folder that holds the claims")
+    claims: dict[str, Claim] = {}
+    for path in sorted(folder.glob("*.py")):
+        for declared in _claims_of(path):
+            if declared.id in claims:
+                raise WrongUse(f"{path}: a second claim named {declared.id}: rename one of them")
+            claims[declared.id] = declared
+    return list(claims.values())
+
+
+def _claims_of(path: Path) -> list[Claim]:
+    spec = importlib.util.spec_from_file_location(f"vsg_claims_in_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except VsgError as error:
+        raise WrongUse(f"{path}: {error}") from None
+    except Exception as error:
+        raise WrongUse(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    members = vars(module).values()
+    own = [m for m in members if inspect.isfunction(m) and m.__module__ == spec.name]
+    return [m.claim for m in own if isinstance(getattr(m, "claim", None), Claim)]
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0].strip()

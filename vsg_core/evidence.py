@@ -1,0 +1,222 @@
+"""Evidence on disk: one JSON record a claim and model, complete enough that a report needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vsg_core.claims import Claim
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.rules import Judgement
+from vsg_core.trials import Evidence, Trial
+
+SCHEMA_VERSION = 1
+OUTCOMES = ("same", "new", "changed", "weakened", "not comparable", "not run", "broken")
+
+_NUMBER = {"type": ["number", "null"]}
+_TEXT = {"type": ["string", "null"]}
+_INTERVAL = {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_VERDICT = {"enum": ["holds", "refuted", "inconclusive", "not run"]}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+_TRIALS = {
+    "type": "array",
+    "items": _object(
+        prompt={"type": "string"},
+        inputs={"type": ["object", "null"]},
+        outputs={"type": "object", "required": ["output"], "additionalProperties": {"type": "string"}},
+        value=_NUMBER,
+        success={"type": ["boolean", "null"]},
+        cluster=_TEXT,
+    ),
+}
+_MEASURED = {"estimate": _NUMBER, "interval": _INTERVAL, "n": {"type": ["integer", "null"]}}
+
+RECORD_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    **_object(
+        schema={"const": SCHEMA_VERSION},
+        claim={"type": "string"},
+        question={"type": "string"},
+        statement={"type": "string"},
+        source={"type": "string"},
+        link=_TEXT,
+        reported={"type": "string"},
+        rule={"type": "string"},
+        bound={**_object(kind={"type": "string"}, over=_TEXT), "minProperties": 3},
+        power={"type": "string"},
+        docstring={"type": "string"},
+        seed={"type": "integer"},
+        model=_object(name={"type": "string"}),
+        verdict=_VERDICT,
+        reason={"type": "string"},
+        **_MEASURED,
+        trials=_TRIALS,
+        controls={
+            "type": "array",
+            "items": _object(
+                name={"type": "string"},
+                kind={"enum": ["control", "positive control", "comparison"]},
+                rule=_TEXT,
+                verdict={"enum": [*_VERDICT["enum"], None]},
+                trials=_TRIALS,
+                **_MEASURED,
+            ),
+        },
+        recorded={"anyOf": [{"type": "null"}, _object(verdict=_VERDICT, **_MEASURED)]},
+        outcome={"enum": list(OUTCOMES)},
+        provenance={"type": "object"},
+    ),
+}
+
+
+def build_record(
+    claim: Claim,
+    model: Mapping[str, Any],
+    evidence: Evidence | Sequence[Trial] | None,
+    judgement: Judgement,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The full record of one claim on one model, as plain JSON values.
+
+    Numbers that JSON lacks (NaN, infinity) become strings; none can be among the measured ones. The outcome is "new"
+    or "not run", and `recorded` is None, until the verdict is compared with the recorded one.
+
+    Args:
+        model: name, family, kind, sha256, revision, source, parameters; at least the name.
+        evidence: None where the claim did not run.
+        provenance: dtype, device, engine, versions and so on.
+    """
+    record = {
+        "schema": SCHEMA_VERSION,
+        "claim": claim.id,
+        "question": claim.question,
+        "statement": claim.statement,
+        "source": claim.source,
+        "link": claim.link,
+        "reported": claim.reported,
+        "rule": claim.rule_text,
+        "bound": claim.rule.bound,
+        "power": claim.power,
+        "docstring": claim.docstring,
+        "seed": claim.seed,
+        "model": dict(model),
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "estimate": judgement.estimate,
+        "interval": judgement.interval,
+        "n": judgement.n,
+        "trials": [] if evidence is None else [_trial(trial) for trial in Evidence.of(evidence).trials],
+        "controls": [{**row, "trials": [_trial(trial) for trial in row["trials"]]} for row in judgement.controls],
+        "recorded": None,
+        "outcome": "not run" if judgement.verdict == "not run" else "new",
+        "provenance": dict(provenance),
+    }
+    return {key: _plain(value) for key, value in record.items()}
+
+
+def not_run_record(
+    claim: Claim, model: Mapping[str, Any], reason: str, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The record of a claim that gave no evidence on a model, with the reason."""
+    return build_record(claim, model, None, Judgement("not run", None, None, None, reason), provenance)
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """A record as JSON text in plain ASCII, so that control characters and lone surrogates survive any file."""
+    return json.dumps(record, ensure_ascii=True, allow_nan=False, indent=1)
+
+
+def write_record(record: Mapping[str, Any], folder: str | Path) -> Path:
+    """Write a record to `folder`/MODEL/CLAIM.json, whole or not at all; returns the path.
+
+    Raises:
+        WrongUse: the model's or claim's name cannot name a file.
+        VsgError: the file cannot be written.
+    """
+    for name in (record["model"]["name"], record["claim"]):
+        if not re.fullmatch(r"[\w][\w.+-]*", name):
+            raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
+    return write_atomically(Path(folder, record["model"]["name"], f"{record['claim']}.json"), record_text(record) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a file under a temporary name, then rename it: a reader sees the old one or the new one.
+
+    Raises:
+        VsgError: the file cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        temporary.chmod(0o644)  # a temporary file is its owner's alone
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise VsgError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def read_records(folder: str | Path) -> list[dict[str, Any]]:
+    """All records under `folder`, by model and then by claim; none where the folder is missing.
+
+    Raises:
+        VsgError: a file is damaged, or of another schema; one line that names it.
+    """
+    return [_read_record(path) for path in sorted(Path(folder).glob("*/*.json"))]
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise VsgError(f"damaged record {path}: {error}; delete it and run that claim again") from error
+    version = record.get("schema") if isinstance(record, dict) else None
+    if version != SCHEMA_VERSION:
+        raise VsgError(f"record {path} has schema {version!r}, not {SCHEMA_VERSION}: delete it and run that claim again")
+    missing = [key for key in RECORD_SCHEMA["required"] if key not in record]
+    if missing:
+        raise VsgError(f"damaged record {path}: no {', '.join(missing)}; delete it and run that claim again")
+    return record
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    return {
+        "prompt": trial.prompt,
+        "inputs": trial.inputs,
+        "outputs": {"output": trial.output, **(trial.outputs or {})},
+        "value": trial.value,
+        "success": trial.success,
+        "cluster": trial.cluster,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Plain JSON values: numpy and torch ones by their own `tolist`, paths and the like as text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(entry) for entry in value]
+    return str(value)

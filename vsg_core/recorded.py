@@ -1,0 +1,162 @@
+"""Recorded verdicts: what was accepted, one reviewed TOML file a model, and how a new record compares with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.evidence import write_atomically
+from vsg_core.rules import NOT_APPLICABLE, shown
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The accepted verdict of one claim on one model.
+
+    Args:
+        verdict: "holds", "refuted", "inconclusive" or "not run".
+        estimate, interval, n: rounded, for review; None where not run.
+        rule: the rule in words, as `Claim.rule_text` gave it.
+        weights: sha256 of the weights, or their revision.
+        reason: why it was not run.
+    """
+
+    verdict: str
+    estimate: float | None
+    interval: tuple[float, float] | None
+    n: int | None
+    rule: str
+    weights: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a record compares with the recorded verdict: a kind out of `evidence.OUTCOMES`, and one line for a reader."""
+
+    kind: str
+    text: str
+
+
+def weights_of(record: Mapping[str, Any]) -> str:
+    """What tells the model's bytes apart: its sha256, else its revision, else nothing."""
+    model = record["model"]
+    return str(model.get("sha256") or record["provenance"].get("model_sha256") or model.get("revision") or "")
+
+
+def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
+    """Compare a record with the recorded verdict of its claim and model.
+
+    Only verdicts are compared, and only where the weights and the rule are the ones recorded. A claim that could not
+    run for want of weights or by an error is no verdict; one that is not applicable is, and may be recorded.
+    """
+    verdict = record["verdict"]
+    found = _text(record, record)
+    if record["outcome"] == "broken":
+        return Outcome("broken", record["reason"])
+    if verdict == "not run" and not record["reason"].startswith(NOT_APPLICABLE):
+        return Outcome("not run", found)
+    if recorded is None:
+        return Outcome("not run" if verdict == "not run" else "new", found)
+    before = _text(vars(recorded), record)
+    if recorded.weights != weights_of(record) or not recorded.weights:
+        return Outcome("not comparable", f"other weights than recorded; now {found}; recorded {before}")
+    if recorded.rule != record["rule"]:
+        return Outcome("not comparable", f"another rule than recorded; now {found}; recorded {before}")
+    if verdict == recorded.verdict:
+        return Outcome("not run" if verdict == "not run" else "same", f"{found}, as recorded")
+    kind = "weakened" if verdict == "inconclusive" and recorded.verdict != "not run" else "changed"
+    return Outcome(kind, f"{kind}: was {before}; now {found}")
+
+
+def _text(entry: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    if entry["estimate"] is None or entry["interval"] is None:
+        return f"{entry['verdict']} ({entry['reason']})"
+    measured = shown(record["bound"]["kind"], entry["estimate"], entry["interval"], entry["n"])
+    return f"{entry['verdict']}, {measured}"
+
+
+def read_recorded(folder: str | Path, model_name: str) -> dict[str, Recorded]:
+    """The recorded verdicts of a model by claim, from `folder`/MODEL.toml; none where that file is missing.
+
+    Raises:
+        VsgError: the file cannot be read as recorded verdicts; one line that names it.
+    """
+    path = Path(folder, f"{model_name}.toml")
+    return {name: _entry(path, name, entry) for name, entry in _read(path).unwrap().items()}
+
+
+def write_recorded(folder: str | Path, model_name: str, records: Sequence[Mapping[str, Any]]) -> Path:
+    """Accept the verdicts of `records` into `folder`/MODEL.toml; other entries and all comments stay. Returns the path.
+
+    Records that did not run for want of weights are passed over.
+
+    Raises:
+        WrongUse: a record is broken, or of another model.
+    """
+    path = Path(folder, f"{model_name}.toml")
+    document = _read(path)
+    for record in sorted(records, key=lambda record: record["claim"]):
+        if record["model"]["name"] != model_name:
+            raise WrongUse(f"a record of {record['model']['name']} cannot go into {path}")
+        if record["outcome"] == "broken":
+            raise WrongUse(f"{record['claim']} on {model_name} is broken: {record['reason']}; mend it, then record")
+        if record["verdict"] == "not run" and not record["reason"].startswith(NOT_APPLICABLE):
+            continue
+        table = document.setdefault(record["claim"], tomlkit.table())
+        for key, value in _to_review(record).items():
+            if value is None:
+                table.pop(key, None)
+            else:
+                table[key] = value
+    return write_atomically(path, tomlkit.dumps(document))
+
+
+def _to_review(record: Mapping[str, Any]) -> dict[str, Any]:
+    ran = record["verdict"] != "not run"
+    return {
+        "verdict": record["verdict"],
+        "reason": None if ran else record["reason"],
+        "estimate": _rounded(record["estimate"]) if ran else None,
+        "interval": [_rounded(end) for end in record["interval"]] if ran else None,
+        "n": record["n"] if ran else None,
+        "rule": record["rule"],
+        "weights": weights_of(record),
+    }
+
+
+def _rounded(number: float) -> float:
+    """Four significant digits: enough to review, few enough that noise in the last bits changes no file."""
+    return float(f"{number:.4g}")
+
+
+def _read(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return tomlkit.document()
+    except (OSError, TOMLKitError, UnicodeDecodeError) as error:
+        raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
+
+
+def _entry(path: Path, name: str, entry: Any) -> Recorded:
+    try:
+        interval = entry.get("interval")
+        low, high = interval or (None, None)
+        return Recorded(
+            verdict=entry["verdict"],
+            estimate=entry.get("estimate"),
+            interval=None if low is None else (low, high),
+            n=entry.get("n"),
+            rule=entry["rule"],
+            weights=entry["weights"],
+            reason=entry.get("reason", ""),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VsgError(f"{path}: the entry {name} is damaged ({error!r}): mend it, or delete it and record again") from error

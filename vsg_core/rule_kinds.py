@@ -1,0 +1,273 @@
+"""The four kinds of rule: what each measures on one arm's trials, and the verdict it draws.
+
+A rule looks at a confidence interval, never at a point: the claim *holds* when the whole interval lies on its side,
+is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from vsg_core.errors import WrongUse
+from vsg_core.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
+from vsg_core.trials import JudgingError, Trial, mean, units
+
+Arms = Mapping[str, Sequence[Trial]]
+MAIN = "the claim's own trials"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What one arm shows. `interval` is None where the values leave none: all the same, or only one."""
+
+    estimate: float
+    interval: Interval | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What all rules share.
+
+    Args:
+        trials: the least number of independent units; fewer is an error, never a verdict.
+        alpha: rate and difference show the interval of confidence 1 - alpha and err at most alpha / 2 each way;
+            equivalence and always show that of confidence 1 - 2 alpha and err at most alpha.
+    """
+
+    trials: int = 40
+    alpha: float = 0.05
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
+            raise WrongUse(f"trials is {self.trials!r}: give a whole number from 1 up")
+        if not 0 < self.alpha < 0.5:
+            raise WrongUse(f"alpha is {self.alpha!r}: give a number between 0 and 0.5, usually 0.05")
+
+    @property
+    def needs(self) -> str:
+        """The bound in words, say "above 50 %"."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """The whole rule in words."""
+        return f"{self.kind} {self.needs}, at least {self.trials} trials, alpha {self.alpha:g}"
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """The bound as a record keeps it, for drawing: the side or "within" or "open_rate", "over" and "kind"."""
+        raise NotImplementedError
+
+    def measure(self, trials: Sequence[Trial], arms: Arms, arm: str) -> Measure:
+        """What the rule compares with its bound; `arms` are the other arms, `arm` names this one in errors."""
+        return self.describe(trials, arm)
+
+    def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
+        """What `trials` show by themselves."""
+        raise NotImplementedError
+
+    def verdict(self, interval: Interval) -> str:
+        """ "holds", "refuted" or "inconclusive"."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSided(Rule):
+    """A rule with one bound: exactly one of `above` and `below`."""
+
+    above: float | None = None
+    below: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.above is None) == (self.below is None):
+            raise WrongUse(f"{self.kind}(above={self.above!r}, below={self.below!r}): give exactly one of the two")
+        if not math.isfinite(self.limit):
+            raise WrongUse(f"{self.kind}: the bound is {self.limit!r}: give a number")
+
+    @property
+    def limit(self) -> float:
+        """The bound itself."""
+        return float(self.above if self.above is not None else self.below)  # type: ignore[arg-type]
+
+    @property
+    def side(self) -> str:
+        """ "above" or "below"."""
+        return "above" if self.above is not None else "below"
+
+    @property
+    def needs(self) -> str:
+        return f"{self.side} {number_text(self.kind, self.limit)}"
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {self.side: self.limit, "over": None, "kind": self.kind}
+
+    def verdict(self, interval: Interval) -> str:
+        low, high = interval
+        if low > self.limit:
+            return "holds" if self.side == "above" else "refuted"
+        if high < self.limit:
+            return "refuted" if self.side == "above" else "holds"
+        return "inconclusive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate(OneSided):
+    """See `rules.rate`."""
+
+    over: str | None = None
+    kind: ClassVar[str] = "rate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.over is not None:
+            if not -1 < self.limit < 1:
+                raise WrongUse(f"rate over {self.over!r}: the bound is {self.limit!r}: give one between -1 and 1")
+            return
+        if not 0 < self.limit < 1:
+            raise WrongUse(f"rate: the bound is {self.limit!r}: give one between 0 and 1, so that data can refute it")
+        # The Clopper-Pearson ends at n of n and 0 of n have a closed form: beyond them no data can decide.
+        needed = math.floor(math.log(self.alpha / 2) / math.log(max(self.limit, 1 - self.limit))) + 1
+        if self.trials < needed:
+            raise WrongUse(
+                f"rate {self.needs} cannot both hold and be refuted with {self.trials} trials: give trials={needed}"
+            )
+
+    @property
+    def needs(self) -> str:
+        return super().needs + (f" more than {self.over!r}" if self.over else "")
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {**super().bound, "over": self.over}
+
+    def measure(self, trials: Sequence[Trial], arms: Arms, arm: str) -> Measure:
+        if self.over is None:
+            return self.describe(trials, arm)
+        if self.over not in arms:
+            raise JudgingError(f"no trials of {self.over!r}: the rule compares with it")
+        own = units(trials, arm, _success, mean)
+        other = units(arms[self.over], repr(self.over), _success, mean)
+        if len(other) < self.trials:
+            raise JudgingError(f"{self.over!r} has {len(other)} independent trials: the rule needs {self.trials}")
+        interval = rate_difference_interval(sum(own), len(own), sum(other), len(other), self.alpha)
+        return Measure(mean(own) - mean(other), interval, len(own))
+
+    def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
+        own = units(trials, arm, _success, mean)
+        return Measure(mean(own), rate_interval(sum(own), len(own), self.alpha), len(own))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(OneSided):
+    """See `rules.difference`."""
+
+    kind: ClassVar[str] = "difference"
+
+    def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
+        return _measure_mean(trials, arm, self.alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalence(Rule):
+    """See `rules.equivalence`."""
+
+    within: float
+    kind: ClassVar[str] = "equivalence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.within < math.inf:
+            raise WrongUse(f"equivalence(within={self.within!r}): give a margin above 0")
+
+    @property
+    def needs(self) -> str:
+        return f"within {number_text(self.kind, self.within)}"
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {"within": float(self.within), "over": None, "kind": self.kind}
+
+    def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
+        # Two one-sided tests at alpha are the interval of confidence 1 - 2 alpha (D. J. Schuirmann, 1987).
+        return _measure_mean(trials, arm, 2 * self.alpha)
+
+    def verdict(self, interval: Interval) -> str:
+        low, high = interval
+        if -self.within < low and high < self.within:
+            return "holds"
+        return "refuted" if low > self.within or high < -self.within else "inconclusive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Always(Rule):
+    """See `rules.always`."""
+
+    trials: int = 1
+    open_rate: float = 0.01
+    kind: ClassVar[str] = "always"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.open_rate < 1:
+            raise WrongUse(f"always(open_rate={self.open_rate!r}): give a rate between 0 and 1")
+
+    @property
+    def needs(self) -> str:
+        return f"no counterexample, and at most {number_text(self.kind, self.open_rate)} left open"
+
+    @property
+    def text(self) -> str:
+        return f"always: {self.needs}, alpha {self.alpha:g}"
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {"open_rate": float(self.open_rate), "over": None, "kind": self.kind}
+
+    @property
+    def trials_to_hold(self) -> int:
+        """How many trials without a counterexample it takes: 299 for 1 % at alpha 0.05."""
+        return math.ceil(math.log(self.alpha) / math.log1p(-self.open_rate))
+
+    def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
+        failures = [1.0 - success for success in units(trials, arm, _success, min)]
+        interval = rate_interval(sum(failures), len(failures), 2 * self.alpha)
+        return Measure(mean(failures), interval, len(failures))
+
+    def verdict(self, interval: Interval) -> str:
+        low, high = interval
+        if low > 0:
+            return "refuted"
+        return "holds" if high <= self.open_rate else "inconclusive"
+
+
+def number_text(kind: str, number: float) -> str:
+    """A rate in percent, any other value as it is."""
+    return f"{100 * number + 0.0:.3g} %" if kind in ("rate", "always") else f"{number + 0.0:.4g}"
+
+
+def shown(kind: str, estimate: float, interval: Sequence[float], n: int) -> str:
+    """A measurement in words, say "12 % [5 %, 25 %] of 40"."""
+    low, high = (number_text(kind, end) for end in interval)
+    if kind == "always":
+        failures = round(estimate * n)
+        return f"{failures or 'no'} counterexample{'s' * (failures != 1)} in {n} (leaves {high} open)"
+    return f"{number_text(kind, estimate)} [{low}, {high}] of {n}"
+
+
+def _success(trial: Trial) -> float | None:
+    return None if trial.success is None else float(trial.success)
+
+
+def _measure_mean(trials: Sequence[Trial], arm: str, alpha: float) -> Measure:
+    found = units(trials, arm, lambda trial: trial.number, mean)
+    estimate = mean(found)
+    # Rounding of one constant is no spread: a t interval of it would be absurdly sure.
+    same = all(math.isclose(unit, estimate, rel_tol=1e-9, abs_tol=1e-300) for unit in found)
+    return Measure(estimate, None if same else mean_interval(found, alpha), len(found))

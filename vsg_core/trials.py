@@ -1,0 +1,102 @@
+"""What a claim function hands to the judge: trials, and the evidence they make together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsg_core.errors import VsgError
+
+
+class JudgingError(VsgError):
+    """Evidence that no verdict can be drawn from: empty, too small, NaN, an arm missing."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One unit of evidence: usually one prompt, with one measured value.
+
+    Args:
+        prompt: what the model was asked, as a person would read it.
+        output: what the model produced in this trial's main arm.
+        success: for rate and always rules. Numpy and torch booleans are taken, and kept as plain ones.
+        value: for difference and equivalence rules; without it a success counts as 1.0 and a failure as 0.0.
+        inputs: anything JSON can hold; a mixture goes under "mixture" as [[token, weight], ...].
+        outputs: what further named arms of the same trial produced.
+        cluster: trials of the same cluster are one independent unit, say samples of one prompt. Default: each its own.
+    """
+
+    prompt: str
+    output: str = ""
+    success: bool | None = None
+    value: float | None = None
+    inputs: Mapping[str, Any] | None = None
+    outputs: Mapping[str, str] | None = None
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.success is not None:
+            if self.success not in (True, False):
+                raise JudgingError(f"trial {self.prompt!r}: success must be True or False, not {self.success!r}")
+            object.__setattr__(self, "success", bool(self.success))
+        if self.value is not None:
+            object.__setattr__(self, "value", float(self.value))
+
+    @property
+    def number(self) -> float | None:
+        """The value, or the success as 1.0 or 0.0."""
+        return self.value if self.value is not None or self.success is None else float(self.success)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All trials of one claim on one model.
+
+    Args:
+        trials: the main arm.
+        controls: further arms, by the names that the claim declares as controls, positive controls or comparisons.
+    """
+
+    trials: Sequence[Trial]
+    controls: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, returned: Any) -> Evidence:
+        """Evidence from what a claim function returned: Evidence, or a bare list of trials.
+
+        Raises:
+            JudgingError: it returned something else.
+        """
+        evidence = returned if isinstance(returned, Evidence) else cls(returned)
+        arms = {"the claim": evidence.trials, **evidence.controls}
+        for name, trials in arms.items():
+            if not isinstance(trials, (list, tuple)) or not all(isinstance(t, Trial) for t in trials):
+                raise JudgingError(f"{name} gave {type(trials).__name__}, not a list of Trial: return [Trial(...), ...]")
+        return evidence
+
+
+def units(
+    trials: Sequence[Trial], arm: str, number: Callable[[Trial], float | None], join: Callable[[list[float]], float]
+) -> list[float]:
+    """One number for each independent unit of an arm: the trials of a cluster are joined to one.
+
+    Raises:
+        JudgingError: the arm is empty, or a trial has no number, or NaN.
+    """
+    if not trials:
+        raise JudgingError(f"{arm}: no trials at all")
+    clusters: dict[str | int, list[float]] = {}
+    for index, trial in enumerate(trials):
+        found = number(trial)
+        if found is None or not math.isfinite(found):
+            what = f"the value {found}" if found is not None else "no success or value that the rule can use"
+            raise JudgingError(f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) has {what}")
+        clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(found)
+    return [join(numbers) for numbers in clusters.values()]
+
+
+def mean(numbers: Sequence[float]) -> float:
+    """The plain mean, summed without rounding."""
+    return math.fsum(numbers) / len(numbers)
