@@ -1,0 +1,8 @@
+"""Loads the plugin that runs claims, and every module in fixtures/: any claim may ask for what it defines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_fixtures = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("[!_]*.py"))
+pytest_plugins = ["vsg_core.pytest_plugin", *(f"fixtures.{name}" for name in _fixtures)]

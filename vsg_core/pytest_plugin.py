@@ -1,0 +1,5 @@
+"""The pytest plugin: which models (selection), one claim on one (running), the end of a run (session)."""
+
+from __future__ import annotations
+
+pytest_plugins = ["vsg_core.pytest_selection", "vsg_core.pytest_running", "vsg_core.pytest_session"]

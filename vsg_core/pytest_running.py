@@ -1,0 +1,89 @@
+"""Runs claims: the hooks around setup and call.
+
+What pytest shows of a claim is raised by a wrapper around the call, after the body has returned: a failure holds
+no frame of the body, which would keep its model alive while the next one loads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator
+
+import pytest
+
+from vsg_core.errors import NotApplicable, VsgError
+from vsg_core.pytest_claim import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.pytest_selection import Selected
+
+RUN = pytest.StashKey[ClaimRun]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BENCH] = Bench()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Turn what keeps a model from being there into a skip, or a failure of one line."""
+    run = _claim_run(item)
+    if run and run.selected.entry.kind not in run.claim.kinds:
+        kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
+        run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.entry.name} is a {kind} model"))
+        _end(item, run.fault, run.skipped)
+    try:
+        yield
+    except pytest.exit.Exception:
+        raise
+    except (Exception, *OUTCOMES) as error:
+        if run:
+            run.stop(error)
+            fault, skipped = run.fault, run.skipped
+        elif isinstance(error, VsgError):
+            unavailable = isinstance(error, (NotApplicable, *UNAVAILABLE))
+            fault, skipped = (None, str(error)) if unavailable else (str(error), None)
+        else:
+            raise
+    else:
+        if run:
+            item.stash[RUN] = run
+        return
+    _end(item, fault, skipped)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run the body of a claim; its outcome waits in the ClaimRun."""
+    run = pyfuncitem.stash.get(RUN, None)
+    if run is None:
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    run.measure(pyfuncitem.obj, {name: pyfuncitem.funcargs[name] for name in wanted})
+    return True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Raise the outcome of a claim, now that its body has returned."""
+    yield
+    run = item.stash.get(RUN, None)
+    if run is not None:
+        del item.stash[RUN]
+        _end(item, run.fault, run.skipped)
+
+
+def _claim_run(item: pytest.Item) -> ClaimRun | None:
+    """A claim that runs on a model; None for any other test."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    claim, selected = getattr(item.function, "claim", None), item.callspec.params.get("lm")
+    return ClaimRun(item, claim, selected) if claim is not None and isinstance(selected, Selected) else None
+
+
+def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
+    """Fail or skip with a text and no traceback."""
+    if skipped is not None and item.config.option.require_models:
+        fault, skipped = f"{item.name} did not run: {skipped}", None
+    if fault is not None:
+        raise pytest.fail.Exception(fault, pytrace=False) from None
+    if skipped is not None:
+        raise pytest.skip.Exception(skipped) from None

@@ -1,0 +1,165 @@
+"""Which models a run is on: --model, -m and the registry, turned into parameters of the fixture `lm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pytest
+from _pytest.mark.expression import Expression
+
+from vsg_core import loading, registry
+from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.registry import Entry
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+FETCHED_UNASKED = 2_000_000_000  # bytes; anything larger is fetched only when it is named
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One model of this run.
+
+    Args:
+        target: what `load_model` takes: a registry name, or what was given to --model.
+        entry: what is known of it before it is loaded.
+        named: it was named at --model, so its weights are fetched whatever their size.
+    """
+
+    target: str
+    entry: Entry
+    named: bool = False
+
+    def check_weights(self) -> None:
+        """
+        Raises:
+            WeightsUnavailable: the weights are not here, and are not to be fetched without being asked for.
+        """
+        entry = self.entry
+        if self.named or loading.weights_here(entry):
+            return
+        size = f"{(entry.size or 0) / 1e9:.2g} GB"
+        if entry.named_only:
+            why = f"{size}, under terms of their own ({entry.licence}), are fetched only when named"
+        elif (entry.size or 0) > FETCHED_UNASKED:
+            why = f"{size} are fetched only when named"
+        else:
+            return
+        command = f"vsg models fetch {entry.name}"
+        raise WeightsUnavailable(f"weights of {entry.name} unavailable: {why}", command)
+
+
+SELECTED = pytest.StashKey[list[Selected]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("claims", "claims about language models")
+    group.addoption(
+        "--model", action="append", metavar="NAME_OR_PATH", dest="models",
+        help="run on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
+    )  # fmt: skip
+    group.addoption("--dtype", choices=["float32", "bfloat16", "float16"], help="format of the weights")
+    group.addoption("--device", default="auto", help="cuda, mps or cpu (default: the first of them there is)")
+    group.addoption("--record", action="store_true", help="accept the verdicts measured by this run")
+    group.addoption("--require-models", action="store_true", help="fail, not skip, what cannot run")
+    group.addoption("--reports", metavar="DIR", help="folder for records and reports (default: reports/)")
+
+
+def model_markers() -> list[str]:
+    """The markers that choose models: every family, then the kinds."""
+    return [*registry.families(), *registry.KINDS]
+
+
+@pytest.hookimpl(trylast=True)  # once every plugin has registered its markers
+def pytest_configure(config: pytest.Config) -> None:
+    for family in registry.families():
+        config.addinivalue_line("markers", f"{family}: claims on models of the {family} family")
+    for kind in registry.KINDS:
+        config.addinivalue_line("markers", f"{kind}: claims on {kind} models")
+    _check_markers(config)
+    if config.option.models:
+        config.stash[SELECTED] = _named_models(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every claim on every selected model, one model at a time: the scope makes pytest group by it."""
+    if hasattr(metafunc.function, "claim") and "lm" in metafunc.fixturenames:
+        models = [
+            pytest.param(model, id=model.entry.name, marks=_marks(model.entry))
+            for model in selected(metafunc.config)
+        ]
+        metafunc.parametrize("lm", models, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before any are deselected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse two claims that would write the same record."""
+    seen: dict[tuple[str, object], pytest.Item] = {}
+    for item in items:
+        claim = getattr(getattr(item, "function", None), "claim", None)
+        if claim is not None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            first = seen.setdefault((claim.id, item.callspec.params.get("lm")), item)
+            if first is not item:
+                raise pytest.UsageError(
+                    f"{first.nodeid} and {item.nodeid} are one claim, {claim.id}, twice: rename or merge them"
+                )
+
+
+def selected(config: pytest.Config) -> list[Selected]:
+    """The models named at --model; else all of the registry, if -m is to choose among them; else those whose
+    weights are here; else the embedded one."""
+    if SELECTED not in config.stash:
+        models = [Selected(entry.name, entry) for entry in registry.entries()]
+        if not _names(config) & set(model_markers()):
+            here = [model for model in models if loading.weights_here(model.entry)]
+            models = here or [default_model()]
+        config.stash[SELECTED] = models
+    return config.stash[SELECTED]
+
+
+def default_model() -> Selected:
+    """The embedded model."""
+    return Selected(DEFAULT_MODEL, registry.entry(DEFAULT_MODEL))
+
+
+def _names(config: pytest.Config) -> frozenset[str]:
+    """The markers that -m names."""
+    try:
+        return Expression.compile(config.option.markexpr or "False").idents()
+    except SyntaxError:
+        return frozenset()  # pytest says it better
+
+
+def _check_markers(config: pytest.Config) -> None:
+    known = {line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")}
+    for name in sorted(_names(config) - known):
+        close = get_close_matches(name, known, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else "."
+        raise pytest.UsageError(
+            f"-m {config.option.markexpr!r}: there is no marker {name!r}{hint} "
+            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}."
+        )
+
+
+def _named_models(config: pytest.Config) -> list[Selected]:
+    models: dict[str, Selected] = {}
+    for target in dict.fromkeys(config.option.models):
+        try:
+            entry = loading.describe(target)
+        except VsgError as error:
+            raise pytest.UsageError(f"--model {target}: {error}") from None
+        if entry.name in models:
+            raise pytest.UsageError(
+                f"--model {models[entry.name].target} and --model {target} would both be reported as "
+                f"{entry.name!r}: run them one at a time, with another --reports DIR"
+            )
+        for marker in (entry.family, entry.kind):
+            if marker not in model_markers():
+                config.addinivalue_line("markers", f"{marker}: claims on {marker} models")
+        models[entry.name] = Selected(target, entry, named=True)
+    return list(models.values())
+
+
+def _marks(entry: Entry) -> list[Any]:
+    return [getattr(pytest.mark, entry.family), getattr(pytest.mark, entry.kind)]
