@@ -47,7 +47,7 @@ class Claim:
 
     @property
     def rule_text(self) -> str:
-        """The rule, its numbers and those of every control in one sentence: two claims are judged alike when equal."""
+        """The rule, its numbers and every control's in one sentence: equal ones judge alike."""
         parts = [self.rule.text]
         parts += [f"positive control {name!r}: {rule.text}" for name, rule in self.positive_controls.items()]
         parts += [f"control {name!r}: {rule.text}" for name, rule in self.controls.items()]
@@ -60,7 +60,9 @@ class Claim:
         rules = {"rule": self.rule, **self.controls, **self.positive_controls}
         for name, rule in rules.items():
             if not isinstance(rule, Rule):
-                raise WrongUse(f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()")
+                raise WrongUse(
+                    f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()"
+                )
             over = rule.over if isinstance(rule, Rate) else None
             if over is not None and (over not in self.arms or over == name):
                 raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
@@ -95,10 +97,10 @@ def claim(
         reported: what that source saw.
         rule: what the data must show, written before the data: rate, difference, equivalence or always.
         kinds: the kinds of model it is about, "base" and "instruct".
-        controls: arms that must not show the effect, each with the rule that says so. One that does not hold turns
-            *holds* into *inconclusive*.
-        positive_controls: what a model must be able to do for the claim to apply to it, each with its rule. One that
-            does not hold makes the claim *not run* on that model.
+        controls: arms that must not show the effect, each with the rule that says so. One whose rule does
+            not hold turns *holds* into *inconclusive*.
+        positive_controls: what a model must be able to do for the claim to apply to it, each with its rule.
+            One that does not hold makes the claim *not run* on that model.
         comparisons: arms shown beside the main one, without a rule.
         power: what this number of trials can tell apart.
         link: a URL of the source.
@@ -160,7 +162,8 @@ def load_claims(folder: str | Path) -> list[Claim]:
 
 def _claims_of(path: Path) -> list[Claim]:
     spec = importlib.util.spec_from_file_location(f"vsg_claims_in_{path.stem}", path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
     try:
@@ -170,8 +173,9 @@ def _claims_of(path: Path) -> list[Claim]:
     except Exception as error:
         raise WrongUse(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     members = vars(module).values()
-    own = [m for m in members if inspect.isfunction(m) and m.__module__ == spec.name]
-    return [m.claim for m in own if isinstance(getattr(m, "claim", None), Claim)]
+    own = [member for member in members if getattr(member, "__module__", None) == spec.name]
+    declared = [getattr(member, "claim", None) for member in own]
+    return [claim for claim in declared if isinstance(claim, Claim)]
 
 
 def _first_line(docstring: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -89,8 +88,8 @@ def build_record(
 ) -> dict[str, Any]:
     """The full record of one claim on one model, as plain JSON values.
 
-    Numbers that JSON lacks (NaN, infinity) become strings; none can be among the measured ones. The outcome is "new"
-    or "not run", and `recorded` is None, until the verdict is compared with the recorded one.
+    Numbers that JSON lacks (NaN, infinity) become strings; none can be among the judged ones. The outcome is
+    "new" or "not run", and `recorded` is None, until the verdict is compared with the recorded one.
 
     Args:
         model: name, family, kind, sha256, revision, source, parameters; at least the name.
@@ -117,7 +116,9 @@ def build_record(
         "interval": judgement.interval,
         "n": judgement.n,
         "trials": [] if evidence is None else [_trial(trial) for trial in Evidence.of(evidence).trials],
-        "controls": [{**row, "trials": [_trial(trial) for trial in row["trials"]]} for row in judgement.controls],
+        "controls": [
+            {**row, "trials": [_trial(trial) for trial in row["trials"]]} for row in judgement.controls
+        ],
         "recorded": None,
         "outcome": "not run" if judgement.verdict == "not run" else "new",
         "provenance": dict(provenance),
@@ -133,7 +134,7 @@ def not_run_record(
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """A record as JSON text in plain ASCII, so that control characters and lone surrogates survive any file."""
+    """A record as JSON text, in plain ASCII: control characters and lone surrogates survive any file."""
     return json.dumps(record, ensure_ascii=True, allow_nan=False, indent=1)
 
 
@@ -145,9 +146,10 @@ def write_record(record: Mapping[str, Any], folder: str | Path) -> Path:
         VsgError: the file cannot be written.
     """
     for name in (record["model"]["name"], record["claim"]):
-        if not re.fullmatch(r"[\w][\w.+-]*", name):
+        if not re.fullmatch(r"\w[\w.+-]*", name):
             raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
-    return write_atomically(Path(folder, record["model"]["name"], f"{record['claim']}.json"), record_text(record) + "\n")
+    path = Path(folder, record["model"]["name"], f"{record['claim']}.json")
+    return write_atomically(path, record_text(record) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> Path:
@@ -165,7 +167,7 @@ def write_atomically(path: Path, text: str) -> Path:
             temporary = Path(file.name)
             file.write(text)
         temporary.chmod(0o644)  # a temporary file is its owner's alone
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         if temporary:
             temporary.unlink(missing_ok=True)
@@ -189,7 +191,7 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise VsgError(f"damaged record {path}: {error}; delete it and run that claim again") from error
     version = record.get("schema") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:
-        raise VsgError(f"record {path} has schema {version!r}, not {SCHEMA_VERSION}: delete it and run that claim again")
+        raise VsgError(f"record {path} has schema {version!r}, not {SCHEMA_VERSION}; delete it and run again")
     missing = [key for key in RECORD_SCHEMA["required"] if key not in record]
     if missing:
         raise VsgError(f"damaged record {path}: no {', '.join(missing)}; delete it and run that claim again")
@@ -217,6 +219,6 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     return str(value)

@@ -13,13 +13,13 @@ Interval = tuple[float, float]
 def rate_interval(successes: float, n: int, alpha: float) -> Interval:
     """Clopper-Pearson interval of a rate.
 
-    Chosen over Wilson because a verdict needs each end to err at most alpha / 2 at *every* rate and n: Wilson's
-    does so only on average over rates, and errs several times as often near 0 and 1, where many claims live.
+    Chosen over Wilson's because each end errs at most alpha / 2 at *every* rate and n. Wilson's keeps that
+    only on average over rates, and errs more often near 0 and 1, where many claims live.
     (C. J. Clopper, E. S. Pearson, Biometrika 26, 1934.)
 
     Args:
-        successes: may be fractional, the sum of cluster means. The interval is then at least as wide as the one for
-            clusters that each succeed or fail as a whole, the worst case of a given rate.
+        successes: may be fractional, the sum of cluster means. The interval is that of clusters which each
+            succeed or fail as a whole: the widest spread that a rate allows.
         n: number of independent units, at least 1.
     """
     from statsmodels.stats.proportion import proportion_confint
@@ -33,8 +33,8 @@ def rate_difference_interval(
 ) -> Interval:
     """Newcombe's interval of a rate minus another arm's rate, built from the two Wilson intervals.
 
-    It keeps its width at 0 of n and n of n, where a Wald interval collapses to a point. The arms count as independent;
-    where both used the same prompts and succeed on the same ones, it is wider than it need be.
+    It keeps its width at 0 of n and n of n, where a Wald interval collapses to a point. The arms count as
+    independent; where both used the same prompts and succeed on the same ones, it is wider than it need be.
     (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10.)
     """
     from statsmodels.stats.proportion import confint_proportions_2indep

@@ -1,4 +1,4 @@
-"""Recorded verdicts: what was accepted, one reviewed TOML file a model, and how a new record compares with it."""
+"""Recorded verdicts: those accepted, in one reviewed TOML file a model, and how a new record compares."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a record compares with the recorded verdict: a kind out of `evidence.OUTCOMES`, and one line for a reader."""
+    """How a record compares with the recorded verdict: one of `evidence.OUTCOMES`, and a line to read."""
 
     kind: str
     text: str
@@ -53,8 +53,8 @@ def weights_of(record: Mapping[str, Any]) -> str:
 def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
     """Compare a record with the recorded verdict of its claim and model.
 
-    Only verdicts are compared, and only where the weights and the rule are the ones recorded. A claim that could not
-    run for want of weights or by an error is no verdict; one that is not applicable is, and may be recorded.
+    Only verdicts are compared, and only where the weights and the rule are the ones recorded. A claim that
+    could not run for want of weights gives no verdict to compare; one that is not applicable does.
     """
     verdict = record["verdict"]
     found = _text(record, record)
@@ -68,7 +68,9 @@ def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
     if recorded.weights != weights_of(record) or not recorded.weights:
         return Outcome("not comparable", f"other weights than recorded; now {found}; recorded {before}")
     if recorded.rule != record["rule"]:
-        return Outcome("not comparable", f"another rule than recorded; now {found}; recorded {before}")
+        return Outcome(
+            "not comparable", f"another rule than recorded; now {found}; recorded {recorded.verdict}"
+        )
     if verdict == recorded.verdict:
         return Outcome("not run" if verdict == "not run" else "same", f"{found}, as recorded")
     kind = "weakened" if verdict == "inconclusive" and recorded.verdict != "not run" else "changed"
@@ -93,9 +95,9 @@ def read_recorded(folder: str | Path, model_name: str) -> dict[str, Recorded]:
 
 
 def write_recorded(folder: str | Path, model_name: str, records: Sequence[Mapping[str, Any]]) -> Path:
-    """Accept the verdicts of `records` into `folder`/MODEL.toml; other entries and all comments stay. Returns the path.
+    """Accept the verdicts of `records` into `folder`/MODEL.toml, and return its path.
 
-    Records that did not run for want of weights are passed over.
+    Other entries and all comments stay. Records that did not run for want of weights are passed over.
 
     Raises:
         WrongUse: a record is broken, or of another model.
@@ -106,7 +108,9 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Mappin
         if record["model"]["name"] != model_name:
             raise WrongUse(f"a record of {record['model']['name']} cannot go into {path}")
         if record["outcome"] == "broken":
-            raise WrongUse(f"{record['claim']} on {model_name} is broken: {record['reason']}; mend it, then record")
+            raise WrongUse(
+                f"{record['claim']} on {model_name} is broken and cannot be recorded: {record['reason']}"
+            )
         if record["verdict"] == "not run" and not record["reason"].startswith(NOT_APPLICABLE):
             continue
         table = document.setdefault(record["claim"], tomlkit.table())
@@ -147,16 +151,19 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
 
 def _entry(path: Path, name: str, entry: Any) -> Recorded:
     try:
-        interval = entry.get("interval")
-        low, high = interval or (None, None)
         return Recorded(
             verdict=entry["verdict"],
             estimate=entry.get("estimate"),
-            interval=None if low is None else (low, high),
+            interval=_pair(entry["interval"]) if "interval" in entry else None,
             n=entry.get("n"),
             rule=entry["rule"],
             weights=entry["weights"],
             reason=entry.get("reason", ""),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VsgError(f"{path}: the entry {name} is damaged ({error!r}): mend it, or delete it and record again") from error
+        raise VsgError(f"{path}: entry {name} is damaged ({error!r}): mend or delete it") from error
+
+
+def _pair(numbers: Sequence[float]) -> tuple[float, float]:
+    low, high = numbers
+    return float(low), float(high)

@@ -1,7 +1,7 @@
 """The four kinds of rule: what each measures on one arm's trials, and the verdict it draws.
 
-A rule looks at a confidence interval, never at a point: the claim *holds* when the whole interval lies on its side,
-is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
+A rule looks at a confidence interval, never at a point: the claim *holds* when the whole interval lies on its
+side, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Rule:
 
     Args:
         trials: the least number of independent units; fewer is an error, never a verdict.
-        alpha: rate and difference show the interval of confidence 1 - alpha and err at most alpha / 2 each way;
-            equivalence and always show that of confidence 1 - 2 alpha and err at most alpha.
+        alpha: rate and difference look at the interval of confidence 1 - alpha, and err alpha / 2 each way;
+            equivalence and always look at that of confidence 1 - 2 alpha, and err alpha.
     """
 
     trials: int = 40
@@ -60,11 +60,12 @@ class Rule:
 
     @property
     def bound(self) -> dict[str, Any]:
-        """The bound as a record keeps it, for drawing: the side or "within" or "open_rate", "over" and "kind"."""
+        """The bound as a record keeps it: its number by "above", "below", "within" or "open_rate", with
+        "over" and "kind"."""
         raise NotImplementedError
 
     def measure(self, trials: Sequence[Trial], arms: Arms, arm: str) -> Measure:
-        """What the rule compares with its bound; `arms` are the other arms, `arm` names this one in errors."""
+        """What the rule compares with its bound; `arms` are the others, `arm` names this one in errors."""
         return self.describe(trials, arm)
 
     def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
@@ -86,7 +87,9 @@ class OneSided(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.above is None) == (self.below is None):
-            raise WrongUse(f"{self.kind}(above={self.above!r}, below={self.below!r}): give exactly one of the two")
+            raise WrongUse(
+                f"{self.kind}(above={self.above!r}, below={self.below!r}): give exactly one of them"
+            )
         if not math.isfinite(self.limit):
             raise WrongUse(f"{self.kind}: the bound is {self.limit!r}: give a number")
 
@@ -128,15 +131,17 @@ class Rate(OneSided):
         super().__post_init__()
         if self.over is not None:
             if not -1 < self.limit < 1:
-                raise WrongUse(f"rate over {self.over!r}: the bound is {self.limit!r}: give one between -1 and 1")
+                raise WrongUse(f"rate over {self.over!r}: the bound is {self.limit!r}: give -1 to 1")
             return
         if not 0 < self.limit < 1:
-            raise WrongUse(f"rate: the bound is {self.limit!r}: give one between 0 and 1, so that data can refute it")
+            raise WrongUse(
+                f"rate: the bound is {self.limit!r}: give one inside 0 and 1, which data can refute"
+            )
         # The Clopper-Pearson ends at n of n and 0 of n have a closed form: beyond them no data can decide.
         needed = math.floor(math.log(self.alpha / 2) / math.log(max(self.limit, 1 - self.limit))) + 1
         if self.trials < needed:
             raise WrongUse(
-                f"rate {self.needs} cannot both hold and be refuted with {self.trials} trials: give trials={needed}"
+                f"rate {self.needs} has no verdict in {self.trials} trials: give trials={needed} or more"
             )
 
     @property
@@ -155,7 +160,9 @@ class Rate(OneSided):
         own = units(trials, arm, _success, mean)
         other = units(arms[self.over], repr(self.over), _success, mean)
         if len(other) < self.trials:
-            raise JudgingError(f"{self.over!r} has {len(other)} independent trials: the rule needs {self.trials}")
+            raise JudgingError(
+                f"{self.over!r} has {len(other)} independent trials, the rule needs {self.trials}"
+            )
         interval = rate_difference_interval(sum(own), len(own), sum(other), len(other), self.alpha)
         return Measure(mean(own) - mean(other), interval, len(own))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vsg_core.intervals import Interval
 from vsg_core.rule_kinds import MAIN, Always, Arms, Difference, Equivalence, Measure, Rate, Rule, shown
 from vsg_core.trials import Evidence, JudgingError, Trial
 
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Judgement", "JudgingError", "Rule", "always", "difference", "equivalence", "judge", "rate"]
 
-NOT_APPLICABLE = "not applicable"
+NOT_APPLICABLE = "not applicable"  # how the reason of a "not run" begins that is a finding about the model
+Row = dict[str, Any]
 
 
 def rate(
     *, above: float | None = None, below: float | None = None, trials: int = 40, alpha: float = 0.05,
     over: str | None = None,
 ) -> Rule:  # fmt: skip
-    """The rate of success lies above (or below) a bound; with `over`, the rate minus that of the arm so named.
+    """The rate of success lies above (or below) a bound; with `over`, the rate minus that of another arm.
 
     Clustered trials count as one unit with the mean of their successes.
     """
@@ -42,8 +44,8 @@ def equivalence(*, within: float, trials: int = 40, alpha: float = 0.05) -> Rule
 
 
 def always(*, open_rate: float = 0.01, alpha: float = 0.05) -> Rule:
-    """Every trial succeeds: one counterexample refutes. Without one it holds once the trials leave open at most
-    `open_rate` of counterexamples, 299 trials for 1 %. The estimate is the rate of counterexamples."""
+    """Every trial succeeds: one counterexample refutes. Without any it holds once the trials leave open at
+    most a rate of `open_rate`, 299 trials for 1 %. The estimate is the rate of counterexamples."""
     return Always(open_rate=open_rate, alpha=alpha)
 
 
@@ -55,27 +57,27 @@ class Judgement:
         verdict: "holds", "refuted", "inconclusive" or "not run".
         estimate, interval, n: of the main arm; None where the verdict is "not run".
         reason: the measurement against the rule, in one line.
-        controls: one dict an arm: name, kind ("positive control", "control" or "comparison"), rule (None for a
-            comparison), estimate, interval (None where there is none), n, verdict (None for a comparison) and trials.
+        controls: one dict an arm: name, kind ("positive control", "control" or "comparison"), rule, estimate,
+            interval (may be None), n, verdict and trials; a comparison has neither rule nor verdict.
     """
 
     verdict: str
     estimate: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     n: int | None
     reason: str
-    controls: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[Row] = field(default_factory=list)
 
 
 def judge(claim: Claim, evidence: Evidence | Sequence[Trial]) -> Judgement:
     """Apply the rules of a claim to its evidence.
 
-    Positive controls come first: where one does not hold, the claim is not applicable to the model and is *not run*.
+    Positive controls come first: where one does not hold, the claim does not apply to the model: *not run*.
     A control that does not hold turns *holds* into *inconclusive*; *refuted* stays.
 
     Raises:
-        JudgingError: nothing can be concluded: an arm is empty, missing, undeclared or too small, a value is missing
-            or NaN, or all values of a mean are the same.
+        JudgingError: nothing can be concluded: an arm is empty, missing, undeclared or too small, a value is
+            missing or NaN, or all values of a mean are the same.
     """
     try:
         return _judge(claim, Evidence.of(evidence))
@@ -87,7 +89,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     arms = evidence.controls
     undeclared = sorted(set(arms) - set(claim.arms))
     if undeclared:
-        raise JudgingError(f"arm {undeclared[0]!r} is not declared: add it to the controls or comparisons of the claim")
+        raise JudgingError(f"arm {undeclared[0]!r} is not declared: add it to the claim's comparisons, say")
 
     rows, missed = _judge_controls("positive control", claim.positive_controls, arms)
     if missed:
@@ -107,7 +109,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     return Judgement(verdict, measure.estimate, interval, measure.n, reason, rows)
 
 
-def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[list[dict[str, Any]], list[str]]:
+def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[list[Row], list[str]]:
     """A row for each control, and a sentence for each that does not hold."""
     rows, missed = [], []
     for name, rule in rules.items():
@@ -121,7 +123,7 @@ def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[l
     return rows, missed
 
 
-def _compare(name: str, rule: Rule, arms: Arms) -> dict[str, Any]:
+def _compare(name: str, rule: Rule, arms: Arms) -> Row:
     """A row for an arm without a rule: its own rate or mean, whichever the rule of the claim looks at."""
     trials = _arm(name, arms)
     return _row(name, "comparison", None, rule.describe(trials, f"comparison {name!r}"), None, trials)
@@ -129,7 +131,7 @@ def _compare(name: str, rule: Rule, arms: Arms) -> dict[str, Any]:
 
 def _row(
     name: str, kind: str, rule: str | None, measure: Measure, verdict: str | None, trials: Sequence[Trial]
-) -> dict[str, Any]:
+) -> Row:
     return {
         "name": name, "kind": kind, "rule": rule, "estimate": measure.estimate, "interval": measure.interval,
         "n": measure.n, "verdict": verdict, "trials": trials,
@@ -138,15 +140,15 @@ def _row(
 
 def _arm(name: str, arms: Arms) -> Sequence[Trial]:
     if name not in arms:
-        raise JudgingError(f"no trials of {name!r}, which the claim declares: return Evidence(trials, {{{name!r}: ...}})")
+        raise JudgingError(f"no trials of {name!r}: return Evidence(trials, {{{name!r}: [...]}})")
     return arms[name]
 
 
-def _measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, tuple[float, float]]:
+def _measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
     """The measure, with an interval that a verdict may rest on."""
     measure = rule.measure(trials, arms, arm)
     if measure.n < rule.trials:
-        raise JudgingError(f"{arm}: {measure.n} independent trials (clusters count once), the rule needs {rule.trials}")
+        raise JudgingError(f"{arm}: {measure.n} independent trials, the rule needs {rule.trials}")
     if measure.interval is None:
         raise JudgingError(
             f"{arm}: all {measure.n} values are {measure.estimate:g}: a mean of these has no interval; "

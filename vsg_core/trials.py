@@ -25,7 +25,7 @@ class Trial:
         value: for difference and equivalence rules; without it a success counts as 1.0 and a failure as 0.0.
         inputs: anything JSON can hold; a mixture goes under "mixture" as [[token, weight], ...].
         outputs: what further named arms of the same trial produced.
-        cluster: trials of the same cluster are one independent unit, say samples of one prompt. Default: each its own.
+        cluster: trials of the same cluster are one independent unit, say samples of one prompt.
     """
 
     prompt: str
@@ -39,10 +39,16 @@ class Trial:
     def __post_init__(self) -> None:
         if self.success is not None:
             if self.success not in (True, False):
-                raise JudgingError(f"trial {self.prompt!r}: success must be True or False, not {self.success!r}")
+                raise JudgingError(
+                    f"trial {self.prompt[:60]!r}: success is {self.success!r}: give True or False"
+                )
             object.__setattr__(self, "success", bool(self.success))
         if self.value is not None:
             object.__setattr__(self, "value", float(self.value))
+        if "output" in (self.outputs or {}):
+            raise JudgingError(
+                f"trial {self.prompt[:60]!r}: 'output' is the main arm's: rename that further arm"
+            )
 
     @property
     def number(self) -> float | None:
@@ -56,7 +62,7 @@ class Evidence:
 
     Args:
         trials: the main arm.
-        controls: further arms, by the names that the claim declares as controls, positive controls or comparisons.
+        controls: further arms, by the names under which the claim declares them.
     """
 
     trials: Sequence[Trial]
@@ -73,12 +79,15 @@ class Evidence:
         arms = {"the claim": evidence.trials, **evidence.controls}
         for name, trials in arms.items():
             if not isinstance(trials, (list, tuple)) or not all(isinstance(t, Trial) for t in trials):
-                raise JudgingError(f"{name} gave {type(trials).__name__}, not a list of Trial: return [Trial(...), ...]")
+                raise JudgingError(f"{name} gave {type(trials).__name__}: give a list of Trial")
         return evidence
 
 
 def units(
-    trials: Sequence[Trial], arm: str, number: Callable[[Trial], float | None], join: Callable[[list[float]], float]
+    trials: Sequence[Trial],
+    arm: str,
+    number: Callable[[Trial], float | None],
+    join: Callable[[list[float]], float],
 ) -> list[float]:
     """One number for each independent unit of an arm: the trials of a cluster are joined to one.
 
