@@ -5,4 +5,5 @@ from __future__ import annotations
 from pathlib import Path
 
 _fixtures = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("[!_]*.py"))
-pytest_plugins = ["vsg_core.pytest_plugin", *(f"fixtures.{name}" for name in _fixtures)]
+# pytester runs the tests of the suite itself (tests/).
+pytest_plugins = ["pytester", "vsg_core.pytest_plugin", *(f"fixtures.{name}" for name in _fixtures)]

@@ -1,7 +1,7 @@
 """Runs claims: the hooks around setup and call.
 
-What pytest shows of a claim is raised by a wrapper around the call, after the body has returned: a failure holds
-no frame of the body, which would keep its model alive while the next one loads.
+What pytest shows of a claim is raised by a wrapper around the call, after the body has returned: a failure
+holds no frame of the body, which would keep its model alive while the next one loads.
 """
 
 from __future__ import annotations
