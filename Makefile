@@ -15,8 +15,8 @@ setup: $(STAMP) ## Build .venv with the pinned dependencies (at once when it is 
 
 # The stamp is written last and removed first: an install that was cut short is started over.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>&1). Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo not there). Name another: make setup PYTHON=python3.12" >&2; exit 1; }
 	@test -f $(STAMP) || rm -rf .venv
 	@rm -f $(STAMP)
 	$(PYTHON) -m venv .venv
