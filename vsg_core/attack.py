@@ -38,7 +38,7 @@ def attack(
         key: two cases with the same key are the same case.
 
     Returns:
-        The trials that passed and, if a case failed, the shrunk counterexample: the last, and alone in failing.
+        The trials that passed and, if a case failed, the shrunk counterexample: last, and the only failure.
 
     Raises:
         JudgingError: `check` did not return one trial a case, or no case of that size can be drawn.
@@ -101,7 +101,7 @@ class _Counterexample(Exception):
 
 
 class _Stop(BaseException):
-    """Enough cases, or an error in `check`: Hypothesis lets it through, where it would shrink an Exception."""
+    """Enough cases, or an error in `check`: Hypothesis lets it pass, where it would shrink an Exception."""
 
 
 def _checked(check: Callable[[list[Case]], Sequence[Trial]], cases: list[Case]) -> Sequence[Trial]:

@@ -12,7 +12,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.evidence import write_atomically
-from vsg_core.rules import NOT_APPLICABLE, shown
+from vsg_core.rules import NOT_APPLICABLE
+from vsg_core.wording import measured_text
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
 def _text(entry: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     if entry["estimate"] is None or entry["interval"] is None:
         return f"{entry['verdict']} ({entry['reason']})"
-    measured = shown(record["bound"]["kind"], entry["estimate"], entry["interval"], entry["n"])
+    measured = measured_text(record["bound"]["kind"], entry["estimate"], entry["interval"], entry["n"])
     return f"{entry['verdict']}, {measured}"
 
 

@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 from vsg_core.errors import WrongUse
 from vsg_core.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
 from vsg_core.trials import JudgingError, Trial, mean, units
+from vsg_core.wording import number_text
 
 Arms = Mapping[str, Sequence[Trial]]
 MAIN = "the claim's own trials"
+LEAST_FOR_T = 10  # with fewer, all depends on the values being normal
+DIGITS = 12  # of a bound in words: two rules must not read alike
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class OneSided(Rule):
 
     @property
     def needs(self) -> str:
-        return f"{self.side} {number_text(self.kind, self.limit)}"
+        return f"{self.side} {number_text(self.kind, self.limit, DIGITS)}"
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -141,7 +144,7 @@ class Rate(OneSided):
         needed = math.floor(math.log(self.alpha / 2) / math.log(max(self.limit, 1 - self.limit))) + 1
         if self.trials < needed:
             raise WrongUse(
-                f"rate {self.needs} has no verdict in {self.trials} trials: give trials={needed} or more"
+                f"rate {self.needs}: {self.trials} trials cannot both hold and refute: give trials={needed}"
             )
 
     @property
@@ -177,6 +180,10 @@ class Difference(OneSided):
 
     kind: ClassVar[str] = "difference"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _enough_for_t(self)
+
     def describe(self, trials: Sequence[Trial], arm: str) -> Measure:
         return _measure_mean(trials, arm, self.alpha)
 
@@ -190,12 +197,13 @@ class Equivalence(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _enough_for_t(self)
         if not 0 < self.within < math.inf:
             raise WrongUse(f"equivalence(within={self.within!r}): give a margin above 0")
 
     @property
     def needs(self) -> str:
-        return f"within {number_text(self.kind, self.within)}"
+        return f"within {number_text(self.kind, self.within, DIGITS)}"
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -227,7 +235,7 @@ class Always(Rule):
 
     @property
     def needs(self) -> str:
-        return f"no counterexample, and at most {number_text(self.kind, self.open_rate)} left open"
+        return f"no counterexample, and at most {number_text(self.kind, self.open_rate, DIGITS)} left open"
 
     @property
     def text(self) -> str:
@@ -254,27 +262,18 @@ class Always(Rule):
         return "holds" if high <= self.open_rate else "inconclusive"
 
 
-def number_text(kind: str, number: float) -> str:
-    """A rate in percent, any other value as it is."""
-    return f"{100 * number + 0.0:.3g} %" if kind in ("rate", "always") else f"{number + 0.0:.4g}"
-
-
-def shown(kind: str, estimate: float, interval: Sequence[float], n: int) -> str:
-    """A measurement in words, say "12 % [5 %, 25 %] of 40"."""
-    low, high = (number_text(kind, end) for end in interval)
-    if kind == "always":
-        failures = round(estimate * n)
-        return f"{failures or 'no'} counterexample{'s' * (failures != 1)} in {n} (leaves {high} open)"
-    return f"{number_text(kind, estimate)} [{low}, {high}] of {n}"
-
-
 def _success(trial: Trial) -> float | None:
     return None if trial.success is None else float(trial.success)
+
+
+def _enough_for_t(rule: Rule) -> None:
+    if rule.trials < LEAST_FOR_T:
+        raise WrongUse(f"{rule.kind} with trials={rule.trials}: a t interval needs {LEAST_FOR_T} or more")
 
 
 def _measure_mean(trials: Sequence[Trial], arm: str, alpha: float) -> Measure:
     found = units(trials, arm, lambda trial: trial.number, mean)
     estimate = mean(found)
-    # Rounding of one constant is no spread: a t interval of it would be absurdly sure.
-    same = all(math.isclose(unit, estimate, rel_tol=1e-9, abs_tol=1e-300) for unit in found)
+    # Rounding of one constant is no spread; nor is one too small to be squared in a float.
+    same = all(math.isclose(unit, estimate, rel_tol=1e-9, abs_tol=1e-150) for unit in found)
     return Measure(estimate, None if same else mean_interval(found, alpha), len(found))

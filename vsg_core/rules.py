@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vsg_core.intervals import Interval
-from vsg_core.rule_kinds import MAIN, Always, Arms, Difference, Equivalence, Measure, Rate, Rule, shown
+from vsg_core.rule_kinds import MAIN, Always, Arms, Difference, Equivalence, Measure, Rate, Rule
 from vsg_core.trials import Evidence, JudgingError, Trial
+from vsg_core.wording import measured_text
 
 if TYPE_CHECKING:
     from vsg_core.claims import Claim
@@ -100,7 +101,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     rule = claim.rule
     measure, interval = _measure(rule, evidence.trials, arms, MAIN)
     verdict = rule.verdict(interval)
-    reason = f"{shown(rule.kind, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
+    reason = f"{measured_text(rule.kind, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
     if isinstance(rule, Always) and verdict == "refuted":
         example = next(trial for trial in evidence.trials if not trial.success)
         reason += f"; counterexample: {example.prompt[:200]!r}"
@@ -118,7 +119,7 @@ def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[l
         verdict = rule.verdict(interval)
         rows.append(_row(name, kind, rule.text, measure, verdict, trials))
         if verdict != "holds":
-            found = shown(rule.kind, measure.estimate, interval, measure.n)
+            found = measured_text(rule.kind, measure.estimate, interval, measure.n)
             missed.append(f"{kind} {name!r}: {found}, needs {rule.needs}")
     return rows, missed
 
@@ -146,7 +147,10 @@ def _arm(name: str, arms: Arms) -> Sequence[Trial]:
 
 def _measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
     """The measure, with an interval that a verdict may rest on."""
-    measure = rule.measure(trials, arms, arm)
+    try:
+        measure = rule.measure(trials, arms, arm)
+    except OverflowError:
+        raise JudgingError(f"{arm}: the values are too large to average") from None
     if measure.n < rule.trials:
         raise JudgingError(f"{arm}: {measure.n} independent trials, the rule needs {rule.trials}")
     if measure.interval is None:

@@ -21,11 +21,15 @@ class Trial:
     Args:
         prompt: what the model was asked, as a person would read it.
         output: what the model produced in this trial's main arm.
-        success: for rate and always rules. Numpy and torch booleans are taken, and kept as plain ones.
-        value: for difference and equivalence rules; without it a success counts as 1.0 and a failure as 0.0.
+        success: for rate and always rules; numpy and torch booleans are kept as plain ones.
+        value: a finite number, for difference and equivalence rules; without it a success counts as 1.0 and
+            a failure as 0.0.
         inputs: anything JSON can hold; a mixture goes under "mixture" as [[token, weight], ...].
         outputs: what further named arms of the same trial produced.
         cluster: trials of the same cluster are one independent unit, say samples of one prompt.
+
+    Raises:
+        JudgingError: a text that is none, a success that is neither true nor false, a value that is NaN.
     """
 
     prompt: str
@@ -37,18 +41,22 @@ class Trial:
     cluster: str | None = None
 
     def __post_init__(self) -> None:
+        where = f"trial {str(self.prompt)[:60]!r}"
+        for text in (self.prompt, self.output, *(self.outputs or {}).values()):
+            if not isinstance(text, str):
+                raise JudgingError(f"{where}: {text!r} is a {type(text).__name__}, not text")
+        if "output" in (self.outputs or {}):
+            raise JudgingError(f"{where}: 'output' is the main arm's: rename that further arm")
         if self.success is not None:
             if self.success not in (True, False):
-                raise JudgingError(
-                    f"trial {self.prompt[:60]!r}: success is {self.success!r}: give True or False"
-                )
+                raise JudgingError(f"{where}: success is {self.success!r}: give True or False")
             object.__setattr__(self, "success", bool(self.success))
         if self.value is not None:
             object.__setattr__(self, "value", float(self.value))
-        if "output" in (self.outputs or {}):
-            raise JudgingError(
-                f"trial {self.prompt[:60]!r}: 'output' is the main arm's: rename that further arm"
-            )
+            if not math.isfinite(self.value):
+                raise JudgingError(f"{where}: the value is {self.value}: find out why before judging")
+        if self.cluster is not None:
+            object.__setattr__(self, "cluster", str(self.cluster))
 
     @property
     def number(self) -> float | None:
@@ -92,16 +100,17 @@ def units(
     """One number for each independent unit of an arm: the trials of a cluster are joined to one.
 
     Raises:
-        JudgingError: the arm is empty, or a trial has no number, or NaN.
+        JudgingError: the arm is empty, or a trial has no number.
     """
     if not trials:
         raise JudgingError(f"{arm}: no trials at all")
     clusters: dict[str | int, list[float]] = {}
     for index, trial in enumerate(trials):
         found = number(trial)
-        if found is None or not math.isfinite(found):
-            what = f"the value {found}" if found is not None else "no success or value that the rule can use"
-            raise JudgingError(f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) has {what}")
+        if found is None:
+            raise JudgingError(
+                f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) lacks what the rule looks at"
+            )
         clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(found)
     return [join(numbers) for numbers in clusters.values()]
 
