@@ -1,0 +1,74 @@
+"""Which trials of a record are shown as examples: always the same ones for the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Trial = Mapping[str, Any]
+
+EACH = 2  # how many successes, and how many failures
+BARS = 8  # how many tokens of a mixture
+
+
+@dataclass(frozen=True)
+class Example:
+    """One trial, with what it is an example of."""
+
+    label: str
+    success: bool | None
+    trial: Trial
+
+    @property
+    def mixture(self) -> list[tuple[str, float]]:
+        """The heaviest tokens of the trial's mixture with their weights; empty when it has none."""
+        found = (self.trial["inputs"] or {}).get("mixture") or []
+        return sorted(((str(token), float(weight)) for token, weight in found), key=lambda pair: -pair[1])[
+            :BARS
+        ]
+
+    @property
+    def rest(self) -> tuple[int, float]:
+        """How many tokens of the mixture are not among those, and their weight together."""
+        weights = sorted(float(weight) for _, weight in (self.trial["inputs"] or {}).get("mixture") or [])
+        left = weights[: max(0, len(weights) - BARS)]
+        return len(left), sum(left)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What else went in, besides the prompt and the mixture."""
+        return {name: value for name, value in (self.trial["inputs"] or {}).items() if name != "mixture"}
+
+
+def chosen(record: Mapping[str, Any]) -> list[Example]:
+    """Up to two successes and two failures, the first of each; of values the lowest, the middle and the highest.
+
+    Then one trial of every other arm, of the same prompt as the first example where that arm has it.
+    """
+    failure = "counterexample" if record["bound"]["kind"] == "always" else "no success"
+    own = _of_arm(record["trials"], failure)
+    prompt = own[0].trial["prompt"] if own else None
+    return own + [_beside(control, prompt) for control in record["controls"] if control["trials"]]
+
+
+def _of_arm(trials: Sequence[Trial], failure: str) -> list[Example]:
+    if any(trial["value"] is not None for trial in trials):
+        ordered = sorted(
+            (trial for trial in trials if trial["value"] is not None), key=lambda trial: trial["value"]
+        )
+        places = {0: "lowest", len(ordered) // 2: "middle", len(ordered) - 1: "highest"}
+        return [Example(_valued(ordered[i], f"{word} value"), None, ordered[i]) for i, word in places.items()]
+    kinds = (True, "success"), (False, failure)
+    return [Example(word, kind, trial) for kind, word in kinds
+            for trial in [trial for trial in trials if trial["success"] is kind][:EACH]]  # fmt: skip
+
+
+def _beside(control: Mapping[str, Any], prompt: str | None) -> Example:
+    trial = next((trial for trial in control["trials"] if trial["prompt"] == prompt), control["trials"][0])
+    name = f"{control['kind']} “{control['name']}”"
+    return Example(_valued(trial, name), trial["success"], trial)
+
+
+def _valued(trial: Trial, label: str) -> str:
+    return label if trial["value"] is None else f"{label}: {trial['value']:.3g}"
