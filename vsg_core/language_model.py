@@ -1,0 +1,324 @@
+"""A language model as the claims see it: text, ids, embeddings, mixtures, next-token logits, generation."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from vsg_core.decode import decode
+from vsg_core.engine import Engine, State, open_model, open_tokenizer
+from vsg_core.errors import NotApplicable, VsgError, WrongUse
+from vsg_core.mixture import Mixing
+from vsg_core.writers import TokenWriter
+
+MAX_BATCH = 64  # beyond this, tokens per second no longer grow on a CPU
+# What ends an answer, whichever of these a vocabulary knows: a GGUF file names only one of them.
+END_TOKENS = ("<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<end_of_turn>", "<eos>", "</s>")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote after one sequence: the new tokens only."""
+
+    ids: list[int]
+    text: str
+    stopped: str  # "end" at an end token (left out), "length", or "context" at the model's last position
+
+
+class LanguageModel:
+    """A transformers model and its tokenizer.
+
+    A *sequence* is ids [seq] or embeddings [seq, hidden]; several go through together, left-padded, and
+    each gives what it would give alone.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "model",
+        family: str = "",
+        kind: str | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.engine = Engine(model)
+        self.tokenizer = tokenizer
+        self.name, self.family = name, family
+        self.kind = kind or ("instruct" if self.has_chat else "base")
+        self.identity = dict(identity or {})
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | Path, *, dtype: str | torch.dtype | None = None, device: str = "auto", **about: Any
+    ) -> LanguageModel:
+        """Load safetensors and tokenizer from a folder.
+
+        Args:
+            dtype: float32 unless told: the claims measure the model, not its rounding.
+            device: auto takes CUDA, then MPS, then the CPU.
+            about: name, family, kind and identity, as for the constructor.
+        """
+        model = open_model(Path(folder), as_dtype(dtype), as_device(device))
+        return cls(model, open_tokenizer(Path(folder)), **about)
+
+    # Text
+
+    @property
+    def has_chat(self) -> bool:
+        return bool(getattr(self.tokenizer, "chat_template", None))
+
+    def chat(self, text: str, system: str | None = None) -> str:
+        """A user's message in the model's own chat format, up to where the answer begins.
+
+        Raises:
+            NotApplicable: the model has no chat template.
+        """
+        if not self.has_chat:
+            raise NotApplicable(f"{self.name} has no chat template")
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": text})
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+    def tokenize(self, text: str, special: bool = True) -> Tensor:
+        """Text -> ids [seq]; with `special`, what the model expects around a text (BOS, say), once.
+
+        Raises:
+            WrongUse: no token comes of it.
+        """
+        ids = self.tokenizer(text, add_special_tokens=special).input_ids
+        if ids[:2] == [self.tokenizer.bos_token_id] * 2:  # the chat template wrote one too
+            ids = ids[1:]
+        if not ids:
+            raise WrongUse(f"the text {text!r} has no token: give at least one word")
+        return torch.tensor(ids, device=self.device)
+
+    def decode(self, ids: Sequence[int] | Tensor) -> str:
+        """Ids -> text, special tokens left out."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def token(self, token_id: int) -> str:
+        """One token as text, special or not."""
+        return self.tokenizer.decode([token_id])
+
+    # Embeddings
+
+    @property
+    def device(self) -> torch.device:
+        return self.engine.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.engine.dtype
+
+    @property
+    def meter(self) -> Any:
+        return self.engine.meter
+
+    @cached_property
+    def embedding_table(self) -> Tensor:
+        """[vocab, hidden] each token's embedding as the model itself gives it, padded rows included."""
+        return self.engine.table()
+
+    @cached_property
+    def is_token(self) -> Tensor:
+        """[vocab] bool: False for rows that only pad the table (a GGUF names those [PAD123])."""
+        known = torch.zeros(self.engine.vocab_size, dtype=torch.bool)
+        vocabulary = self.tokenizer.get_vocab()
+        ids = [i for token, i in vocabulary.items() if i < len(known) and token != f"[PAD{i}]"]
+        known[ids] = True
+        return known.to(self.device)
+
+    @cached_property
+    def embedding_std(self) -> float:
+        """Standard deviation of the entries of the embedding table."""
+        return self.embedding_table[self.is_token].float().std().item()
+
+    @cached_property
+    def embedding_norm(self) -> float:
+        """Mean L2 norm of a token embedding."""
+        return self.embedding_table[self.is_token].float().norm(dim=-1).mean().item()
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Ids [batch, seq] or [seq] -> embeddings [..., hidden], as the model itself does."""
+        return self.engine.embed(input_ids)
+
+    def embed_text(self, text: str) -> Tensor:
+        """Text -> embeddings [seq, hidden]."""
+        return self.embed(self.tokenize(text))
+
+    def join(self, *parts: str | Tensor) -> Tensor:
+        """Text, ids [n] and vectors [n, hidden], one after another -> one sequence of embeddings [seq, hidden]."""
+        pieces = []
+        for place, part in enumerate(parts):
+            if isinstance(part, str):
+                part = self.tokenize(part, special=place == 0)
+            pieces.append(part if part.is_floating_point() else self.embed(part))
+        return torch.cat([piece.to(self.device, self.dtype) for piece in pieces])
+
+    def mix(self, probabilities: Tensor) -> Tensor:
+        """[batch, vocab] weights -> [batch, hidden]: the weighted sum of the token embeddings.
+
+        Raises:
+            VsgError: NaN or negative weights, or weight on a row that is no token.
+        """
+        if not (probabilities >= 0).all():  # NaN compares False
+            raise VsgError("mixture weights contain NaN or a negative number: give probabilities")
+        if (probabilities[:, ~self.is_token] > 0).any():
+            raise VsgError("mixture weights on rows that only pad the embedding table: give 0 there")
+        most = int((probabilities > 0).sum(-1).max())
+        weights, ids = probabilities.topk(max(most, 1))  # [batch, most]; the rest has no weight
+        rows = self.embedding_table[ids].float()  # [batch, most, hidden]
+        return torch.einsum("bk,bkh->bh", weights.float(), rows).to(self.dtype)
+
+    # Next tokens
+
+    def next_logits(self, sequences: Sequence[Tensor]) -> Tensor:
+        """Sequences -> [batch, vocab] float32 logits of the token after each; -inf on rows that are no token."""
+        logits = torch.empty(len(sequences), self.engine.vocab_size, device=self.device)
+        for rows, state in self.prefill(sequences, keep_cache=False):
+            logits[rows] = state.logits
+        return logits
+
+    def prefill(
+        self, sequences: Sequence[Tensor], room: int = 0, keep_cache: bool = True
+    ) -> Iterator[tuple[Tensor, State]]:
+        """The states after each sequence, batch by batch: (which sequences [batch], their state).
+
+        Sequences of like length share a batch. `room` is how many further positions each will need.
+
+        Raises:
+            WrongUse: no sequence, an empty one, or one longer than the model's context.
+        """
+        self._check(sequences)
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        rest = lengths.argsort(stable=True)
+        while len(rest):
+            shortest, size = int(lengths[rest[0]]), self._batch_size(int(lengths.max()) + room)
+            rows = rest[lengths[rest] <= 2 * shortest + 8][:size]  # bounds what is spent on padding
+            rest = rest[len(rows) :]
+            inputs, attention_mask = self._left_pad([sequences[row] for row in rows])
+            yield rows, self._masked(self.engine.start(inputs, attention_mask, keep_cache))
+
+    def step(self, state: State, inputs: Tensor) -> State:
+        """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
+        return self._masked(self.engine.step(state, inputs.to(self.device).unsqueeze(1)))
+
+    def select(self, state: State, rows: Tensor) -> State:
+        """A copy of the named rows of a state, to branch from."""
+        return self.engine.select(state, rows)
+
+    def generate(
+        self,
+        sequences: Sequence[Tensor],
+        max_new_tokens: int = 20,
+        sampling: Mixing | None = None,
+        generator: torch.Generator | None = None,
+    ) -> list[Generation]:
+        """Continue each sequence, greedily unless `sampling` is given.
+
+        Returns:
+            For each sequence its new tokens only: ids, text, and why it stopped
+            ("end" at an end token, which is left out; "length"; "context").
+        """
+        generator = generator or torch.Generator().manual_seed(0)
+        draws = torch.rand(len(sequences), max_new_tokens, generator=generator)
+        traces = decode(self, sequences, TokenWriter(self, sampling, draws), max_new_tokens)
+        return [Generation(trace.steps, self.decode(trace.steps), trace.stopped) for trace in traces]
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end an answer: the model's own and whichever of END_TOKENS its vocabulary knows."""
+        own = self.engine.model.generation_config.eos_token_id
+        named = [self.tokenizer.get_vocab().get(token) for token in END_TOKENS]
+        ids = [self.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]), *named]
+        return frozenset(i for i in ids if i is not None)
+
+    def context_left(self, state: State, row: int) -> int:
+        """Positions that a row of a state may still take; a large number where the model sets no bound."""
+        return sys.maxsize if self.engine.context is None else self.engine.context - state.lengths[row]
+
+    def close(self) -> None:
+        """Drop the weights: memory is free for the next model."""
+        self.__dict__.pop("embedding_table", None)
+        self.engine.model = None  # type: ignore[assignment]
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    # Batching
+
+    def _check(self, sequences: Sequence[Tensor]) -> None:
+        if not len(sequences):
+            raise WrongUse("no sequence given: give at least one")
+        for place, sequence in enumerate(sequences):
+            if not len(sequence):
+                raise WrongUse(f"sequence {place} is empty: give at least one token")
+            if self.engine.context is not None and len(sequence) > self.engine.context:
+                raise WrongUse(
+                    f"sequence {place} has {len(sequence)} tokens, above the {self.engine.context} positions "
+                    f"of {self.name}: shorten it"
+                )
+
+    def _batch_size(self, positions: int) -> int:
+        """Sequences that go through together: as many as a quarter of the free memory holds, at most MAX_BATCH."""
+        if self.device.type == "cuda":
+            free = torch.cuda.mem_get_info(self.device)[0]
+        else:
+            free = psutil.virtual_memory().available
+        each = positions * self.engine.bytes_per_position() + 16 * self.engine.vocab_size
+        return max(1, min(MAX_BATCH, free // 4 // each))
+
+    def _left_pad(self, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """A batch of sequences -> ids [batch, seq], or embeddings [batch, seq, hidden] if any is one, and its mask."""
+        if any(sequence.is_floating_point() for sequence in sequences):
+            sequences = [s.to(self.dtype) if s.is_floating_point() else self.embed(s) for s in sequences]
+        sequences = [sequence.to(self.device) for sequence in sequences]
+        masks = [torch.ones(len(sequence), dtype=torch.long, device=self.device) for sequence in sequences]
+        return pad_sequence(sequences, True, padding_side="left"), pad_sequence(
+            masks, True, padding_side="left"
+        )
+
+    def _masked(self, state: State) -> State:
+        """Rule out the rows of the table that are no token: they never receive weight."""
+        state.logits = state.logits.masked_fill(~self.is_token, -torch.inf)
+        return state
+
+
+def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """float32, bfloat16 or float16 by name; None is float32."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    names = {
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+        None: torch.float32,
+    }
+    if dtype not in names:
+        raise WrongUse(f"dtype {dtype!r} is not known: give float32, bfloat16 or float16")
+    return names[dtype]
+
+
+def as_device(device: str) -> torch.device:
+    """A torch device; auto is CUDA where there is one, then MPS, then the CPU."""
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise WrongUse(
+            f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"
+        ) from None

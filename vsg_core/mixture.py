@@ -1,0 +1,113 @@
+"""From logits to the weights of a mixture, and what is measured of a distribution.
+
+A mixture is a row of weights over the vocabulary that sums to 1: the embedding that stands for it is the
+weighted sum of the token embeddings (Soft Thinking, arXiv 2505.15778).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import torch
+from torch import Tensor
+
+from vsg_core.errors import VsgError, WrongUse
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How next-token logits become weights: temperature, then top_k, then top_p, then sharpening.
+
+    Args:
+        temperature: logits are divided by it; above 0.
+        top_k: keep the k most probable tokens; among equals, those with the lower id. None keeps all.
+        top_p: keep the fewest most probable tokens whose probabilities reach it; in (0, 1]. None keeps all.
+        sharpening: exponent on the kept probabilities; 1 leaves them.
+        max_norm: a mixture longer than this many mean token-embedding norms is scaled down to it. None: never.
+
+    Raises:
+        WrongUse: a value outside its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    sharpening: float = 1.0
+    max_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "sharpening", "max_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise WrongUse(f"{name} is {value}: give a number above 0")
+        if self.top_k is not None and self.top_k < 1:
+            raise WrongUse(f"top_k is {self.top_k}: give at least 1, or None for the whole vocabulary")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise WrongUse(f"top_p is {self.top_p}: give a number above 0 and at most 1")
+
+
+PLAIN = Mixing()
+# What the study used (abstractionlair/vector-space-generation, src/qwen_concept_tokens.py).
+STUDY = Mixing(temperature=0.8, top_k=50, sharpening=1.5, max_norm=1.5)
+PRESETS = {"plain": PLAIN, "study": STUDY}
+
+
+def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN) -> Tensor:
+    """[batch, vocab] logits -> [batch, vocab] float32 weights that sum to 1.
+
+    Raises:
+        WrongUse: top_k above the vocabulary.
+        VsgError: NaN among the logits.
+    """
+    if torch.isnan(logits).any():
+        raise VsgError("next-token logits contain NaN: load the model with dtype float32")
+    vocab = logits.shape[-1]
+    if mixing.top_k is not None and mixing.top_k > vocab:
+        raise WrongUse(f"top_k is {mixing.top_k}, above the vocabulary of {vocab}: give at most {vocab}")
+    weights = (logits.float() / mixing.temperature).softmax(-1)  # [batch, vocab]
+    if mixing.top_k is not None:
+        weights = weights * top_k_mask(weights, mixing.top_k)
+    if mixing.top_p is not None:
+        weights = weights * top_p_mask(weights / weights.sum(-1, keepdim=True), mixing.top_p)
+    if mixing.sharpening != 1:
+        # Relative to the largest, so that a high exponent cannot underflow the whole row to 0.
+        weights = (weights / weights.amax(-1, keepdim=True)) ** mixing.sharpening
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def top_k_mask(probabilities: Tensor, k: int) -> Tensor:
+    """[batch, vocab] -> bool [batch, vocab]: exactly k a row; of equal ones at the edge, those with the lower id."""
+    edge = probabilities.topk(k).values[..., -1:]  # [batch, 1] the k-th largest
+    above, equal = probabilities > edge, probabilities == edge
+    room = k - above.sum(-1, keepdim=True)
+    return above | (equal & (equal.cumsum(-1) <= room))
+
+
+def top_p_mask(probabilities: Tensor, p: float) -> Tensor:
+    """[batch, vocab] -> bool [batch, vocab]: the fewest most probable tokens whose sum reaches p."""
+    ordered, ids = probabilities.sort(-1, descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered  # what the more probable ones sum to
+    return torch.zeros_like(probabilities, dtype=torch.bool).scatter(-1, ids, before < p)
+
+
+def sample(weights: Tensor, draws: Tensor) -> Tensor:
+    """[batch, vocab] weights and [batch] draws in [0, 1) -> [batch] ids, by the inverse of the cumulative weights."""
+    cumulative = weights.double().cumsum(-1)  # float64: the last entry must not round below a draw
+    target = draws.double().unsqueeze(-1) * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+def entropy_bits(logits: Tensor) -> Tensor:
+    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 log-probabilities; never NaN."""
+    log_probabilities = logits.float().log_softmax(-1)
+    terms = log_probabilities.exp() * log_probabilities  # 0 * -inf where a token is ruled out
+    return -terms.nan_to_num(nan=0.0).sum(-1) / log(2)
+
+
+def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence in bits of two distributions [..., vocab] -> [...]; 0 to 1 (Lin, 1991)."""
+    p, q = p.double(), q.double()
+    middle = (p + q) / 2
+    divergence = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
+    return (divergence.sum(-1) / log(2)).clamp(min=0)
