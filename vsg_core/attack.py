@@ -109,7 +109,7 @@ def _checked(check: Callable[[list[Case]], Sequence[Trial]], cases: list[Case]) 
         found = check(cases)
         if len(found) != len(cases) or any(trial.success is None for trial in found):
             raise JudgingError(
-                f"check got {len(cases)} cases: return a Trial(..., success=...) for each, in order"
+                f"{len(cases)} cases gave {len(found)} trials: check must return one a case, with its success"
             )
     except Exception as error:
         raise _Stop from error
