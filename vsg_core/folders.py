@@ -1,0 +1,92 @@
+"""A model as a folder of safetensors: whether it is whole, how many parameters it has, which bytes it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fnmatch import fnmatch
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from vsg_core.cache import digest
+from vsg_core.errors import VsgError
+
+# Weights, configuration and tokenizer; no pickles, and no code.
+FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+
+
+def is_complete(folder: Path) -> bool:
+    """The folder has a configuration and every file of its weights."""
+    try:
+        config_of(folder)
+        return bool(weight_files(folder))
+    except VsgError:
+        return False
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """config.json.
+
+    Raises:
+        VsgError: there is none, or it is damaged.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise VsgError(f"{folder} has no config.json: give a folder that save_pretrained wrote")
+    config = _json(path)
+    return {**config, **config.get("text_config", {})}
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors that make up the model.
+
+    Raises:
+        VsgError: there are none, or shards are missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    names = sorted(set(_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise VsgError(f"{folder} has no {missing[0]}: only whole safetensors are loaded")
+    return [folder / name for name in names]
+
+
+def has_chat_template(folder: Path) -> bool:
+    """The tokenizer knows how a conversation is written."""
+    tokenizer = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").is_file() or (
+        tokenizer.is_file() and bool(_json(tokenizer).get("chat_template"))
+    )
+
+
+def parameters(folder: Path) -> int:
+    """The number of parameters, from the headers of the safetensors.
+
+    Raises:
+        VsgError: a file is truncated or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    count = 0
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                count += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise VsgError(f"{path} is not a whole safetensors file ({error}): get it again") from error
+    return count
+
+
+def folder_digest(folder: Path) -> str:
+    """One sha256 for the bytes of weights, configuration and tokenizer, in hex."""
+    files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in FILES))
+    listing = "".join(f"{digest(path)}  {path.name}\n" for path in files if path.is_file())
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VsgError(f"{path} cannot be read: {error}") from error

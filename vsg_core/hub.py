@@ -1,0 +1,153 @@
+"""Weights from the Hugging Face hub: safetensors or one GGUF, a pinned revision, never code.
+
+Downloads go to huggingface_hub's own cache, with the user's own token, and are found there by any other tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants
+
+from vsg_core.cache import bytes_text, check_room, digest, disk_faults, say
+from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.folders import FILES, is_complete
+from vsg_core.registry import Hub
+
+TIMEOUT = 5.0  # seconds to the first answer; the client's own default is five attempts of ten seconds
+
+_unreachable: str | None = None  # why the hub could not be reached, asked once a process
+
+
+def cached(source: Hub, file: str | None) -> Path | None:
+    """The file, or the complete model folder, in huggingface_hub's cache; no network.
+
+    Args:
+        file: a GGUF of the repository; None for the folder that holds its safetensors.
+    """
+    folder = _snapshot(source)
+    if file:
+        return folder / file if (folder / file).is_file() else None
+    return folder if is_complete(folder) else None
+
+
+def commit_of(path: Path) -> str:
+    """The commit that a file or folder in huggingface_hub's cache belongs to."""
+    return path.parts[path.parts.index("snapshots") + 1]
+
+
+def fetch(source: Hub, file: str | None, progress: bool) -> Path:
+    """Download the file, or the safetensors with their configuration and tokenizer, verified by sha256.
+
+    Raises:
+        WeightsUnavailable: the hub cannot be reached or does not hold the weights, with the reason.
+        DiskFull: they do not fit.
+    """
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    cache = Path(constants.HF_HUB_CACHE)
+    with _failures(source):
+        files = _wanted(source, file)
+        size = sum(one.size or 0 for one in files)
+        check_room(cache, size, f"{source.repo} from the hub")
+        if progress:
+            say(f"fetching {bytes_text(size)} from {source}")
+        bars = nullcontext() if progress else _without_bars()
+        with bars, disk_faults(f"downloading {source.repo}", cache, size):
+            if file:
+                path = Path(hf_hub_download(source.repo, file, revision=source.revision))
+            else:
+                names = [one.rfilename for one in files]
+                path = Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names))
+    for one in files:
+        _verify(_snapshot(source) / one.rfilename, one)
+    return path
+
+
+def _snapshot(source: Hub) -> Path:
+    repo = Path(constants.HF_HUB_CACHE) / f"models--{source.repo.replace('/', '--')}"
+    ref = repo / "refs" / source.revision
+    return repo / "snapshots" / (ref.read_text().strip() if ref.is_file() else source.revision)
+
+
+def _wanted(source: Hub, file: str | None) -> list[Any]:
+    """The files to download, as the hub lists them: names, sizes and, of large ones, sha256."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import filter_repo_objects
+
+    info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT)
+    files = info.siblings or []
+    where = f"{source.repo} at {info.sha}"
+    if file:
+        found = [one for one in files if one.rfilename == file]
+        if not found:
+            raise WeightsUnavailable(f"{where} holds no {file}", "")
+        return found
+    names = filter_repo_objects([one.rfilename for one in files], allow_patterns=FILES, ignore_patterns="*/*")
+    wanted = set(names)
+    if not any(name.endswith(".safetensors") for name in wanted):
+        gguf = next((one.rfilename for one in files if one.rfilename.endswith(".gguf")), None)
+        hint = f"download {gguf} and give its path" if gguf else "nothing else is loaded"
+        raise WeightsUnavailable(f"{where} holds no safetensors weights: {hint}", "")
+    return [one for one in files if one.rfilename in wanted]
+
+
+def _verify(path: Path, listed: Any) -> None:
+    if listed.lfs and (found := digest(path)) != listed.lfs.sha256:
+        raise WeightsUnavailable(
+            f"sha256 of {path} is {found}, the hub says {listed.lfs.sha256}: "
+            f"delete {path.resolve()} and run it again",
+            "",
+        )
+
+
+@contextmanager
+def _failures(source: Hub) -> Iterator[None]:
+    """What the hub's client raises, in one line; a hub out of reach is not asked again in this process."""
+    from huggingface_hub import errors
+
+    global _unreachable
+    if _unreachable:
+        raise WeightsUnavailable(_unreachable, "")
+    try:
+        yield
+    except VsgError:
+        raise
+    except errors.GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/{source.repo}"
+        raise WeightsUnavailable(
+            f"{source.repo} is gated: accept its licence at {page}, then `hf auth login` or set HF_TOKEN", ""
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise WeightsUnavailable(f"{source.repo} has no revision {source.revision}", "") from error
+    except errors.RepositoryNotFoundError as error:
+        raise WeightsUnavailable(
+            f"no repository {source.repo} on {constants.ENDPOINT} (or it is private: `hf auth login`)", ""
+        ) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise WeightsUnavailable("HF_HUB_OFFLINE is set", "") from error
+    except errors.HfHubHTTPError as error:
+        raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}", "") from error
+    except Exception as error:  # whatever the HTTP library raises: no such host, no connection, a timeout
+        _unreachable = f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {_first_line(error)})"
+        raise WeightsUnavailable(_unreachable, "") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were:
+            enable_progress_bars()

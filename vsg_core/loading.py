@@ -1,0 +1,161 @@
+"""What a user names (a registry name, a hub id, a folder, a .gguf file) as a loaded model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsg_core import registry, sources
+from vsg_core.errors import WeightsUnavailable
+from vsg_core.folders import config_of, has_chat_template, parameters, weight_files
+from vsg_core.gguf_files import converted, identify, read_header
+from vsg_core.hub import cached
+from vsg_core.memory import check_memory
+from vsg_core.registry import Entry, Hub, Local
+
+if TYPE_CHECKING:
+    from vsg_core.language_model import LanguageModel
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    dtype: str | None = None,
+    device: str = "auto",
+    fetch: bool = True,
+    progress: bool = True,
+) -> LanguageModel:
+    """Load a model, fetching its weights first if they are not here.
+
+    Args:
+        name_or_path: a registry name, a .gguf file, a local folder or a hub id, looked for in this order.
+        dtype: "float32" (also None), "bfloat16" or "float16".
+        device: "auto" (CUDA, MPS, CPU: the first there is) or one of them.
+        fetch: False to use only what is here.
+        progress: show what is fetched and converted, on stderr.
+
+    Raises:
+        WrongUse: there is no such model.
+        WeightsUnavailable: the weights cannot be had, with what each source answered.
+        NotEnoughMemory: asked before anything is fetched or loaded, with the numbers.
+    """
+    from vsg_core.language_model import LanguageModel, as_device, as_dtype
+
+    entry = describe(name_or_path)
+    each, on = as_dtype(dtype).itemsize, str(as_device(device))
+    if entry.parameters:
+        check_memory(entry.name, entry.parameters * each, on)
+    try:
+        weights = sources.get(entry, fetch=fetch, progress=progress)
+    except WeightsUnavailable as error:
+        raise WeightsUnavailable(str(error), f"vsg models fetch {name_or_path}") from error
+    check_memory(entry.name, parameters(weights.folder) * each, on)
+    return LanguageModel.from_folder(
+        weights.folder,
+        dtype=dtype,
+        device=device,
+        name=entry.name,
+        family=entry.family,
+        kind=entry.kind,
+        identity={"sha256": weights.sha256, "revision": weights.revision, "source": weights.source},
+    )
+
+
+def weights_here(entry: Entry) -> bool:
+    """The weights are on this machine. No network."""
+    return sources.is_here(entry)
+
+
+def describe(name_or_path: str | Path) -> Entry:
+    """What is known of a model before it is loaded; no network.
+
+    Of a model outside the registry: its name is a slug of what was given, its family the one of the registry
+    that its name or architecture points to, and it is "instruct" if it has a chat template. Of a hub id whose
+    weights are not here yet only the name can be asked.
+
+    Raises:
+        WrongUse: it is none of the four, with close names.
+        VsgError: the folder or file is damaged.
+    """
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if name in {known.name for known in registry.entries()}:
+        return registry.entry(name)
+    if path.suffix == ".gguf":
+        return _file(path.absolute())
+    if path.is_dir():
+        path = path.absolute()
+        return _ad_hoc(_own(path.name), Local(path), path)
+    if HUB_ID.fullmatch(name):
+        return _hub(name)
+    return registry.entry(name)
+
+
+def _file(path: Path) -> Entry:
+    gguf = identify(path)
+    name, source = _own(path.stem), Local(path)
+    if (folder := converted(gguf)).is_dir():
+        return replace(_ad_hoc(name, source, folder), gguf=gguf)
+    header = read_header(path)
+    return Entry(
+        name=name,
+        family=_family(name, header.architecture),
+        kind="instruct" if header.has_chat_template else "base",
+        sources=(source,),
+        size=gguf.size,
+        parameters=header.parameters,
+        gguf=gguf,
+        architecture=header.architecture,
+    )
+
+
+def _hub(repo: str) -> Entry:
+    for known in registry.entries():
+        for source in known.sources:
+            if isinstance(source, Hub) and source.repo.lower() == repo.lower():
+                return known
+    source, name = Hub(repo), _slug(repo.replace("/", "--"))
+    if folder := cached(source, None):
+        return _ad_hoc(name, source, folder)
+    chat = re.search(r"instruct|chat|(^|[-_])it($|[-_])", repo.lower()) is not None
+    return Entry(name=name, family=_family(name, ""), kind="instruct" if chat else "base", sources=(source,))
+
+
+def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
+    """What a model folder says of itself."""
+    config = config_of(folder)
+    architecture = config.get("model_type", "")
+    return Entry(
+        name=name,
+        family=_family(name, architecture),
+        kind="instruct" if has_chat_template(folder) else "base",
+        sources=(source,),
+        size=sum(path.stat().st_size for path in weight_files(folder)),
+        parameters=parameters(folder),
+        architecture=architecture or None,
+        encoder_decoder=bool(config.get("is_encoder_decoder")),
+    )
+
+
+def _own(text: str) -> str:
+    """The name of a user's own file or folder: never the registry's, which means the registry's bytes."""
+    name = _slug(text)
+    return f"{name}-local" if name in {known.name for known in registry.entries()} else name
+
+
+def _family(name: str, architecture: str) -> str:
+    """The registry's family that the name holds, else its architecture's there, else the architecture."""
+    plain = re.sub(r"[^a-z0-9]", "", name)
+    named = [family for family in registry.families() if family.replace("_", "") in plain]
+    if named:
+        return max(named, key=len)
+    alike = {known.family for known in registry.entries() if known.architecture == architecture}
+    return alike.pop() if len(alike) == 1 else re.sub(r"\W", "_", architecture) or "other"
+
+
+def _slug(text: str) -> str:
+    """Safe in file names."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.") or "model"
