@@ -37,6 +37,15 @@ def test_rate(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
+def test_what_the_guarantee_costs(n: int) -> None:
+    """Clopper-Pearson asks for at most one more success than Wilson's interval, which guarantees nothing."""
+    exact, _ = rate_intervals(n)
+    for bound in np.linspace(0.05, 0.95, 19):
+        loose = np.array([wilson(k, n)[0] for k in range(n + 1)])
+        assert 0 <= (loose > bound).sum() - (exact > bound).sum() <= 1
+
+
+@pytest.mark.parametrize("n", SIZES)
 def test_rate_verdicts_beyond_the_bound(n: int) -> None:
     """The truth 10 points beyond the bound: the false verdict all but vanishes, the true one gains with n."""
     rule = rate(above=0.5, trials=n)
