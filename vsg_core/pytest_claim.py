@@ -106,7 +106,7 @@ class ClaimRun:
             self.conclude(self.not_run(str(error)))
         else:
             told = str(error) if isinstance(error, VsgError) else f"{type(error).__name__}: {error}"
-            details = "" if isinstance(error, VsgError) else "".join(traceback.format_exception(error))
+            details = "" if isinstance(error, VsgError) else _trace(error)
             self.conclude(self.not_run(f"error: {told}") | {"outcome": "broken"}, details)
 
     def not_run(self, reason: str) -> dict[str, Any]:
@@ -179,6 +179,15 @@ class ClaimRun:
             "forward_passes": meter.passes if meter else 0,
             "tokens": meter.tokens if meter else 0,
         }
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback of an error as text, without the frames of pytest and of this plugin."""
+    trace = traceback.TracebackException.from_exception(error)
+    own = ("_pytest", "pluggy", Path(__file__).stem, "pytest_running")
+    frames = [frame for frame in trace.stack if not set(own) & {*Path(frame.filename).with_suffix("").parts}]
+    trace.stack = traceback.StackSummary.from_list(frames)
+    return "".join(trace.format())
 
 
 def in_ci() -> bool:

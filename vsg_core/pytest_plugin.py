@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["vsg_core.pytest_selection", "vsg_core.pytest_running", "vsg_core.pytest_session"]
+pytest_plugins = [
+    "vsg_core.pytest_options",
+    "vsg_core.pytest_selection",
+    "vsg_core.pytest_running",
+    "vsg_core.pytest_session",
+]

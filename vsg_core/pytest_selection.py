@@ -53,19 +53,6 @@ class Selected:
 SELECTED = pytest.StashKey[list[Selected]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("claims", "claims about language models")
-    group.addoption(
-        "--model", action="append", metavar="NAME_OR_PATH", dest="models",
-        help="run on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
-    )  # fmt: skip
-    group.addoption("--dtype", choices=["float32", "bfloat16", "float16"], help="format of the weights")
-    group.addoption("--device", default="auto", help="cuda, mps or cpu (default: the first of them there is)")
-    group.addoption("--record", action="store_true", help="accept the verdicts measured by this run")
-    group.addoption("--require-models", action="store_true", help="fail, not skip, what cannot run")
-    group.addoption("--reports", metavar="DIR", help="folder for records and reports (default: reports/)")
-
-
 def model_markers() -> list[str]:
     """The markers that choose models: every family, then the kinds."""
     return [*registry.families(), *registry.KINDS]
@@ -126,7 +113,7 @@ def default_model() -> Selected:
 def _names(config: pytest.Config) -> frozenset[str]:
     """The markers that -m names."""
     try:
-        return Expression.compile(config.option.markexpr or "False").idents()
+        return Expression.compile(config.option.markexpr).idents() if config.option.markexpr else frozenset()
     except SyntaxError:
         return frozenset()  # pytest says it better
 

@@ -1,0 +1,141 @@
+"""A tiny random model on disk, and a project of claims that runs on it through pytest itself."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import textwrap
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "dog", "run", "to", "red", "house", "by"]
+
+ALREADY_IMPORTED = (
+    "fixtures.models", "hypothesis", "statsmodels.stats.proportion",
+    "transformers.models.auto.tokenization_auto", "vsg_core.language_model",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random Llama of two layers and a tokenizer that knows WORDS."""
+    return build_llama(tmp_path_factory.mktemp("models") / "tiny-random", seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As tiny_llama, with other weights."""
+    return build_llama(tmp_path_factory.mktemp("models") / "other-random", seed=1)
+
+
+def build_llama(folder: Path, seed: int) -> Path:
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokens = ["<s>", "</s>", "<unk>", *WORDS]
+    words = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
+    )
+    config = LlamaConfig(
+        vocab_size=len(tokens), bos_token_id=0, eos_token_id=1, pad_token_id=1, max_position_embeddings=64,
+        hidden_size=16, intermediate_size=32,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+CLAIM_HEADER = '''
+"""Does the suite do as it says?"""
+import pytest
+from vsg_core import Evidence, Trial, always, claim, difference, rate
+from vsg_core.errors import NotApplicable
+
+ABOUT = dict(source="a paper, section 2", reported="seen in all cases")
+
+def trials(successes, of=40):
+    return [Trial(f"prompt {i}", output="text", success=i < successes) for i in range(of)]
+'''
+
+
+@dataclass
+class Suite:
+    """A project of claims in pytester's folder.
+
+    Args:
+        model: the folder given to --model; None for none.
+    """
+
+    pytester: pytest.Pytester
+    model: Path | None
+
+    def claims(self, body: str, file: str = "things.py") -> None:
+        """Write hypotheses/`file`: imports and `trials(successes, of=40)`, then `body`."""
+        path = self.pytester.path / "hypotheses" / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(CLAIM_HEADER + textwrap.dedent(body))
+
+    def rate_claim(self, successes: int, rule: str = "rate(above=0.5)", name: str = "one") -> str:
+        """The source of a claim with so many successes in 40."""
+        return f"""
+@claim("It mostly works", rule={rule}, **ABOUT)
+def test_{name}(lm):
+    return trials({successes})
+"""
+
+    def run(self, *arguments: str | Path) -> pytest.RunResult:
+        """pytest in this process, on the model."""
+        named = ["--model", self.model] if self.model else []
+        return self.pytester.runpytest_inprocess(*named, *arguments, no_reraise_ctrlc=True)
+
+    def run_apart(self, *arguments: str | Path) -> pytest.RunResult:
+        """pytest in a process of its own, on the model."""
+        named = ["--model", self.model] if self.model else []
+        return self.pytester.runpytest_subprocess(*named, *arguments)
+
+    @property
+    def reports(self) -> Path:
+        return self.pytester.path / "reports"
+
+    def record(self, claim: str) -> dict[str, Any]:
+        """The evidence of a claim; there must be one model that has it."""
+        (path,) = self.reports.glob(f"records/*/{claim}.json")
+        return json.loads(path.read_text())
+
+    def recorded(self) -> Path:
+        """The one file of recorded verdicts."""
+        (path,) = self.pytester.path.glob("hypotheses/recorded/*.toml")
+        return path
+
+
+@pytest.fixture(scope="session")
+def imported() -> None:
+    """What takes long to import, or may not be twice: pytester forgets what is imported while it is there."""
+    for module in ALREADY_IMPORTED:
+        import_module(module)
+    gc.freeze()  # it stays, so no collection need look at it
+
+
+@pytest.fixture
+def suite(
+    imported: None, pytester: pytest.Pytester, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> Suite:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files change within the second
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.syspathinsert(ROOT)
+    pytester.path.joinpath("pytest.ini").write_text((ROOT / "pytest.ini").read_text())
+    pytester.makeconftest('pytest_plugins = ["vsg_core.pytest_plugin", "fixtures.models"]')
+    return Suite(pytester, tiny_llama)

@@ -1,0 +1,245 @@
+"""Every row of the table of outcomes: what pytest says about a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fixtures.models
+from vsg_core.errors import NotEnoughMemory, VsgError
+
+
+def test_a_new_verdict_passes_and_says_so(suite):
+    suite.claims(suite.rate_claim(38))
+    result = suite.run("-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*test_one?tiny-random? holds, new*"])
+    record = suite.record("one")
+    assert (record["verdict"], record["outcome"], record["recorded"]) == ("holds", "new", None)
+    assert record["estimate"] == pytest.approx(38 / 40)
+    assert len(record["trials"]) == 40
+
+
+def test_a_new_verdict_fails_in_ci(suite, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    suite.claims(suite.rate_claim(38))
+    result = suite.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*one on tiny-random: new, not recorded yet: holds, *pytest --record"])
+
+
+def test_the_recorded_verdict_passes_in_ci_too(suite, monkeypatch):
+    suite.claims(suite.rate_claim(2) + suite.rate_claim(20, name="two"))
+    assert suite.run("--record").ret == 0
+    monkeypatch.setenv("CI", "true")
+    result = suite.run("-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_one?tiny-random? refuted *", "*test_two?tiny-random? inconclusive *"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kind", "said"),
+    [
+        (38, 2, "changed", "was holds, 95 % [[]*[]] of 40; now refuted, 5 % [[]*[]] of 40"),
+        (2, 20, "weakened", "was refuted, 5 % [[]*[]] of 40; now inconclusive, 50 % [[]*[]] of 40"),
+        (20, 38, "changed", "was inconclusive, 50 % [[]*[]] of 40; now holds, 95 % [[]*[]] of 40"),
+    ],
+)
+def test_another_verdict_fails_with_exit_code_10(suite, before, now, kind, said):
+    suite.claims(suite.rate_claim(before))
+    assert suite.run("--record").ret == 0
+    suite.claims(suite.rate_claim(now))
+    result = suite.run("-v")
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(
+        [f"*test_one?tiny-random? {kind.upper()}*", f"one on tiny-random: {kind}: {said}"]
+    )
+    result.stdout.fnmatch_lines(
+        ["claim: *It mostly works", "rule: *rate above 50 %*", "evidence: */one.json"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    record = suite.record("one")
+    assert record["outcome"] == kind
+    assert record["recorded"]["n"] == 40
+
+    assert suite.run("--record").ret == 0, "--record accepts a changed verdict"
+    assert suite.run().ret == 0
+
+
+def test_exit_code_1_when_something_else_failed_too(suite):
+    suite.claims(suite.rate_claim(38))
+    suite.run("--record")
+    suite.claims(suite.rate_claim(2) + "\ndef test_plain():\n    assert False\n")
+    assert suite.run().ret == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [("above 50 %", "above 40 %", "another rule"), ('weights = "', 'weights = "0', "other weights")],
+)
+def test_a_record_of_another_rule_or_other_bytes_is_not_compared(suite, old, new, why):
+    suite.claims(suite.rate_claim(38))
+    suite.run("--record")
+    accepted = suite.recorded().read_text()
+    assert old in accepted
+    suite.recorded().write_text(accepted.replace(old, new).replace('"holds"', '"refuted"'))
+    result = suite.run("-v")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*holds, not comparable*", f"*one on tiny-random: not comparable: {why}*"])
+
+
+NOT_APPLICABLE = {
+    "a claim on instruct models, and tiny-random is a base model": """
+        @claim("Chat works", rule=rate(above=0.5), kinds=["instruct"], **ABOUT)
+        def test_one(lm):
+            return trials(40)
+        """,
+    "it has no chat format": """
+        @claim("Chat works", rule=rate(above=0.5), **ABOUT)
+        def test_one(lm):
+            raise NotApplicable("it has no chat format")
+        """,
+    "no chat for a fixture": """
+        @pytest.fixture
+        def chats(lm):
+            raise NotApplicable("no chat for a fixture")
+
+        @claim("Chat works", rule=rate(above=0.5), **ABOUT)
+        def test_one(chats):
+            return trials(40)
+        """,
+    "positive control 'copies a word': *, needs above 50 %": """
+        COPIES = {"copies a word": rate(above=0.5)}
+
+        @claim("It cannot", rule=rate(below=0.5), positive_controls=COPIES, **ABOUT)
+        def test_one(lm):
+            return Evidence(trials(0), {"copies a word": trials(1)})
+        """,
+}
+
+
+@pytest.mark.parametrize("reason", NOT_APPLICABLE)
+def test_a_claim_that_does_not_apply_is_skipped_with_the_reason(suite, reason):
+    suite.claims(NOT_APPLICABLE[reason])
+    result = suite.run("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([f"SKIPPED *: not applicable: {reason}"])
+    record = suite.record("one")
+    assert record["verdict"] == "not run"
+    assert record["reason"].startswith("not applicable: ")
+
+    result = suite.run("--require-models")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"test_one?tiny-random? did not run: not applicable: {reason}"])
+
+
+BROKEN = {
+    "error: ZeroDivisionError: division by zero": "return trials(1 / 0)",
+    "error: *nan*": 'return [Trial("p", value=float("nan"))] * 40',
+    "error: claim one: *39 independent trials*the rule needs 40": "return trials(3, of=39)",
+    "error: claim one: *no trials at all": "return []",
+    "error: the claim gave NoneType: *": "return None",
+    "error: Failed: by hand": 'pytest.fail("by hand")',
+}
+
+
+@pytest.mark.parametrize("reason", BROKEN)
+def test_a_broken_claim_fails_and_has_no_verdict(suite, reason):
+    rule = "difference(above=0)" if "nan" in reason else "rate(above=0.5)"
+    suite.claims(f"""
+        @claim("It works", rule={rule}, **ABOUT)
+        def test_one(lm):
+            {BROKEN[reason]}
+        """)
+    result = suite.run("-v")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*test_one?tiny-random? BROKEN*", f"broken, no verdict: one on tiny-random: {reason}"]
+    )
+    before_the_legend = result.stdout.str().partition("= claims =")[0]
+    assert "refuted" not in before_the_legend
+    record = suite.record("one")
+    assert (record["verdict"], record["outcome"]) == ("not run", "broken")
+    assert record["reason"].startswith("error: ")
+
+
+def test_the_place_of_an_exception_is_shown(suite):
+    suite.claims("""
+        def deep():
+            raise ValueError("the deep end")
+
+        @claim("It works", rule=rate(above=0.5), **ABOUT)
+        def test_one(lm):
+            return deep()
+        """)
+    result = suite.run()
+    result.stdout.fnmatch_lines(["*things.py*in deep", '*raise ValueError("the deep end")'])
+
+
+def test_a_broken_fixture_breaks_the_claim(suite):
+    suite.claims("""
+        @pytest.fixture
+        def words(lm):
+            raise OSError("no words")
+
+        @claim("It works", rule=rate(above=0.5), **ABOUT)
+        def test_one(words):
+            return trials(40)
+        """)
+    result = suite.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["broken, no verdict: one on tiny-random: error: OSError: no words"])
+    assert suite.record("one")["outcome"] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcomes"),
+    [
+        (NotEnoughMemory("tiny-random needs 900 GiB of memory, 2 GiB are free"), {"skipped": 2}),
+        (VsgError("model.safetensors is cut short: 12 of 90 bytes"), {"failed": 2}),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_tried_once(suite, monkeypatch, error, outcomes):
+    tries = []
+
+    def load(target: str, **_: object) -> None:
+        tries.append(target)
+        raise error
+
+    monkeypatch.setattr(fixtures.models, "load_model", load)
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(38, name="two"))
+    result = suite.run("-rs")
+    result.assert_outcomes(**outcomes)
+    result.stdout.fnmatch_lines([f"*{error}"])
+    assert len(tries) == 1
+    assert suite.record("two")["verdict"] == "not run"
+
+
+def test_what_was_measured_stays_when_the_weights_go(suite, monkeypatch):
+    suite.claims(suite.rate_claim(38))
+    suite.run()
+
+    def load(target: str, **_: object) -> None:
+        raise NotEnoughMemory("too large")
+
+    monkeypatch.setattr(fixtures.models, "load_model", load)
+    suite.run().assert_outcomes(skipped=1)
+    assert suite.record("one")["verdict"] == "holds"
+
+
+def test_damaged_recorded_verdicts_are_named(suite):
+    suite.claims(suite.rate_claim(38))
+    suite.run("--record")
+    suite.recorded().write_text("[one\n")
+    result = suite.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["broken, no verdict: one on tiny-random: cannot read recorded verdicts *.toml*"]
+    )
+
+
+def test_a_test_without_a_claim_is_a_test(suite):
+    suite.claims("def test_plain(generator):\n    assert generator.initial_seed() == 0\n")
+    suite.run().assert_outcomes(passed=1)
+    assert not list(Path(suite.reports).glob("claims.*"))

@@ -1,0 +1,157 @@
+"""Which models a run is on: -m, --model, and neither of them."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from vsg_core import loading, pytest_selection, registry
+
+REGISTRY = """
+[[model]]
+name = "smollm2-135m-instruct"
+family = "smollm2"
+kind = "instruct"
+sources = [{ kind = "hub", repo = "nobody/smollm2" }]
+size = 98000000
+
+[[model]]
+name = "qwen-small"
+family = "qwen"
+kind = "base"
+sources = [{ kind = "hub", repo = "nobody/qwen-small" }]
+size = 400000000
+
+[[model]]
+name = "qwen-large"
+family = "qwen"
+kind = "instruct"
+sources = [{ kind = "hub", repo = "nobody/qwen-large" }]
+size = 15_000_000_000
+
+[[model]]
+name = "gemma"
+family = "gemma"
+kind = "base"
+licence = "Gemma terms"
+named_only = true
+sources = [{ kind = "hub", repo = "nobody/gemma" }]
+size = 250000000
+"""
+
+
+@pytest.fixture
+def catalogue(suite, tmp_path, monkeypatch):
+    """A suite that names no model, with a registry of four, none of which is here."""
+    path = tmp_path / "registry.toml"
+    path.write_text(REGISTRY)
+    monkeypatch.setattr(registry, "REGISTRY", path)
+    monkeypatch.setattr(loading, "weights_here", lambda entry: False)
+    suite.model = None
+    suite.claims(suite.rate_claim(38))
+    return suite
+
+
+def collected(suite, *arguments: str) -> list[str]:
+    """The names of the models that the claims would run on."""
+    result = suite.run("--collect-only", "-q", *arguments)
+    return [line.partition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
+
+
+def test_a_family_a_kind_or_both(catalogue):
+    assert collected(catalogue, "-m", "qwen") == ["qwen-small", "qwen-large"]
+    assert collected(catalogue, "-m", "instruct") == ["smollm2-135m-instruct", "qwen-large"]
+    assert collected(catalogue, "-m", "qwen and instruct") == ["qwen-large"]
+    assert collected(catalogue, "-m", "base and not qwen") == ["gemma"]
+
+
+def test_without_a_choice_the_models_that_are_here_else_the_embedded_one(catalogue, monkeypatch):
+    assert collected(catalogue) == ["smollm2-135m-instruct"]
+    monkeypatch.setattr(loading, "weights_here", lambda entry: entry.family in ("qwen", "gemma"))
+    assert collected(catalogue) == ["qwen-small", "qwen-large", "gemma"]
+
+
+@pytest.mark.parametrize(
+    ("family", "why"),
+    [
+        ("qwen and instruct", "weights of qwen-large unavailable: 15 GB are fetched only when named*"),
+        ("gemma", "weights of gemma unavailable: 0.25 GB, under terms of their own (Gemma terms), are*"),
+    ],
+)
+def test_what_is_large_or_under_other_terms_is_skipped_unless_named(catalogue, family, why):
+    result = catalogue.run("-m", family, "-rs")
+    result.assert_outcomes(skipped=1, deselected=3)
+    result.stdout.fnmatch_lines([f"SKIPPED *{why}vsg models fetch *"])
+    assert catalogue.run("-m", family, "--require-models").ret == 1
+
+
+def test_a_mistyped_marker_is_refused_with_the_right_ones(catalogue):
+    result = catalogue.run("-m", "qwem and instruct")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct."
+    result.stderr.fnmatch_lines([f"ERROR: -m 'qwem and instruct': {said}"])
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_families_and_kinds_are_listed_as_markers(catalogue):
+    result = catalogue.run("--markers")
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.qwen: claims on models of the qwen family", "@pytest.mark.base: *"]
+    )
+
+
+def test_several_models_can_be_named(suite, other_llama):
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
+    result = suite.run("--model", other_llama, "-v")
+    result.assert_outcomes(passed=4)
+    # one model after the other, not one claim after the other
+    result.stdout.fnmatch_lines(["*one?tiny*", "*two?tiny*", "*one?other*", "*two?other*"])
+
+
+def test_the_family_of_a_named_model_is_a_marker(suite):
+    suite.claims(suite.rate_claim(38))
+    assert collected(suite, "-m", "llama and base") == ["tiny-random"]
+    assert collected(suite, "-m", "qwen") == []
+
+
+@pytest.mark.parametrize("target", ["smolm2-135m-instruct", "no/such/folder/here", "missing.gguf"])
+def test_an_unknown_model_is_one_line(catalogue, target):
+    result = catalogue.run("--model", target)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --model {target}: *"])
+    assert "Traceback" not in result.stderr.str()
+    assert len(result.errlines) <= 2
+
+
+def test_two_models_of_one_name_are_refused(suite, tiny_llama, tmp_path):
+    shutil.copytree(tiny_llama, tmp_path / "twin" / tiny_llama.name)
+    suite.claims(suite.rate_claim(38))
+    result = suite.run("--model", tmp_path / "twin" / tiny_llama.name)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *would both be reported as 'tiny-random'*"])
+
+
+def test_two_claims_of_one_name_are_refused(suite):
+    suite.claims(suite.rate_claim(38))
+    suite.claims(suite.rate_claim(2), file="more.py")
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *more.py::test_one*things.py::test_one* are one claim, one, twice*"])
+
+
+def test_collecting_imports_no_torch(suite):
+    suite.claims(suite.rate_claim(38))
+    suite.pytester.path.joinpath("conftest.py").open("a").write(
+        "\ndef pytest_unconfigure():\n"
+        "    import sys\n"
+        "    heavy = {'torch', 'transformers', 'scipy.stats', 'statsmodels'}\n"
+        "    print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    result = suite.run_apart("--collect-only")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*test_one?tiny-random?*", "heavy: []"])
+
+
+def test_the_default_is_in_the_registry():
+    assert registry.entry(pytest_selection.DEFAULT_MODEL).kind == "instruct"
