@@ -71,26 +71,38 @@ def few_shot_frame(
     return lm.join(*parts, "The meaning of", vectors, " in plain English is")
 
 
-def decompose(lm: LanguageModel, vector: Tensor, most: int = 64, tolerance: float = 1e-3) -> dict[int, float]:
-    """The few tokens and non-negative weights whose mixture is the vector [hidden], found from the vector alone.
+def decompose(
+    lm: LanguageModel, vectors: Tensor, most: int = 64, tolerance: float = 1e-3
+) -> list[dict[int, float]]:
+    """For each vector [batch, hidden] the few tokens and non-negative weights whose mixture it is.
 
-    Non-negative orthogonal matching pursuit (Bruckstein, Elad & Zibulevsky, 2008): add the token that points
-    most along what is left, solve for all weights again, drop those that fell to 0, until less than
-    `tolerance` of the vector's norm is left or `most` tokens are in.
+    Found from the vectors and the embedding table alone, by non-negative orthogonal matching pursuit
+    (Bruckstein, Elad & Zibulevsky, 2008): add the token that points most along what is left, solve for all
+    weights again, drop those that fell to 0, until less than `tolerance` of the vector's norm is left or
+    `most` tokens are in. Heaviest first.
     """
-    table = lm.embedding_table
+    table, targets = lm.embedding_table, vectors.float()
     norms = table.float().norm(dim=-1).clamp(min=1e-12).masked_fill(~lm.is_token, torch.inf)  # [vocab]
-    target = vector.float()
-    rest, chosen, weights = target, [], np.zeros(0)
+    chosen: list[list[int]] = [[] for _ in targets]
+    weights = [np.zeros(0) for _ in targets]
+    rest = targets.clone()  # [batch, hidden] what the chosen tokens do not explain yet
     for _ in range(2 * most):
-        if rest.norm() <= tolerance * target.norm() or len(chosen) >= most:
+        unexplained = rest.norm(dim=-1) > tolerance * targets.norm(dim=-1)
+        open_rows = [row for row in range(len(targets)) if unexplained[row] and len(chosen[row]) < most]
+        if not open_rows:
             break
-        along = (table @ rest.to(table.dtype)).float() / norms  # [vocab]
-        along[chosen] = -torch.inf
-        chosen.append(int(along.argmax()))
-        columns = table[chosen].float()  # [chosen, hidden]
-        weights, _ = nnls(columns.T.double().cpu().numpy(), target.double().cpu().numpy())
-        chosen = [i for i, weight in zip(chosen, weights, strict=True) if weight > 0]
-        weights = weights[weights > 0]
-        rest = target - torch.from_numpy(weights).to(target) @ table[chosen].float()
-    return dict(sorted(zip(chosen, weights.tolist(), strict=True), key=lambda pair: -pair[1]))
+        along = (rest[open_rows].to(table.dtype) @ table.T).float() / norms  # [open, vocab]
+        for place, row in enumerate(open_rows):
+            along[place, chosen[row]] = -torch.inf
+            columns = [*chosen[row], int(along[place].argmax())]
+            solved = _non_negative_weights(table[columns], targets[row])
+            chosen[row] = [i for i, weight in zip(columns, solved, strict=True) if weight > 0]
+            weights[row] = solved[solved > 0]
+            rest[row] = targets[row] - torch.from_numpy(weights[row]).to(targets) @ table[chosen[row]].float()
+    found = [dict(zip(ids, w.tolist(), strict=True)) for ids, w in zip(chosen, weights, strict=True)]
+    return [dict(sorted(row.items(), key=lambda pair: -pair[1])) for row in found]
+
+
+def _non_negative_weights(rows: Tensor, target: Tensor) -> np.ndarray:
+    """Weights >= 0 [n] whose sum over the rows [n, hidden] comes nearest to the target [hidden]."""
+    return nnls(rows.T.double().cpu().numpy(), target.double().cpu().numpy())[0]

@@ -1,0 +1,85 @@
+"""Can the model translate Spanish words into English?"""
+
+from __future__ import annotations
+
+import re
+
+from vsg_core import Evidence, Trial, claim, rate
+
+SOURCE = "abstractionlair/vector-space-generation, README, Implementation 1; test_translation_capability.py"
+LINK = "https://github.com/abstractionlair/vector-space-generation#implementation-1"
+REPORTED = "GPT-2 could not be got to translate, not even Spanish to English"
+# Cannot: the rate is less than 0.05 above what shuffled pairs reach.
+CANNOT = rate(below=0.05, over="shuffled pairs", trials=100)
+CAN_COPY = {"copies a word": rate(above=0.5)}
+POWER = (
+    "120 words: with chance at 0, a true rate of 0 always holds and one of 0.15 is refuted in 92 % of runs"
+)
+
+
+@claim(
+    "The model cannot translate common Spanish words into English in completion style",
+    source=SOURCE,
+    link=LINK,
+    reported=REPORTED,
+    rule=CANNOT,
+    positive_controls=CAN_COPY,
+    comparisons=["shuffled pairs"],
+    power=POWER,
+)
+def test_cannot_translate_in_completion_style(lm, spanish_words):
+    """The study's sentence, "The Spanish word 'gato' in English is", and 8 greedy tokens."""
+    return ask(
+        lm,
+        spanish_words,
+        translate="The Spanish word '{}' in English is".format,
+        copy="Repeat the word: {0}, {0}, {0},".format,
+    )
+
+
+@claim(
+    "The model cannot translate common Spanish words into English after three examples",
+    source=SOURCE,
+    link=LINK,
+    reported=REPORTED,
+    rule=CANNOT,
+    positive_controls=CAN_COPY,
+    comparisons=["shuffled pairs"],
+    power=POWER,
+)
+def test_cannot_translate_few_shot(lm, spanish_words, translation_examples):
+    """The study's three examples, casa, libro and agua, in its sentence, then the word and 8 greedy tokens."""
+    shown = "".join(f"The meaning of '{a}' in plain English is {b}.\n" for a, b in translation_examples)
+    copied = "".join(f"The copy of '{a}' is {a}.\n" for a, _ in translation_examples)
+    return ask(
+        lm,
+        spanish_words,
+        translate=lambda word: (
+            f"Examples of translations:\n{shown}The meaning of '{word}' in plain English is"
+        ),
+        copy=lambda word: f"Examples of copies:\n{copied}The copy of '{word}' is",
+    )
+
+
+def ask(lm, words, translate, copy):
+    """Every word translated; the same replies against another word's meaning are chance; copying shows it reads."""
+    replies = lm.generate([lm.tokenize(translate(word)) for word, _ in words], max_new_tokens=8)
+    # Half the list away, so that the other word comes from another field of meaning.
+    others = [words[(i + len(words) // 2) % len(words)][1] for i in range(len(words))]
+    trials, shuffled = [], []
+    for (word, answers), other, reply in zip(words, others, replies, strict=True):
+        inputs = {"word": word, "answers that count": answers}
+        trials.append(Trial(translate(word), reply.text, success=says(reply.text, answers), inputs=inputs))
+        shuffled.append(Trial(translate(word), reply.text, success=says(reply.text, other)))
+    copies = lm.generate([lm.tokenize(copy(word)) for word, _ in words[:60]], max_new_tokens=8)
+    copied = [
+        Trial(copy(word), reply.text, success=says(reply.text, [word]))
+        for (word, _), reply in zip(words[:60], copies, strict=True)
+    ]
+    return Evidence(trials, {"copies a word": copied, "shuffled pairs": shuffled})
+
+
+def says(text, answers):
+    """Whether one of the answers stands as a whole word in the first line that says anything."""
+    lines = text.strip().splitlines() or [""]
+    return any(re.search(rf"\b{re.escape(answer)}\b", lines[0], re.IGNORECASE) for answer in answers)
