@@ -1,4 +1,4 @@
-"""Evidence records as a run leaves them, made by the judge itself from invented trials: material for tests of reports.
+"""Evidence records as a run leaves them, made by the judge from invented trials, for tests of the report.
 
 `python -m tests.report_records FOLDER` writes the report of all of them, to look at.
 """
@@ -32,8 +32,8 @@ MODELS = [
     {"name": "gemma-3-270m", "family": "gemma", "kind": "base", "parameters": 268_000_000},
 ]
 STARTED = datetime(2026, 3, 14, 9, 26, tzinfo=UTC)
-MIXTURE = [[" Paris", 0.61], [" Lyon", 0.14], [" a", 0.08], [" the", 0.05], [" located", 0.04], [" Nice", 0.03],
-           ["\n", 0.02], [" one", 0.01], [" not", 0.01], [" in", 0.01]]  # fmt: skip
+MIXTURE = [[" Paris", 0.61], [" Lyon", 0.14], [" a", 0.08], [" the", 0.05], [" located", 0.04],
+           [" Nice", 0.03], ["\n", 0.02], [" one", 0.01], [" not", 0.01], [" in", 0.01]]  # fmt: skip
 
 
 def make_claim(name: str, statement: str, question: str, rule: Rule, **more: Any) -> Claim:
@@ -52,8 +52,10 @@ def provenance(minutes: float = 0, **more: Any) -> Record:
     return {
         "model_sha256": "1d96" * 16, "dtype": "bfloat16", "device": "cpu", "engine": "transformers",
         "versions": {"python": "3.12.4", "torch": "2.13.0", "transformers": "5.1.0"},
-        "commit": "0adeb75c0ffee0adeb75c0ffee0adeb75c0ffee0", "dirty": False, "machine": "Linux x86_64, 2 cores, 8 GiB",
-        "started": (STARTED + timedelta(minutes=minutes)).isoformat(), "seconds": 12.4, "forward_seconds": 9.8,
+        "commit": "0adeb75c0ffee0adeb75c0ffee0adeb75c0ffee0", "dirty": False,
+        "machine": "Linux x86_64, 2 cores, 8 GiB",
+        "started": (STARTED + timedelta(minutes=minutes)).isoformat(), "seconds": 12.4,
+        "forward_seconds": 9.8,
         "forward_passes": 120, "tokens": 6144, **more,
     }  # fmt: skip
 
@@ -85,18 +87,21 @@ EMPTY = make_claim(
     power="40 prompts tell 30 % from 50 % in 19 of 20 runs.",
 )  # fmt: skip
 SAME_LOGITS = make_claim(
-    "ids_and_embeddings_give_the_same_logits", "Ids and embeddings give the same logits, chat format included",
+    "ids_and_embeddings_give_the_same_logits",
+    "Ids and embeddings give the same logits, chat format included",
     "Does the instruction format fail with embeddings?", always(),
 )  # fmt: skip
 BRANCHES = make_claim(
     "next_distribution_is_nearer_to_the_mixture",
-    "After a concept token the next distribution is nearer to the mixture of its branches than to the top branch",
+    "After a concept token the next distribution is nearer to the mixture than to the top branch",
     "Do concept tokens preserve superpositions?", difference(above=0.0),
-    controls={"permuted weights": difference(below=0.02)}, positive_controls={"names the top token": rate(above=0.5)},
+    controls={"permuted weights": difference(below=0.02)},
+    positive_controls={"names the top token": rate(above=0.5)},
     reported="nearer to the mixture by 0.1 bits",
 )  # fmt: skip
 RECOVERED = make_claim(
-    "weights_are_recovered", "The components of a mixture and their weights are recovered from the vector alone",
+    "weights_are_recovered",
+    "The components of a mixture and their weights are recovered from the vector alone",
     "Do concept tokens preserve superpositions?", rate(above=0.1, over="permuted weights"),
     comparisons=("permuted weights",),
 )  # fmt: skip
@@ -116,9 +121,11 @@ def recorded(verdict: str, estimate: float, low: float, high: float) -> Record:
     return {"verdict": verdict, "estimate": estimate, "interval": [low, high], "n": 40}
 
 
+SLICED = {"sliced by the prompt length": successes(40)}
+
+
 def run() -> list[Record]:
     """A run over all claims and models, with every verdict and every outcome in it."""
-    sliced = {"sliced by the prompt length": successes(40)}
     rates = {"permuted weights": successes(7)}
     changed = {"outcome": "changed", "recorded": recorded("refuted", 0.05, 0.01, 0.17)}
     weakened = {"outcome": "weakened", "recorded": recorded("holds", 0.12, 0.05, 0.19)}
@@ -128,9 +135,9 @@ def run() -> list[Record]:
     mixed = {"permuted weights": values(0.03, 0.05), "names the top token": successes(36)}
     unable = {"permuted weights": values(-0.01, 0.02), "names the top token": successes(5)}
     return [
-        measured(EMPTY, 0, successes(0), sliced, recorded=recorded("refuted", 0.0, 0.0, 0.09)),
-        measured(EMPTY, 1, successes(33), sliced, **changed),
-        measured(EMPTY, 2, successes(19), sliced, outcome="new"),
+        measured(EMPTY, 0, successes(0), SLICED, recorded=recorded("refuted", 0.0, 0.0, 0.09)),
+        measured(EMPTY, 1, successes(33), SLICED, **changed),
+        measured(EMPTY, 2, successes(19), SLICED, outcome="new"),
         not_run_record(EMPTY, MODELS[3], "not applicable: gemma-3-270m is a base model", provenance(1)),
         measured(SAME_LOGITS, 0, successes(300, 300)),
         measured(SAME_LOGITS, 1, successes(57, 58), outcome="new"),

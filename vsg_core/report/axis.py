@@ -1,4 +1,4 @@
-"""The horizontal axis that the intervals of one claim are drawn on. Places on it are percents of its width."""
+"""The horizontal axis that a claim's intervals are drawn on. Places on it are percents of its width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAD = 5.0  # percent of the width kept free on both sides, so that marks and ti
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear scale over `ticks`, with the rule's thresholds and the side of them on which the claim holds."""
+    """A linear scale over `ticks`, with the rule's thresholds and the side on which the claim holds."""
 
     unit: str
     ticks: tuple[float, ...]

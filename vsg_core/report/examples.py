@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vsg_core.report.measures import number
+
 Trial = Mapping[str, Any]
 
 EACH = 2  # how many successes, and how many failures
@@ -42,7 +44,7 @@ class Example:
 
 
 def chosen(record: Mapping[str, Any]) -> list[Example]:
-    """Up to two successes and two failures, the first of each; of values the lowest, the middle and the highest.
+    """The first two successes and the first two failures; of values the lowest, the middle and the highest.
 
     Then one trial of every other arm, of the same prompt as the first example where that arm has it.
     """
@@ -71,4 +73,4 @@ def _beside(control: Mapping[str, Any], prompt: str | None) -> Example:
 
 
 def _valued(trial: Trial, label: str) -> str:
-    return label if trial["value"] is None else f"{label}: {trial['value']:.3g}"
+    return label if trial["value"] is None else f"{label}: {number(trial['value'], 'number')}"

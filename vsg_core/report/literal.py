@@ -34,7 +34,7 @@ def name_of(char: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with every hidden character replaced by its name: plain text, safe for a terminal and for UTF-8."""
+    """`text` with every hidden character replaced by its name: text safe for a terminal and for UTF-8."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(name_of(char) if is_hidden(char) else char for char in text)

@@ -14,8 +14,8 @@ Bound = Mapping[
 def unit_of(bound: Bound) -> str:
     """What the estimate counts: arms of one unit share an axis.
 
-    "percent" for a rate, "points" for a difference of rates, "counterexamples" (their rate) for a universal claim,
-    "number" for a mean of values.
+    "percent" for a rate, "points" for a difference of rates, "counterexamples" (their rate) for a universal
+    claim, "number" for a mean of values.
     """
     if bound["kind"] == "always":
         return "counterexamples"
@@ -37,8 +37,8 @@ def number(value: float, unit: str, width: float | None = None) -> str:
     """62 %, +12 points, −0.031.
 
     Args:
-        width: of the interval around the value: values get as many decimals as leave it two digits, else three digits
-            in all. Percents are whole, but next to 0 and 100.
+        width: of the interval around the value: values get as many decimals as leave it two digits, else
+            three digits in all. Percents are whole, but next to 0 and 100.
     """
     if unit != "number":
         percent = 100 * value
@@ -85,7 +85,7 @@ def thresholds(bound: Bound) -> list[float]:
 
 def wanted(bound: Bound) -> str:
     """Where the whole interval must lie for the claim to hold, in words for an axis."""
-    words = {"above": "above ", "below": "below ", "within": "within ±", "open_rate": "at most "}
+    words = {"above": "above ", "below": "below ", "within": "within ±", "open_rate": "up to "}
     return next(
         (word + number(bound[key], unit_of(bound)) for key, word in words.items() if key in bound), ""
     )

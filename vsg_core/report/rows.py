@@ -43,8 +43,8 @@ class Cell:
 
     record: Record
     arms: Sequence[Arm]  # the claim itself, then its controls
-    was: str  # the recorded verdict with its numbers; empty without one
-    tag: str  # "changed", "weakened", "new", "not comparable", "broken", or nothing when the verdict is the recorded one
+    was: Sequence[str]  # the recorded verdict, its estimate and its interval; empty without one
+    tag: str  # "changed", "weakened", "new", "not comparable" or "broken"; nothing when as recorded
     earlier: str  # when it was measured, if that was before this run
     other_rule: bool  # judged under another rule than its claim has now
 
@@ -146,17 +146,16 @@ def started(record: Record) -> datetime:
     return datetime.fromisoformat(record["provenance"]["started"]).astimezone()
 
 
-def recorded_text(record: Record) -> str:
-    """The recorded verdict in words, "holds 62 % [50 %, 74 %]"; empty without one."""
+def _recorded(record: Record) -> list[str]:
     recorded, unit = record["recorded"], measures.unit_of(record["bound"])
     if not recorded:
-        return ""
+        return []
     parts = (
         recorded["verdict"],
         measures.estimate(recorded, unit),
         measures.interval(recorded["interval"], unit),
     )
-    return " ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Record) -> ClaimRow:
@@ -166,7 +165,7 @@ def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Re
         name: Cell(
             record=by_model[name],
             arms=_arms(by_model[name], axis),
-            was=recorded_text(by_model[name]),
+            was=_recorded(by_model[name]),
             tag="" if by_model[name]["outcome"] in ("same", "not run") else by_model[name]["outcome"],
             earlier=_earlier(by_model[name], newest_of_all),
             other_rule=by_model[name]["rule"] != newest["rule"],

@@ -1,4 +1,4 @@
-"""The claim matrix as plain text, for the end of a run: changes first, then verdicts, then what was not run."""
+"""The claim matrix as plain text for the end of a run: changes, then verdicts, then what was not run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vsg_core.report.literal import visible
 from vsg_core.report.rows import Cell, Record, Report, report_of
 
 MARKS = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
-_NAME = 34  # columns of a claim's name
+_NAME = 33  # columns of a claim's name
 _CELL = 14  # columns of a verdict with its estimate
 
 
@@ -54,7 +54,7 @@ def _change(cell: Cell, width: int) -> list[str]:
         if cell.tag == "broken"
         else f"{cell.verdict} {own.estimate} {own.interval}".strip()
     )
-    text = f"was {cell.was}, now {now}" if cell.was else now
+    text = f"was {' '.join(cell.was)}, now {now}" if cell.was else now
     return [f"  {cell.record['claim']} on {cell.model}", *_indented(text, width, 6)]
 
 
@@ -114,4 +114,11 @@ def _where(cells: Sequence[Cell], report: Report) -> str:
 
 
 def _indented(text: str, width: int, indent: int) -> list[str]:
-    return wrap(text, width, initial_indent=" " * indent, subsequent_indent=" " * indent)
+    """Wrapped; a command that would change something begins a line of its own, to be copied."""
+    lines = text.replace("; to get them: ", "\nto get them: ").split("\n")
+    margin = " " * indent
+    return [
+        part
+        for line in lines
+        for part in wrap(line, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+    ]
