@@ -97,12 +97,12 @@ def test_{name}(lm):
 
     def run(self, *arguments: str | Path) -> pytest.RunResult:
         """pytest in this process, on the model."""
-        named = ["--model", self.model] if self.model else []
+        named: list[str | Path] = ["--model", self.model] if self.model else []
         return self.pytester.runpytest_inprocess(*named, *arguments, no_reraise_ctrlc=True)
 
     def run_apart(self, *arguments: str | Path) -> pytest.RunResult:
         """pytest in a process of its own, on the model."""
-        named = ["--model", self.model] if self.model else []
+        named: list[str | Path] = ["--model", self.model] if self.model else []
         return self.pytester.runpytest_subprocess(*named, *arguments)
 
     @property

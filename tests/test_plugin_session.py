@@ -163,7 +163,8 @@ def test_the_test_report_has_columns_and_is_escaped(suite):
     assert "http" not in re.sub(r"https?://(pypi|www\.w3)\S*", "", page.partition("<script")[0]), (
         "self-contained"
     )
-    blob = json.loads(html.unescape(re.search(r'data-jsonblob="([^"]*)"', page)[1]))
+    (blob,) = re.findall(r'data-jsonblob="([^"]*)"', page)
+    blob = json.loads(html.unescape(blob))
     rows = {name: tests[-1] for name, tests in blob["tests"].items()}
     one = next(test for name, test in rows.items() if "test_one" in name)
     cells = [re.sub("<.*?>", "", cell) for cell in one["resultsTableRow"]]

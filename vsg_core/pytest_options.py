@@ -26,8 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | pytest.ExitCode | None:
     """Start over as `--model=PATH` where `--model PATH` names a path that exists.
 
-    pytest looks for its project before it knows any option but its own: it takes that path for one of tests, and
-    may miss pytest.ini and conftest.py.
+    pytest looks for its project before it knows any option but its own: it takes that path for one of tests,
+    and may miss pytest.ini and conftest.py.
     """
     arguments = list(config.invocation_params.args)
     joined = join_paths(arguments)
