@@ -51,7 +51,7 @@ def ask(lm, generator, frame):
 
     hidden = lm.embedding_table.shape[-1]
     tokens = lm.is_token.nonzero().flatten().cpu()
-    evidence = {name: [] for name in COMPARISONS}
+    evidence: dict[str, list[Trial]] = {}
     trials = []
     for scale in SCALES:
         noise = torch.randn(DRAWS, VECTORS, hidden, generator=generator) * (scale * lm.embedding_std)

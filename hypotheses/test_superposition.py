@@ -36,7 +36,9 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     concepts = [trace.steps[0] for trace in traces]
     vectors = torch.stack([concept.vector for concept in concepts])  # [prompts, hidden]
     nearest = nearest_tokens(lm, vectors)[0].tolist()
-    trials, permuted, top_only = [], [], []
+    trials: list[Trial] = []
+    permuted: list[Trial] = []
+    top_only: list[Trial] = []
     for prompt, concept, found, top in zip(
         forking_prompts, concepts, decompose(lm, vectors), nearest, strict=True
     ):

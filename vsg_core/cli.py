@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from vsg_core.concept_command import concept
 from vsg_core.errors import VsgError, WrongUse
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="vector-space-generation")
 def vsg() -> None:
     """Claims about concept tokens, judged on real language models."""
@@ -122,6 +123,17 @@ def report(as_json: bool, folder: str) -> None:
         _print_json({"page": str(page), "records": len(records)})
     else:
         click.echo(page)
+
+
+@vsg.command()
+def table() -> None:
+    """Print the recorded verdicts as a Markdown table, claims by models."""
+    from vsg_core.table import recorded_table
+
+    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded"))
+
+
+vsg.add_command(concept)
 
 
 def main() -> None:

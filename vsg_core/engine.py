@@ -27,6 +27,7 @@ from transformers import (
     GgufConfig,
     PreTrainedModel,
 )
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Engine:
         return self.model.dtype
 
     @property
-    def embedding(self) -> torch.nn.Module:
+    def embedding(self) -> Any:
         """The model's own embedding module. Call it: some scale inside it (Gemma)."""
         return self.model.get_input_embeddings()
 
@@ -219,6 +220,7 @@ def _name(inputs: Tensor) -> str:
 
 def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     """Load safetensors from a local folder; never remote code, never pickles."""
+    disable_progress_bar()  # a local load takes a second
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     model = kind.from_pretrained(
@@ -237,6 +239,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
     The weights stay what the file's bytes say: untied heads stay untied, nothing is rounded again.
     """
+    enable_progress_bar()  # this one takes half a minute
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )

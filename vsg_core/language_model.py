@@ -251,7 +251,7 @@ class LanguageModel:
     def close(self) -> None:
         """Drop the weights: memory is free for the next model."""
         self.__dict__.pop("embedding_table", None)
-        self.engine.model = None  # type: ignore[assignment]
+        self.engine.model = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -86,7 +86,7 @@ def top_k_mask(probabilities: Tensor, k: int) -> Tensor:
 
 def top_p_mask(probabilities: Tensor, p: float) -> Tensor:
     """[batch, vocab] -> bool [batch, vocab]: the fewest most probable tokens whose sum reaches p."""
-    ordered, ids = probabilities.sort(-1, descending=True, stable=True)
+    ordered, ids = probabilities.sort(dim=-1, descending=True, stable=True)
     before = ordered.cumsum(-1) - ordered  # what the more probable ones sum to
     return torch.zeros_like(probabilities, dtype=torch.bool).scatter(-1, ids, before < p)
 
