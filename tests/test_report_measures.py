@@ -94,3 +94,10 @@ def test_an_axis_holds_every_value_in_order(values: list[float], bound: float) -
     places = [axis.at(value) for value in ordered]
     assert places == sorted(places)
     assert all(0 < place < 100 and math.isfinite(place) for place in places)
+
+
+def test_ticks_are_told_exactly() -> None:
+    axis = axis_for({"kind": "always", "over": None, "open_rate": 0.01}, [])
+    assert [text for _, text in axis.labels] == ["0 %", "0.25 %", "0.5 %", "0.75 %", "1 %"]
+    axis = axis_for({"kind": "rate", "over": "noise", "above": 0.1}, [-0.4, 0.9])
+    assert [text for _, text in axis.labels] == ["−50", "−25", "0", "+25", "+50", "+75", "+100"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vsg_core.report.measures import Bound, number, thresholds, unit_of
+from vsg_core.report.measures import Bound, thresholds, unit_of
 
 _PAD = 5.0  # percent of the width kept free on both sides, so that marks and tick labels are not cut
 
@@ -29,7 +29,14 @@ class Axis:
     @property
     def labels(self) -> list[tuple[float, str]]:
         """(place, text) of each tick."""
-        return [(self.at(tick), number(tick, self.unit).removesuffix(" points")) for tick in self.ticks]
+        return [(self.at(tick), self._label(tick)) for tick in self.ticks]
+
+    def _label(self, tick: float) -> str:
+        if self.unit == "number":
+            return f"{tick:.4g}".replace("-", "−")
+        sign = "+" if self.unit == "points" and tick > 0 else ""
+        text = sign + f"{100 * tick:.4g}".replace("-", "−")
+        return text if self.unit == "points" else f"{text} %"
 
     @property
     def zero(self) -> float | None:

@@ -24,12 +24,10 @@ def is_hidden(char: str) -> bool:
 
 
 def name_of(char: str) -> str:
-    """A visible name for a hidden character: a control picture (␀), else its escape (`\\u200b`)."""
+    """A visible name for a hidden character: its escape, `\\r`, `\\x00` or `\\u200b`."""
+    if char in "\r\t":
+        return "\\r" if char == "\r" else "\\t"
     code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
@@ -66,5 +64,5 @@ def _mark(char: str, only_space: bool) -> Markup:
     if is_hidden(char):
         return Markup('<span class="hidden-char">{}</span>').format(name_of(char))
     if only_space and char in " \t":
-        return Markup('<span class="hidden-char">{}</span>').format("␠" if char == " " else "␉")
+        return Markup('<span class="hidden-char">{}</span>').format("·" if char == " " else "\\t")
     return escape(char)
