@@ -43,7 +43,7 @@ def test_the_terminal_shows_changes_then_verdicts_then_what_was_not_run(width: i
         for part in ("broken:", "changed:", "weakened:", "Does the instruction", "not run:\n")
     ]
     assert order == sorted(order)
-    assert text.startswith("4 claims on 4 models: 6 holds, 3 refuted, 2 inconclusive, 4 not run; 2 new")
+    assert text.startswith("4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 4 not run; 2 new")
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in text
     assert "to get them: vsg models fetch gemma-3-270m" in text
     assert re.search(r"chat_embeddings_give_empty_output +- +x 0 % +!o 82 %", text)

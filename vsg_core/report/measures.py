@@ -54,6 +54,11 @@ def number(value: float, unit: str, width: float | None = None) -> str:
     return text if unit == "number" else f"{text} %"
 
 
+def several(count: int, one: str, many: str = "") -> str:
+    """1 claim, 4 claims."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def interval(ends: Sequence[float] | None, unit: str) -> str:
     """[50 %, 74 %]; empty without an interval. Points are named by the estimate in front of it."""
     if ends is None:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from vsg_core.evidence import write_atomically
 from vsg_core.report.literal import literal, visible
+from vsg_core.report.measures import several
 from vsg_core.report.origins import command, origins
 from vsg_core.report.rows import Record, report_of, started
 
@@ -74,7 +75,7 @@ def _environment() -> Environment:
         "record_path": lambda r: (
             f"records/{quote(r['model']['name'], safe='')}/{quote(r['claim'], safe='')}.json"
         ),
-        "several": lambda n, one, many="": f"{n:,} {one if n == 1 else many or one + 's'}",
+        "several": several,
     }
     return environment
 

@@ -120,6 +120,11 @@ class Report:
     def earlier(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.earlier]
 
+    @property
+    def confirmed(self) -> list[Cell]:
+        """Cells whose verdict is the recorded one."""
+        return [cell for cell in self.cells if cell.record["outcome"] == "same"]
+
     def tagged(self, *tags: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.tag in tags]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import shorten, wrap
 
 from vsg_core.report.literal import visible
+from vsg_core.report.measures import several
 from vsg_core.report.rows import Cell, Record, Report, report_of
 
 MARKS = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
@@ -33,11 +34,14 @@ def visible_lines(text: str) -> str:
 
 
 def _headline(report: Report) -> str:
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items() if count)
-    new = len(report.tagged("new"))
-    return f"{len(report.claims)} claims on {len(report.models)} models: {counts}" + (
-        f"; {new} new" if new else ""
+    counts = ", ".join(
+        f"{count} {'hold' if verdict == 'holds' and count > 1 else verdict}"
+        for verdict, count in report.counts.items()
+        if count
     )
+    new = len(report.tagged("new"))
+    what = f"{several(len(report.claims), 'claim')} on {several(len(report.models), 'model')}"
+    return f"{what}: {counts}" + (f"; {new} new" if new else "")
 
 
 def _changes(report: Report, width: int) -> Iterator[str]:
