@@ -28,7 +28,7 @@ POWER = (
     power=POWER,
 )
 def test_cannot_translate_in_completion_style(lm, spanish_words):
-    """The study's sentence, "The Spanish word 'gato' in English is", and 8 greedy tokens."""
+    """The study's sentence, "The Spanish word 'gato' in English is", and 10 greedy tokens."""
     return ask(
         lm,
         spanish_words,
@@ -48,7 +48,7 @@ def test_cannot_translate_in_completion_style(lm, spanish_words):
     power=POWER,
 )
 def test_cannot_translate_few_shot(lm, spanish_words, translation_examples):
-    """The study's three examples, casa, libro and agua, in its sentence, then the word and 8 greedy tokens."""
+    """The study's three examples, casa, libro and agua, in its sentence, then the word and 10 greedy tokens."""
     shown = "".join(f"The meaning of '{a}' in plain English is {b}.\n" for a, b in translation_examples)
     copied = "".join(f"The copy of '{a}' is {a}.\n" for a, _ in translation_examples)
     return ask(
@@ -63,7 +63,7 @@ def test_cannot_translate_few_shot(lm, spanish_words, translation_examples):
 
 def ask(lm, words, translate, copy):
     """Every word translated; the same replies against another word's meaning are chance; copying shows it reads."""
-    replies = lm.generate([lm.tokenize(translate(word)) for word, _ in words], max_new_tokens=8)
+    replies = lm.generate([lm.tokenize(translate(word)) for word, _ in words], max_new_tokens=10)
     # Half the list away, so that the other word comes from another field of meaning.
     others = [words[(i + len(words) // 2) % len(words)][1] for i in range(len(words))]
     trials, shuffled = [], []
@@ -71,7 +71,7 @@ def ask(lm, words, translate, copy):
         inputs = {"word": word, "answers that count": answers}
         trials.append(Trial(translate(word), reply.text, success=says(reply.text, answers), inputs=inputs))
         shuffled.append(Trial(translate(word), reply.text, success=says(reply.text, other)))
-    copies = lm.generate([lm.tokenize(copy(word)) for word, _ in words[:60]], max_new_tokens=8)
+    copies = lm.generate([lm.tokenize(copy(word)) for word, _ in words[:60]], max_new_tokens=10)
     copied = [
         Trial(copy(word), reply.text, success=says(reply.text, [word]))
         for (word, _), reply in zip(words[:60], copies, strict=True)

@@ -1,0 +1,63 @@
+"""The README and the docs say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import fixtures
+from vsg_core.concept_command import DEFAULT_MODEL
+from vsg_core.table import recorded_table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_table_of_verdicts_is_what_vsg_table_prints():
+    """Made from the recorded verdicts: paste `vsg table` between the marks when they change."""
+    (shown,) = re.findall(r"<!-- vsg table -->\n(.*?)\n?<!-- end of vsg table -->", README, re.DOTALL)
+    assert shown == recorded_table(ROOT / "hypotheses", ROOT / "hypotheses" / "recorded")
+
+
+def test_the_claim_shown_runs_as_it_stands(suite):
+    """Saved in hypotheses/ and run on the embedded model, it ends in a verdict."""
+    (claim,) = (block for block in blocks("python") if "@claim" in block)
+    suite.pytester.makeconftest(
+        'pytest_plugins = ["vsg_core.pytest_plugin", "fixtures.models", "fixtures.prompts"]'
+    )
+    suite.claims("")
+    (suite.pytester.path / "hypotheses" / "test_nearest.py").write_text(claim)
+    suite.model = None
+    suite.run("--model", DEFAULT_MODEL, "-k", "nearest_token").assert_outcomes(passed=1)
+    assert suite.record("nearest_token_is_the_top_token")["verdict"] in ("holds", "refuted", "inconclusive")
+
+
+def test_the_python_shown_runs_as_it_stands():
+    """The lines under "Use it from Python", on the embedded model."""
+    (code,) = (block for block in blocks("python") if "load_model" in block)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert tuple(names["vector"].shape) == (1, names["lm"].embed(names["prompt"]).shape[-1])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["vsg models", "vsg concept", "vsg claims", "vsg report", "vsg table"])
+def test_the_commands_shown_exist(command):
+    from vsg_core.cli import vsg
+
+    assert command in README
+    assert command.split()[1] in vsg.commands
+
+
+def test_the_fixtures_listed_are_all_there_are():
+    """docs/adding-a-claim.md names every fixture of fixtures/ and no other."""
+    sources = (path.read_text() for path in Path(fixtures.__file__).parent.glob("*.py"))
+    defined = {name for text in sources for name in re.findall(r"@pytest\.fixture.*\ndef (\w+)", text)}
+    page = (ROOT / "docs" / "adding-a-claim.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert listed | {"lm", "generator"} == defined
