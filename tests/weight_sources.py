@@ -196,8 +196,7 @@ def local_hub(repos: dict[str, HubRepo]) -> Iterator[tuple[str, list[str]]]:
             if path.startswith("/api/") and parts[2] == "revision":
                 return self.json({"id": "/".join(parts[:2]), "sha": COMMIT, "siblings": self.listing(repo)})
             if path.startswith("/api/"):
-                return self.json([{"type": "file", "path": one["rfilename"], "oid": one["blobId"], **one}
-                                  for one in self.listing(repo)])  # fmt: skip
+                return self.json(self.tree(repo))
             if repo.gated:
                 return 401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "accept the licence"}, b""
             body = repo.files[parts[-1]]
@@ -205,6 +204,18 @@ def local_hub(repos: dict[str, HubRepo]) -> Iterator[tuple[str, list[str]]]:
 
         def json(self, data: object) -> tuple[int, dict[str, str], bytes]:
             return 200, {"Content-Type": "application/json"}, json.dumps(data).encode()
+
+        def tree(self, repo: HubRepo) -> list[dict[str, object]]:
+            return [
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": len(body),
+                    "oid": hashlib.sha1(body).hexdigest(),
+                    "lfs": {"size": len(body), "oid": hashlib.sha256(body).hexdigest(), "pointerSize": 130},
+                }
+                for name, body in repo.files.items()
+            ]
 
         def listing(self, repo: HubRepo) -> list[dict[str, object]]:
             return [

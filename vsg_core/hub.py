@@ -110,6 +110,9 @@ def _failures(source: Hub) -> Iterator[None]:
     from huggingface_hub import errors
 
     global _unreachable
+    network: tuple[Any, ...] = (
+        errors.HfHubHTTPError.__bases__
+    )  # OSError, and that of the HTTP library it uses
     if _unreachable:
         raise WeightsUnavailable(_unreachable, "")
     try:
@@ -131,7 +134,7 @@ def _failures(source: Hub) -> Iterator[None]:
         raise WeightsUnavailable("HF_HUB_OFFLINE is set", "") from error
     except errors.HfHubHTTPError as error:
         raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}", "") from error
-    except Exception as error:  # whatever the HTTP library raises: no such host, no connection, a timeout
+    except network as error:  # no such host, no connection, a timeout
         _unreachable = f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {_first_line(error)})"
         raise WeightsUnavailable(_unreachable, "") from error
 

@@ -1,0 +1,84 @@
+"""The registry file: what it holds now, and what it says of a damaged one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vsg_core import registry
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.registry import Hub, Wheels
+
+MODEL = """
+[[model]]
+name = "one"
+family = "some"
+kind = "base"
+[[model.sources]]
+kind = "hub"
+repo = "someone/one"
+"""
+
+
+def test_every_model_of_the_study_is_there() -> None:
+    names = {entry.name for entry in registry.entries()}
+    assert {"smollm2-135m-instruct", "gemma-3-270m", "gpt2", "qwen2.5-1.5b-instruct", "flan-t5-base"} <= names
+    assert {"smollm2", "qwen", "gpt2", "gpt_neo", "flan_t5"} <= set(registry.families())
+
+
+def test_a_gguf_and_wheels_are_pinned_by_sha256_and_the_hub_by_a_commit() -> None:
+    for entry in registry.entries():
+        for source in entry.sources:
+            if isinstance(source, Wheels):
+                assert entry.gguf
+                assert all(
+                    re.fullmatch(r"[0-9a-f]{64}", one.sha256) for one in (entry.gguf, *source.packages)
+                )
+            elif isinstance(source, Hub) and entry.name != "stablelm-2-1_6b-chat":  # none could be confirmed
+                assert re.fullmatch(r"[0-9a-f]{40}", source.revision), entry.name
+
+
+def test_encoder_decoders_and_terms_are_marked() -> None:
+    assert {entry.name for entry in registry.entries() if entry.encoder_decoder} == {
+        "flan-t5-small",
+        "flan-t5-base",
+    }
+    assert registry.entry("gemma-3-270m").named_only
+
+
+def test_a_further_model_needs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = tmp_path / "registry.toml"
+    more.write_text(registry.REGISTRY.read_text() + MODEL)
+    monkeypatch.setattr(registry, "REGISTRY", more)
+    assert registry.entry("one").sources == (Hub("someone/one"),)
+    assert registry.families()[-1] == "some"
+
+
+def test_an_unknown_name_lists_the_closest() -> None:
+    with pytest.raises(WrongUse, match=r"no model 'qwen2.5-05b'.*did you mean qwen2.5-0.5b-instruct"):
+        registry.entry("qwen2.5-05b")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('kind = "base"', 'kind = "chat"', "kind 'chat' must be one of base, instruct"),
+        ('family = "some"', 'family = "gpt-2"', "family 'gpt-2' must be an identifier"),
+        ('family = "some"\n', "", "missing 1 required positional argument: 'family'"),
+        ('family = "some"', 'family = "some"\ncolour = "red"', "unexpected keyword argument 'colour'"),
+        ('name = "one"', 'name = "a/b"', "name must be lower case letters"),
+        ('kind = "hub"', 'kind = "ftp"', "there is no source of kind 'ftp': hub or wheels"),
+        ('kind = "hub"\n', "", "'kind' is missing"),
+        ("[[model]]", "[[model", "is not a model registry"),
+        (MODEL, MODEL + MODEL, "one is there more than once"),
+    ],
+)
+def test_a_damaged_registry_names_the_fault(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "registry.toml"
+    path.write_text(MODEL.replace(old, new, 1))
+    with pytest.raises(VsgError) as caught:
+        registry._read(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
