@@ -137,6 +137,16 @@ def test_a_repository_without_safetensors_is_refused(monkeypatch: pytest.MonkeyP
     assert said.endswith("holds no safetensors weights: download model-q4.gguf and give its path")
 
 
+def test_a_repository_of_something_else_than_a_model_is_refused(tmp_path: Path, tiny_llama: Path) -> None:
+    files = {path.name: path.read_bytes() for path in tiny_llama.iterdir()}
+    files["adapter_model.safetensors"] = files.pop("model.safetensors")
+    with local_hub({REPO: HubRepo(files)}) as (url, _):
+        result = fetch(REPO, url, tmp_path)
+    assert result.returncode == 1
+    assert "has no model.safetensors: only whole safetensors are loaded" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_an_unknown_repository_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"no repository {REPO} on http://127.0.0.1" in complaint(None, monkeypatch)
 

@@ -169,6 +169,13 @@ def test_a_folder_without_safetensors_is_said_to_be(tmp_path: Path, tiny_llama: 
         loading.describe(tmp_path)
 
 
+def test_a_folder_without_a_tokenizer_is_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "copy")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(VsgError, match=r"has no tokenizer: save it there with tokenizer.save_pretrained"):
+        loading.describe(folder)
+
+
 def test_truncated_safetensors_are_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "copy")
     weights = folder / "model.safetensors"

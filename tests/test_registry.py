@@ -33,9 +33,8 @@ def test_a_gguf_and_wheels_are_pinned_by_sha256_and_the_hub_by_a_commit() -> Non
         for source in entry.sources:
             if isinstance(source, Wheels):
                 assert entry.gguf
-                assert all(
-                    re.fullmatch(r"[0-9a-f]{64}", one.sha256) for one in (entry.gguf, *source.packages)
-                )
+                pins = [entry.gguf.sha256, *(package.sha256 for package in source.packages)]
+                assert all(re.fullmatch(r"[0-9a-f]{64}", pin) for pin in pins)
             elif isinstance(source, Hub) and entry.name != "stablelm-2-1_6b-chat":  # none could be confirmed
                 assert re.fullmatch(r"[0-9a-f]{40}", source.revision), entry.name
 

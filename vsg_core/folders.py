@@ -14,15 +14,27 @@ from vsg_core.errors import VsgError
 
 # Weights, configuration and tokenizer; no pickles, and no code.
 FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+TOKENIZERS = ["tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt"]
+
+
+def check_folder(folder: Path) -> None:
+    """
+    Raises:
+        VsgError: the configuration, a file of the weights or the tokenizer is missing.
+    """
+    config_of(folder)
+    weight_files(folder)
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise VsgError(f"{folder} has no tokenizer: save it there with tokenizer.save_pretrained")
 
 
 def is_complete(folder: Path) -> bool:
-    """The folder has a configuration and every file of its weights."""
+    """The folder has all that `check_folder` asks for."""
     try:
-        config_of(folder)
-        return bool(weight_files(folder))
+        check_folder(folder)
     except VsgError:
         return False
+    return True
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from vsg_core.cache import bytes_text, check_room, digest, disk_faults, say
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.folders import FILES, is_complete
+from vsg_core.folders import FILES, check_folder, is_complete
 from vsg_core.registry import Hub
 
 TIMEOUT = 5.0  # seconds to the first answer; the client's own default is five attempts of ten seconds
@@ -43,7 +43,7 @@ def fetch(source: Hub, file: str | None, progress: bool) -> Path:
     """Download the file, or the safetensors with their configuration and tokenizer, verified by sha256.
 
     Raises:
-        WeightsUnavailable: the hub cannot be reached or does not hold the weights, with the reason.
+        VsgError: the hub cannot be reached, or does not hold a whole model, with the reason.
         DiskFull: they do not fit.
     """
     from huggingface_hub import hf_hub_download, snapshot_download
@@ -64,6 +64,8 @@ def fetch(source: Hub, file: str | None, progress: bool) -> Path:
                 path = Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names))
     for one in files:
         _verify(_snapshot(source) / one.rfilename, one)
+    if not file:
+        check_folder(path)
     return path
 
 
@@ -110,9 +112,7 @@ def _failures(source: Hub) -> Iterator[None]:
     from huggingface_hub import errors
 
     global _unreachable
-    network: tuple[Any, ...] = (
-        errors.HfHubHTTPError.__bases__
-    )  # OSError, and that of the HTTP library it uses
+    network: tuple[Any, ...] = errors.HfHubHTTPError.__bases__  # OSError, and that of its HTTP library
     if _unreachable:
         raise WeightsUnavailable(_unreachable, "")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vsg_core import registry, sources
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.folders import config_of, has_chat_template, parameters, weight_files
+from vsg_core.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.gguf_files import converted, identify, read_header
 from vsg_core.hub import cached
 from vsg_core.memory import check_memory
@@ -126,6 +126,7 @@ def _hub(repo: str) -> Entry:
 
 def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
     """What a model folder says of itself."""
+    check_folder(folder)
     config = config_of(folder)
     architecture = config.get("model_type", "")
     return Entry(
