@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from vsg_core.errors import WrongUse
+
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel
 
@@ -38,7 +40,13 @@ class Trace:
 
 
 def decode(lm: LanguageModel, sequences: Sequence[Tensor], writer: Writer, max_steps: int) -> list[Trace]:
-    """Write up to `max_steps` positions after each sequence (ids [seq] or embeddings [seq, hidden])."""
+    """Write up to `max_steps` positions after each sequence (ids [seq] or embeddings [seq, hidden]).
+
+    Raises:
+        WrongUse: fewer than 0 steps, or a sequence that the model cannot take.
+    """
+    if max_steps < 0:
+        raise WrongUse(f"max_new_tokens is {max_steps}: give at least 0")
     traces = [Trace() for _ in sequences]
     for rows, state in lm.prefill(sequences, room=max_steps):
         for step in range(max_steps):
@@ -52,10 +60,10 @@ def decode(lm: LanguageModel, sequences: Sequence[Tensor], writer: Writer, max_s
                     trace.stopped = written.stopped[i]
                     continue
                 trace.steps.append(written.kept[i])
-                if lm.context_left(state, i) < 1:
+                if lm.context_left(state, i) > 0:
+                    alive.append(i)
+                elif step < max_steps - 1:
                     trace.stopped = "context"
-                    continue
-                alive.append(i)
             if not alive or step == max_steps - 1:
                 break
             inputs = written.inputs

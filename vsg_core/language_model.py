@@ -21,6 +21,7 @@ from vsg_core.errors import NotApplicable, VsgError, WrongUse
 from vsg_core.mixture import Mixing
 from vsg_core.writers import TokenWriter
 
+GATHERED = 256  # with more components than this a product with the whole table is faster, and much smaller
 MAX_BATCH = 64  # beyond this, tokens per second no longer grow on a CPU
 # What ends an answer, whichever of these a vocabulary knows: a GGUF file names only one of them.
 END_TOKENS = ("<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<end_of_turn>", "<eos>", "</s>")
@@ -158,13 +159,26 @@ class LanguageModel:
         return self.embed(self.tokenize(text))
 
     def join(self, *parts: str | Tensor) -> Tensor:
-        """Text, ids [n] and vectors [n, hidden], one after another -> one sequence of embeddings [seq, hidden]."""
-        pieces = []
-        for place, part in enumerate(parts):
-            if isinstance(part, str):
-                part = self.tokenize(part, special=place == 0)
-            pieces.append(part if part.is_floating_point() else self.embed(part))
-        return torch.cat([piece.to(self.device, self.dtype) for piece in pieces])
+        """Text, ids [n] and vectors [n, hidden], one after another -> one sequence of embeddings [seq, hidden].
+
+        Where the first part is text, what the model expects around a text (BOS; </s> at the end for T5) is put
+        around the whole.
+        """
+        pieces = [
+            self.tokenize(part, special=place == 0) if isinstance(part, str) else part
+            for place, part in enumerate(parts)
+        ]
+        if isinstance(parts[0], str):
+            end = len(pieces[0]) - self._closing
+            pieces = [pieces[0][:end], *pieces[1:], pieces[0][end:]]
+        embedded = [piece if piece.is_floating_point() else self.embed(piece) for piece in pieces]
+        return torch.cat([piece.to(self.device, self.dtype) for piece in embedded])
+
+    @cached_property
+    def _closing(self) -> int:
+        """How many tokens the tokenizer puts after a text: T5's </s>, none for most."""
+        bare, whole = (self.tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
+        return next(n for n in range(len(whole)) if whole[: len(whole) - n][-len(bare) :] == bare)
 
     def mix(self, probabilities: Tensor) -> Tensor:
         """[batch, vocab] weights -> [batch, hidden]: the weighted sum of the token embeddings.
@@ -177,6 +191,8 @@ class LanguageModel:
         if (probabilities[:, ~self.is_token] > 0).any():
             raise VsgError("mixture weights on rows that only pad the embedding table: give 0 there")
         most = int((probabilities > 0).sum(-1).max())
+        if most > GATHERED:
+            return (probabilities.float() @ self.embedding_table.float()).to(self.dtype)
         weights, ids = probabilities.topk(max(most, 1))  # [batch, most]; the rest has no weight
         rows = self.embedding_table[ids].float()  # [batch, most, hidden]
         return torch.einsum("bk,bkh->bh", weights.float(), rows).to(self.dtype)
@@ -205,14 +221,19 @@ class LanguageModel:
         rest = lengths.argsort(stable=True)
         while len(rest):
             shortest, size = int(lengths[rest[0]]), self._batch_size(int(lengths.max()) + room)
-            rows = rest[lengths[rest] <= 2 * shortest + 8][:size]  # bounds what is spent on padding
+            longest = 2 * shortest + 8  # bounds what is spent on padding
+            if self.engine.context is not None:
+                # Whoever reaches the end of the context does so beside its equals: padding cannot run past it.
+                longest = max(shortest, min(longest, self.engine.context - room))
+            rows = rest[lengths[rest] <= longest][:size]
             rest = rest[len(rows) :]
             inputs, attention_mask = self._left_pad([sequences[row] for row in rows])
             yield rows, self._masked(self.engine.start(inputs, attention_mask, keep_cache))
 
     def step(self, state: State, inputs: Tensor) -> State:
         """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
-        return self._masked(self.engine.step(state, inputs.to(self.device).unsqueeze(1)))
+        inputs = inputs.to(self.device, self.dtype if inputs.is_floating_point() else torch.long)
+        return self._masked(self.engine.step(state, inputs.unsqueeze(1)))
 
     def select(self, state: State, rows: Tensor) -> State:
         """A copy of the named rows of a state, to branch from."""
@@ -231,8 +252,10 @@ class LanguageModel:
             For each sequence its new tokens only: ids, text, and why it stopped
             ("end" at an end token, which is left out; "length"; "context").
         """
-        generator = generator or torch.Generator().manual_seed(0)
-        draws = torch.rand(len(sequences), max_new_tokens, generator=generator)
+        draws = None
+        if sampling is not None:
+            generator = generator or torch.Generator().manual_seed(0)
+            draws = torch.rand(len(sequences), max(max_new_tokens, 0), generator=generator)
         traces = decode(self, sequences, TokenWriter(self, sampling, draws), max_new_tokens)
         return [Generation(trace.steps, self.decode(trace.steps), trace.stopped) for trace in traces]
 

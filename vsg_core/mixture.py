@@ -58,10 +58,9 @@ def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN) -> Tensor:
 
     Raises:
         WrongUse: top_k above the vocabulary.
-        VsgError: NaN among the logits.
+        VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
-    if torch.isnan(logits).any():
-        raise VsgError("next-token logits contain NaN: load the model with dtype float32")
+    _check_logits(logits)
     vocab = logits.shape[-1]
     if mixing.top_k is not None and mixing.top_k > vocab:
         raise WrongUse(f"top_k is {mixing.top_k}, above the vocabulary of {vocab}: give at most {vocab}")
@@ -85,21 +84,28 @@ def top_k_mask(probabilities: Tensor, k: int) -> Tensor:
 
 
 def top_p_mask(probabilities: Tensor, p: float) -> Tensor:
-    """[batch, vocab] -> bool [batch, vocab]: the fewest most probable tokens whose sum reaches p."""
+    """[batch, vocab] -> bool [batch, vocab]: the fewest most probable tokens whose share of the sum reaches p."""
     ordered, ids = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(-1) - ordered  # what the more probable ones sum to
-    return torch.zeros_like(probabilities, dtype=torch.bool).scatter(-1, ids, before < p)
+    ordered = _float64(ordered)  # in float32 a long tail would round to nothing
+    sums = ordered.cumsum(-1)
+    kept = (sums - ordered) / sums[..., -1:] < p  # the share of the more probable ones falls short of p
+    return torch.zeros_like(probabilities, dtype=torch.bool).scatter(-1, ids, kept.to(ids.device))
 
 
 def sample(weights: Tensor, draws: Tensor) -> Tensor:
     """[batch, vocab] weights and [batch] draws in [0, 1) -> [batch] ids, by the inverse of the cumulative weights."""
-    cumulative = weights.double().cumsum(-1)  # float64: the last entry must not round below a draw
-    target = draws.double().unsqueeze(-1) * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    cumulative = _float64(weights).cumsum(-1)  # in float32 the tail of a large vocabulary would be lost
+    target = draws.to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1).to(weights.device)
 
 
 def entropy_bits(logits: Tensor) -> Tensor:
-    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 log-probabilities; never NaN."""
+    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 log-probabilities; never NaN.
+
+    Raises:
+        VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
+    """
+    _check_logits(logits)
     log_probabilities = logits.float().log_softmax(-1)
     terms = log_probabilities.exp() * log_probabilities  # 0 * -inf where a token is ruled out
     return -terms.nan_to_num(nan=0.0).sum(-1) / log(2)
@@ -107,7 +113,17 @@ def entropy_bits(logits: Tensor) -> Tensor:
 
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence in bits of two distributions [..., vocab] -> [...]; 0 to 1 (Lin, 1991)."""
-    p, q = p.double(), q.double()
+    p, q = _float64(p), _float64(q)
     middle = (p + q) / 2
     divergence = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
     return (divergence.sum(-1) / log(2)).clamp(min=0)
+
+
+def _check_logits(logits: Tensor) -> None:
+    if not logits.amax(-1).isfinite().all():  # the maximum of a row with NaN is NaN
+        raise VsgError("next-token logits contain NaN or infinity: load the model with dtype float32")
+
+
+def _float64(numbers: Tensor) -> Tensor:
+    """In float64; on the CPU where the device has none (MPS)."""
+    return (numbers.cpu() if numbers.device.type == "mps" else numbers).double()

@@ -26,7 +26,12 @@ def nearest_tokens(lm: LanguageModel, vectors: Tensor) -> tuple[Tensor, Tensor]:
     squares = (table.float() ** 2).sum(-1)  # [vocab]
     # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
     order = squares - 2 * vectors @ table.float().T  # [batch, vocab]
-    near = order.masked_fill(~lm.is_token, torch.inf).topk(CANDIDATES, largest=False).indices.sort(-1).values
+    near = (
+        order.masked_fill(~lm.is_token, torch.inf)
+        .topk(min(CANDIDATES, len(table)), largest=False)
+        .indices.sort(-1)
+        .values
+    )
     distances = (table[near].float() - vectors.unsqueeze(1)).norm(dim=-1)  # [batch, CANDIDATES]
     best = distances.min(-1)
     return near.gather(-1, best.indices.unsqueeze(-1)).squeeze(-1), best.values
@@ -82,7 +87,7 @@ def decompose(
     `most` tokens are in. Heaviest first.
     """
     table, targets = lm.embedding_table, vectors.float()
-    norms = table.float().norm(dim=-1).clamp(min=1e-12).masked_fill(~lm.is_token, torch.inf)  # [vocab]
+    norms = table.float().norm(dim=-1).clamp(min=1e-12)  # [vocab]
     chosen: list[list[int]] = [[] for _ in targets]
     weights = [np.zeros(0) for _ in targets]
     rest = targets.clone()  # [batch, hidden] what the chosen tokens do not explain yet
@@ -92,6 +97,7 @@ def decompose(
         if not open_rows:
             break
         along = (rest[open_rows].to(table.dtype) @ table.T).float() / norms  # [open, vocab]
+        along = along.masked_fill(~lm.is_token, -torch.inf)
         for place, row in enumerate(open_rows):
             along[place, chosen[row]] = -torch.inf
             columns = [*chosen[row], int(along[place].argmax())]
@@ -105,4 +111,4 @@ def decompose(
 
 def _non_negative_weights(rows: Tensor, target: Tensor) -> np.ndarray:
     """Weights >= 0 [n] whose sum over the rows [n, hidden] comes nearest to the target [hidden]."""
-    return nnls(rows.T.double().cpu().numpy(), target.double().cpu().numpy())[0]
+    return nnls(rows.T.cpu().double().numpy(), target.cpu().double().numpy())[0]
