@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from vsg_core.batching import left_pad
 from vsg_core.mixture import PLAIN, STUDY
 from vsg_core.writers import write_concepts
 
@@ -19,7 +20,7 @@ def test_decoding(endless, open_prompts, race, batch, contestant):
     """The same prompts, the same number of new positions, greedy, with a cache."""
     lm = endless
     prompts = [lm.tokenize(prompt) for prompt in open_prompts[:batch]]
-    ids, mask = lm._left_pad(prompts)
+    ids, mask = left_pad(lm.engine, prompts)
     work = {
         "generate": lambda: lm.engine.model.generate(
             ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0

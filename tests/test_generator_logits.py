@@ -10,6 +10,7 @@ from hypothesis import given
 
 from tests.architectures import CONTEXT, ROWS, TOKENS, every_architecture, reference_logits, tiny
 from tests.drawing import Drawn, batches, property_test, sequences
+from vsg_core import batching
 from vsg_core.errors import WrongUse
 from vsg_core.mixture import mixture_weights
 
@@ -104,7 +105,7 @@ def test_batches_smaller_than_the_request_give_the_same(monkeypatch):
     lm = tiny("llama")
     sequences = [torch.arange(3, 3 + length) for length in (9, 1, 30, 2, 9, 14, 3)]
     together = lm.next_logits(sequences)
-    monkeypatch.setattr(lm, "_batch_size", lambda positions: 2)
+    monkeypatch.setattr(batching, "batch_size", lambda engine, positions: 2)
     torch.testing.assert_close(lm.next_logits(sequences), together, **CLOSE)
 
 

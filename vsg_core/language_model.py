@@ -10,19 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
+from vsg_core.batching import check_sequences, left_padded_batches
 from vsg_core.decode import decode
 from vsg_core.engine import Engine, State, open_model, open_tokenizer
 from vsg_core.errors import NotApplicable, VsgError, WrongUse
 from vsg_core.mixture import Mixing
+from vsg_core.placement import as_device, as_dtype
 from vsg_core.writers import TokenWriter
 
 GATHERED = 256  # with more components than this a product with the whole table is faster, and much smaller
-MAX_BATCH = 64  # beyond this, tokens per second no longer grow on a CPU
 # What ends an answer, whichever of these a vocabulary knows: a GGUF file names only one of them.
 END_TOKENS = ("<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<end_of_turn>", "<eos>", "</s>")
 
@@ -216,18 +215,8 @@ class LanguageModel:
         Raises:
             WrongUse: no sequence, an empty one, or one longer than the model's context.
         """
-        self._check(sequences)
-        lengths = torch.tensor([len(sequence) for sequence in sequences])
-        rest = lengths.argsort(stable=True)
-        while len(rest):
-            shortest, size = int(lengths[rest[0]]), self._batch_size(int(lengths.max()) + room)
-            longest = 2 * shortest + 8  # bounds what is spent on padding
-            if self.engine.context is not None:
-                # Whoever reaches the end of the context does so beside its equals: padding cannot run past it.
-                longest = max(shortest, min(longest, self.engine.context - room))
-            rows = rest[lengths[rest] <= longest][:size]
-            rest = rest[len(rows) :]
-            inputs, attention_mask = self._left_pad([sequences[row] for row in rows])
+        check_sequences(self.engine, self.name, sequences)
+        for rows, inputs, attention_mask in left_padded_batches(self.engine, sequences, room):
             yield rows, self._masked(self.engine.start(inputs, attention_mask, keep_cache))
 
     def step(self, state: State, inputs: Tensor) -> State:
@@ -279,69 +268,7 @@ class LanguageModel:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    # Batching
-
-    def _check(self, sequences: Sequence[Tensor]) -> None:
-        if not len(sequences):
-            raise WrongUse("no sequence given: give at least one")
-        for place, sequence in enumerate(sequences):
-            if not len(sequence):
-                raise WrongUse(f"sequence {place} is empty: give at least one token")
-            if self.engine.context is not None and len(sequence) > self.engine.context:
-                raise WrongUse(
-                    f"sequence {place} has {len(sequence)} tokens, above the {self.engine.context} positions "
-                    f"of {self.name}: shorten it"
-                )
-
-    def _batch_size(self, positions: int) -> int:
-        """Sequences that go through together: as many as a quarter of the free memory holds, at most MAX_BATCH."""
-        if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0]
-        else:
-            free = psutil.virtual_memory().available
-        each = positions * self.engine.bytes_per_position() + 16 * self.engine.vocab_size
-        return max(1, min(MAX_BATCH, free // 4 // each))
-
-    def _left_pad(self, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """A batch of sequences -> ids [batch, seq], or embeddings [batch, seq, hidden] if any is one, and its mask."""
-        if any(sequence.is_floating_point() for sequence in sequences):
-            sequences = [s.to(self.dtype) if s.is_floating_point() else self.embed(s) for s in sequences]
-        sequences = [sequence.to(self.device) for sequence in sequences]
-        masks = [torch.ones(len(sequence), dtype=torch.long, device=self.device) for sequence in sequences]
-        return pad_sequence(sequences, True, padding_side="left"), pad_sequence(
-            masks, True, padding_side="left"
-        )
-
     def _masked(self, state: State) -> State:
         """Rule out the rows of the table that are no token: they never receive weight."""
         state.logits = state.logits.masked_fill(~self.is_token, -torch.inf)
         return state
-
-
-def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """float32, bfloat16 or float16 by name; None is float32."""
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    names = {
-        "float32": torch.float32,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-        None: torch.float32,
-    }
-    if dtype not in names:
-        raise WrongUse(f"dtype {dtype!r} is not known: give float32, bfloat16 or float16")
-    return names[dtype]
-
-
-def as_device(device: str) -> torch.device:
-    """A torch device; auto is CUDA where there is one, then MPS, then the CPU."""
-    if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise WrongUse(
-            f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"
-        ) from None

@@ -43,7 +43,8 @@ def load_model(
         WeightsUnavailable: the weights cannot be had, with what each source answered.
         NotEnoughMemory: asked before anything is fetched or loaded, with the numbers.
     """
-    from vsg_core.language_model import LanguageModel, as_device, as_dtype
+    from vsg_core.language_model import LanguageModel
+    from vsg_core.placement import as_device, as_dtype
 
     entry = describe(name_or_path)
     each, on = as_dtype(dtype).itemsize, str(as_device(device))
