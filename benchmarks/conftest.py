@@ -1,8 +1,11 @@
-"""The model that is timed, and the table of ratios at the end."""
+"""The model that is timed, the race between contestants, and the table of ratios at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import pytest
@@ -10,7 +13,28 @@ import pytest
 from vsg_core import LanguageModel, load_model
 from vsg_core.concept_command import DEFAULT_MODEL
 
-RESULTS = pytest.StashKey[dict[tuple[str, str], float]]()
+ROUNDS = 5
+Work = Callable[[], int]  # does the work once and returns how many positions it wrote
+
+
+@dataclass(frozen=True)
+class Race:
+    """The seconds of every contestant's rounds; round i of each ran beside round i of all others."""
+
+    positions: int
+    seconds: Mapping[str, list[float]]
+
+    def speed(self, contestant: str) -> float:
+        """Tokens a second, in the median round."""
+        return self.positions / median(self.seconds[contestant])
+
+    def ratio(self, contestant: str, other: str) -> float:
+        """How many times as fast as the other, in the median of the rounds."""
+        rounds = zip(self.seconds[contestant], self.seconds[other], strict=True)
+        return median(theirs / ours for ours, theirs in rounds)
+
+
+RACES = pytest.StashKey[dict[str, Race]]()
 
 
 @pytest.fixture(scope="session")
@@ -23,30 +47,42 @@ def endless() -> Iterator[LanguageModel]:
 
 
 @pytest.fixture
-def race(
-    benchmark: Any, request: pytest.FixtureRequest
-) -> Callable[[str, str, int, Callable[[], object]], None]:
-    """Time a contestant of a group, and keep its tokens a second: the median of 5 rounds after a warm-up."""
+def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[str, Work]], None]:
+    """Let contestants run in turn, A B C A B C, so that what else the machine does falls on all alike.
 
-    def run(group: str, contestant: str, tokens: int, work: Callable[[], object]) -> None:
-        benchmark.group = group
-        benchmark.pedantic(work, rounds=5, warmup_rounds=1)
-        results = request.config.stash.setdefault(RESULTS, {})
-        results[group, contestant] = tokens / benchmark.stats.stats.median
+    pytest-benchmark times the first one, and runs the others between its rounds.
+    """
+
+    def run(name: str, contestants: Mapping[str, Work]) -> None:
+        written = {contestant: work() for contestant, work in contestants.items()}  # the warm-up
+        assert len(set(written.values())) == 1, f"the contestants did not do equal work: {written}"
+        (first, timed), *others = contestants.items()
+        seconds: dict[str, list[float]] = {contestant: [] for contestant in contestants}
+
+        def run_others() -> None:
+            for contestant, work in others:
+                began = time.perf_counter()
+                work()
+                seconds[contestant].append(time.perf_counter() - began)
+
+        benchmark.pedantic(timed, setup=run_others, rounds=ROUNDS)
+        if benchmark.stats is None:
+            return  # --benchmark-disable: they ran, nothing was timed
+        seconds[first] = benchmark.stats.stats.data
+        result = Race(written[first], seconds)
+        benchmark.extra_info |= {contestant: result.speed(contestant) for contestant in contestants}
+        pytestconfig.stash.setdefault(RACES, {})[name] = result
 
     return run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Every contestant's tokens a second, and how it stands to the first and the last of its group."""
-    results = config.stash.get(RESULTS, {})
-    if not results:
-        return
-    terminalreporter.section("tokens a second, and ratios within the group")
-    for group in dict.fromkeys(group for group, _ in results):
-        entries = {contestant: rate for (g, contestant), rate in results.items() if g == group}
-        for contestant, rate in entries.items():
-            ratios = "  ".join(
-                f"{rate / other:5.2f} x {name}" for name, other in entries.items() if name != contestant
-            )
-            terminalreporter.line(f"{group:18} {contestant:22} {rate:8.1f}   {ratios}")
+    """Of every race: each contestant's tokens a second, and how many times as fast as each other it is."""
+    for name, result in config.stash.get(RACES, {}).items():
+        contestants = list(result.seconds)
+        terminalreporter.section(f"{name}: tokens a second, and times as fast as contestant 1, 2, ...")
+        numbers = "".join(f"{f'x {number}':>8}" for number, _ in enumerate(contestants, 1))
+        terminalreporter.line(f"{'tokens/s':>37}{numbers}")
+        for number, contestant in enumerate(contestants, 1):
+            ratios = "".join(f"{result.ratio(contestant, other):8.2f}" for other in contestants)
+            terminalreporter.line(f"{number}  {contestant:24}{result.speed(contestant):10.1f}{ratios}")

@@ -1,74 +1,104 @@
-"""Decoding speed: concept tokens and tokens against transformers' generate, bare passes, and the study's loop."""
+"""Decoding speed: concept tokens and tokens against transformers' generate, bare passes, and the study's loop.
+
+Goals: concept tokens at least as fast as generate and within 5 % of the bare passes, at every batch size; at
+least 10 times as fast as the study's loop. A mixture of the whole vocabulary has one product with the
+embedding table to do beyond the passes, as much work as the model's head.
+"""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
-from vsg_core.batching import left_pad
-from vsg_core.mixture import PLAIN, STUDY
+from vsg_core import LanguageModel
+from vsg_core.mixture import PLAIN, STUDY, Mixing
 from vsg_core.writers import write_concepts
 
 NEW = 16  # positions written after each prompt
-CONTESTANTS = ("generate", "bare passes", "ours, tokens", "ours, study's mixture", "ours, plain mixture")
 
 
-@pytest.mark.parametrize("contestant", CONTESTANTS)
 @pytest.mark.parametrize("batch", [1, 8, 32])
-def test_decoding(endless, open_prompts, race, batch, contestant):
+def test_decoding(endless, open_prompts, race, batch):
     """The same prompts, the same number of new positions, greedy, with a cache."""
     lm = endless
     prompts = [lm.tokenize(prompt) for prompt in open_prompts[:batch]]
-    ids, mask = left_pad(lm.engine, prompts)
-    work = {
-        "generate": lambda: lm.engine.model.generate(
-            ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0
-        ),
-        "bare passes": lambda: bare_passes(lm.engine.model, ids, mask),
-        "ours, tokens": lambda: lm.generate(prompts, max_new_tokens=NEW),
-        "ours, study's mixture": lambda: write_concepts(lm, prompts, NEW, STUDY),
-        "ours, plain mixture": lambda: write_concepts(lm, prompts, NEW, PLAIN),
+    contestants = {
+        "concept tokens, study": lambda: concept_tokens(lm, prompts, NEW, STUDY),
+        "concept tokens, plain": lambda: concept_tokens(lm, prompts, NEW, PLAIN),
+        "lm.generate": lambda: sum(len(reply.ids) for reply in lm.generate(prompts, NEW)),
+        "transformers' generate": lambda: transformers_generate(lm, prompts),
+        "bare passes": lambda: bare_passes(lm, prompts),
     }
-    race(f"batch {batch}", contestant, batch * NEW, work[contestant])
+    race(f"batch {batch}", contestants)
 
 
-@torch.no_grad()
-def bare_passes(model, ids, mask):
-    """The forward passes that decoding cannot do without, and nothing between them."""
-    cache = DynamicCache(config=model.config)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    for _ in range(NEW):
-        model(ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=1)
-        ids, positions = ids[:, -1:], positions[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-
-
-@pytest.mark.parametrize("contestant", ["study's loop", "study's, no metrics", "ours, study's mixture"])
-def test_the_studys_loop(endless, open_prompts, race, contestant):
+def test_the_studys_loop(endless, open_prompts, race):
     """3 concept tokens after each of 40 prompts."""
     lm = endless
     prompts = [lm.tokenize(prompt) for prompt in open_prompts[:40]]
-    work = {
-        "study's loop": lambda: [study_loop(lm, prompt, metrics=True) for prompt in prompts],
-        "study's, no metrics": lambda: [study_loop(lm, prompt, metrics=False) for prompt in prompts],
-        "ours, study's mixture": lambda: write_concepts(lm, prompts, 3, STUDY),
+    contestants = {
+        "concept tokens, study": lambda: concept_tokens(lm, prompts, 3, STUDY),
+        "study's loop": lambda: sum(study_loop(lm, prompt, 3, metrics=False) for prompt in prompts),
+        "study's, with metrics": lambda: sum(study_loop(lm, prompt, 3, metrics=True) for prompt in prompts),
     }
-    race("3 vectors x 40", contestant, 3 * len(prompts), work[contestant])
+    race("3 vectors x 40 prompts", contestants)
+
+
+def concept_tokens(lm: LanguageModel, prompts: list[Tensor], n: int, mixing: Mixing) -> int:
+    return sum(len(trace.steps) for trace in write_concepts(lm, prompts, n, mixing))
+
+
+def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
+    ids, mask = left_padded(prompts)
+    replies = lm.engine.model.generate(
+        ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0
+    )
+    return replies[:, ids.shape[1] :].numel()
 
 
 @torch.no_grad()
-def study_loop(lm, ids, metrics):
-    """What the study did: one prompt at a time, the whole sequence again at each step, and the nearest token."""
+def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
+    """The forward passes that decoding cannot do without, and nothing between them."""
+    ids, mask = left_padded(prompts)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = DynamicCache(config=lm.engine.model.config)
+    for _ in range(NEW):
+        lm.engine.model(
+            ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=1
+        )
+        ids, positions = ids[:, -1:], positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    return NEW * len(prompts)
+
+
+def left_padded(prompts: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids [batch, seq] and their mask."""
+    masks = [torch.ones_like(prompt) for prompt in prompts]
+    return pad_sequence(prompts, True, padding_side="left"), pad_sequence(masks, True, padding_side="left")
+
+
+@torch.no_grad()
+def study_loop(lm: LanguageModel, ids: Tensor, n: int, metrics: bool) -> int:
+    """What the study did: one prompt at a time, no cache, the whole sequence again at each step.
+
+    Its metrics, which it took at each step of its published runs, look for the nearest token.
+    """
     table = lm.embedding_table
     sequence = lm.embed(ids).unsqueeze(0)  # [1, seq, hidden]
-    for _ in range(3):
+    for _ in range(n):
         logits = lm.engine.model(inputs_embeds=sequence).logits[:, -1]
-        weights, tokens = (logits / 0.8).softmax(-1).topk(50)
+        probabilities = (logits / 0.8).softmax(-1)
+        weights, tokens = probabilities.topk(50)
         weights = weights**1.5
         vector = ((weights / weights.sum(-1, keepdim=True)).unsqueeze(-1) * lm.embed(tokens)).sum(1)
         longest = 1.5 * table.norm(dim=-1).mean()
         vector = vector * (longest / vector.norm()).clamp(max=1)
         if metrics:
+            probabilities = probabilities.clamp(min=1e-10)
+            (probabilities * probabilities.log()).sum().item()  # the entropy
             torch.cdist(vector.unsqueeze(0), table.unsqueeze(0)).min(-1)
         sequence = torch.cat([sequence, vector.unsqueeze(1)], dim=1)
+    return n
