@@ -31,7 +31,7 @@ def test_chat_embeddings_give_empty_output(open_questions, chat_replies):
 
 
 @claim(
-    "A prompt gives the same next-token probabilities as input_ids and as embeddings, chat format included",
+    "A prompt gives the same next-token probabilities as input_ids and as embeddings, chat format included if any",
     source=STUDY,
     link=LINK,
     reported="the model needs to see <|im_start|> and <|im_end|> as tokens; their embeddings did not work",
@@ -39,7 +39,8 @@ def test_chat_embeddings_give_empty_output(open_questions, chat_replies):
     power="300 prompts without a counterexample leave open at most 1 % at 95 % confidence",
 )
 def test_ids_and_embeddings_give_the_same_probabilities(lm):
-    """Attacked with random token sequences, special tokens among them, half of them inside the chat format.
+    """Attacked with random token sequences, special tokens among them; half of them inside the chat
+    format where the model has one, which each trial tells.
 
     The ids go through the model's own embedding lookup, the embeddings through inputs_embeds. A prompt is a
     counterexample when any token's probability differs by more than 1e-4.
@@ -58,7 +59,10 @@ def test_ids_and_embeddings_give_the_same_probabilities(lm):
         from_embeddings = lm.next_logits([lm.embed(sequence) for sequence in sequences]).softmax(-1)
         gaps = (from_ids - from_embeddings).abs().amax(-1).tolist()
         texts = [lm.tokenizer.decode(sequence) for sequence in sequences]
-        return [Trial(text, success=gap <= 1e-4, value=gap) for text, gap in zip(texts, gaps, strict=True)]
+        return [
+            Trial(text, success=gap <= 1e-4, value=gap, inputs={"chat": chat})
+            for (chat, _), text, gap in zip(cases, texts, gaps, strict=True)
+        ]
 
     return attack(prompts, check, trials=300, batch=20)
 
@@ -71,7 +75,7 @@ def as_sequence(lm, chat, ids):
 
 
 @claim(
-    "Chat replies from embeddings are empty exactly when sliced by the prompt length, as the study's code did",
+    "Slicing by the prompt length, as the study's code did, empties the chat replies from embeddings",
     source="abstractionlair/vector-space-generation, qwen_concept_tokens.py: generated_ids = outputs[0, seq_len:]",
     link="https://github.com/abstractionlair/vector-space-generation/blob/main/src/qwen_concept_tokens.py",
     reported="several saved translations come back empty; a later review names the slice as the cause",
@@ -83,8 +87,9 @@ def as_sequence(lm, chat, ids):
 def test_emptiness_comes_from_slicing(lm, open_questions, chat_replies):
     """The artifact: the very replies of the claim on empty output, with as many tokens cut off as the prompt has.
 
-    `generate` returns new tokens only when it is given embeddings, so the slice throws answers away. The
-    control is the same replies unsliced, which must not be empty: then nothing but the slice made them so.
+    `generate` returns new tokens only when it is given embeddings, so the slice throws answers away: all of
+    one that is no longer than its prompt, which is arithmetic, and which the study took for a finding about
+    models. The control is the same replies unsliced, which must not be empty.
     """
     trials, control = [], []
     for question, length, reply in zip(

@@ -1,4 +1,4 @@
-"""Does the model still generate from noise?"""
+"""Does noise still give output?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vsg_core import Evidence, Trial, claim, rate
 
 SOURCE = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py, test 5"
 LINK = "https://github.com/abstractionlair/vector-space-generation/tree/main/experiments"
-REPORTED = "5 noise vectors of the embedding table's standard deviation still generate text"
+REPORTED = "5 noise vectors of the table's standard deviation gave words, such as: Philippines, I have always"
 SCALES = (0.5, 1.0, 2.0, 4.0)  # times the standard deviation of the embedding table's entries
 DRAWS = 25  # noise sequences a scale
 VECTORS = 5  # vectors a sequence, as in the study
@@ -15,7 +15,7 @@ COMPARISONS = ["random real tokens", *(f"noise at {scale:g} std" for scale in SC
 
 
 @claim(
-    "Noise embeddings still generate text",
+    "Noise embeddings still give output that is not empty",
     source=SOURCE,
     link=LINK,
     reported=REPORTED,
@@ -24,22 +24,29 @@ COMPARISONS = ["random real tokens", *(f"noise at {scale:g} std" for scale in SC
     power=POWER,
 )
 def test_noise_still_generates(lm, generator):
-    """Five vectors of Gaussian noise and nothing else; success is any text but white space in 10 greedy tokens."""
+    """Five vectors of Gaussian noise and nothing else, not even BOS; success is 10 greedy tokens not all white space.
+
+    It says that there is output, not that the output says anything. Random real tokens at the same place, also
+    without BOS, are shown beside it.
+    """
     return ask(lm, generator, frame=lambda vectors: vectors)
 
 
 @claim(
-    "Noise embeddings inside the chat frame still generate text",
-    source=SOURCE,
-    link=LINK,
-    reported=REPORTED,
+    "Noise embeddings inside the chat frame still give output that is not empty",
+    source="abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md",
+    link="https://github.com/abstractionlair/vector-space-generation/tree/main/conversations_and_artifacts",
+    reported="the opposite, though noise was not tried there: instruction format + any vector gives empty output",
     rule=rate(above=0.9, trials=100),
     kinds=["instruct"],
     comparisons=COMPARISONS,
     power=POWER,
 )
 def test_noise_in_the_chat_frame_still_generates(lm, generator):
-    """The same noise where the study's chat message has its vectors: a request to decode them."""
+    """The same noise where the study's chat message has its vectors: a request to decode them.
+
+    The words of the frame alone would bring a reply, so this measures only that noise does not silence it.
+    """
     from vsg_core.readers import chat_frame
 
     return ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))

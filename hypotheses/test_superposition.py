@@ -22,9 +22,11 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     """A prompt succeeds when 90 % of the weight is found on the right tokens.
 
     The vector is the study's mixture (temperature 0.8, top 50, sharpening 1.5) after a prompt whose top-1
-    probability is under 0.6, so that the top token alone is not enough. The reader sees the vector and the
-    embedding table, nothing else. Control: what it found, held against the same tokens with their weights
-    permuted; it must fail there, or the weights were not recovered but only the tokens.
+    probability is under 0.6; sharpening can still leave nearly all weight on one token, so "nearest token
+    alone" shows how often that token is enough. The reader sees the vector and the embedding table, and
+    expects few components. Control: what it found, held against the same tokens with their weights permuted;
+    it must fail there. This is about vectors: a table of random rows in as many dimensions would allow it too.
+    Whether the model itself makes use of the mixture is the next claim.
     """
     import torch
 
@@ -77,8 +79,9 @@ def test_next_step_blends_the_branches(lm, forking_prompts):
 
     The concept token is the study's with its 10 heaviest tokens, so that each branch can be followed: the
     same prompt, then that token. The blend weighs the branches as the mixture weighs their tokens. Only
-    prompts whose top-1 probability is under 0.6. Control: the divergence to the blend minus that to the
-    blend with permuted weights, which must be below 0: else any blend would be as near.
+    prompts whose top-1 probability is under 0.6; the study's norm clip is left out. Control: the divergence
+    to the blend minus that to the blend with permuted weights, which must be below 0: else any blend would be
+    as near. It does not tell a blend from following the top-1 branch; the value does.
     """
     import torch
 

@@ -8,17 +8,17 @@ from vsg_core import Evidence, Trial, claim, rate
 
 SOURCE = "abstractionlair/vector-space-generation, README, Implementation 1; test_translation_capability.py"
 LINK = "https://github.com/abstractionlair/vector-space-generation#implementation-1"
-REPORTED = "GPT-2 could not be got to translate, not even Spanish to English"
+REPORTED = "GPT-2 could not be got to translate, not even Spanish to English; on Qwen2.5-1.5B completion style did work"
 # Cannot: the rate is less than 0.05 above what shuffled pairs reach.
 CANNOT = rate(below=0.05, over="shuffled pairs", trials=100)
 CAN_COPY = {"copies a word": rate(above=0.5)}
 POWER = (
-    "120 words: with chance at 0, a true rate of 0 always holds and one of 0.15 is refuted in 92 % of runs"
+    "120 words, chance at 0: holds up to 1 hit (a true rate of 1 % in 66 % of runs); 15 % is refuted in 92 %"
 )
 
 
 @claim(
-    "The model cannot translate common Spanish words into English in completion style",
+    "The model cannot translate common Spanish words into English in completion style, within 10 tokens",
     source=SOURCE,
     link=LINK,
     reported=REPORTED,
@@ -28,7 +28,11 @@ POWER = (
     power=POWER,
 )
 def test_cannot_translate_in_completion_style(lm, spanish_words):
-    """The study's sentence, "The Spanish word 'gato' in English is", and 10 greedy tokens."""
+    """The study's sentence, "The Spanish word 'gato' in English is", and 10 greedy tokens, as many as the study took.
+
+    A reply that talks about the word and gives no translation in 10 tokens counts as none. The positive
+    control shows that the model can say the word again, not that it understands the question.
+    """
     return ask(
         lm,
         spanish_words,
@@ -38,7 +42,7 @@ def test_cannot_translate_in_completion_style(lm, spanish_words):
 
 
 @claim(
-    "The model cannot translate common Spanish words into English after three examples",
+    "The model cannot translate common Spanish words into English after three examples, within 10 tokens",
     source=SOURCE,
     link=LINK,
     reported=REPORTED,
