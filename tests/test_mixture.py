@@ -21,7 +21,7 @@ from vsg_core.mixture import (
     js_divergence_bits,
     mixture_weights,
     sample,
-    top_k_mask,
+    top_k_ids,
     top_p_mask,
 )  # fmt: skip
 
@@ -51,11 +51,17 @@ def test_weights_are_a_distribution(logits, mixing):
 @property_test(100)
 @given(logit_rows(VOCAB), st.integers(1, VOCAB))
 def test_top_k_is_exact_under_ties(logits, k):
-    """Exactly k a row; of equal ones at the edge, those with the lower id."""
-    probabilities = logits.softmax(-1)
-    for kept, row in zip(top_k_mask(probabilities, k), probabilities, strict=True):
-        expected = sorted(range(VOCAB), key=lambda i: (-row[i].item(), i))[:k]
-        assert kept.nonzero().flatten().tolist() == sorted(expected)
+    """Exactly k a row, in order; of equal ones those with the lower id."""
+    for ids, row in zip(top_k_ids(logits, k), logits, strict=True):
+        assert ids.tolist() == sorted(range(VOCAB), key=lambda i: (-row[i].item(), i))[:k]
+
+
+@pytest.mark.parametrize("equal", [0.0, -math.inf])
+def test_top_k_among_many_ties(equal):
+    """More equal ones at the edge than a first look at the largest finds."""
+    logits = torch.full((2, 500), equal)
+    logits[1, [400, 300]] = torch.tensor([2.0, 1.0])
+    assert top_k_ids(logits, 4).tolist() == [[0, 1, 2, 3], [400, 300, 0, 1]]
 
 
 def test_top_p_keeps_the_fewest_that_reach_it():

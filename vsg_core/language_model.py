@@ -140,6 +140,11 @@ class LanguageModel:
         return known.to(self.device)
 
     @cached_property
+    def _padding(self) -> Tensor:
+        """Ids of the rows that only pad the table."""
+        return (~self.is_token).nonzero().flatten()
+
+    @cached_property
     def embedding_std(self) -> float:
         """Standard deviation of the entries of the embedding table."""
         return self.embedding_table[self.is_token].float().std().item()
@@ -179,21 +184,25 @@ class LanguageModel:
         bare, whole = (self.tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
         return next(n for n in range(len(whole)) if whole[: len(whole) - n][-len(bare) :] == bare)
 
-    def mix(self, probabilities: Tensor) -> Tensor:
+    def mix(self, weights: Tensor, ids: Tensor | None = None) -> Tensor:
         """[batch, vocab] weights -> [batch, hidden]: the weighted sum of the token embeddings.
+
+        With `ids` [batch, k] the weights are those of these tokens only, [batch, k].
 
         Raises:
             VsgError: NaN or negative weights, or weight on a row that is no token.
         """
-        if not (probabilities >= 0).all():  # NaN compares False
+        if not (weights >= 0).all():  # NaN compares False
             raise VsgError("mixture weights contain NaN or a negative number: give probabilities")
-        if (probabilities[:, ~self.is_token] > 0).any():
+        padding = weights[:, self._padding] if ids is None else weights.masked_fill(self.is_token[ids], 0)
+        if padding.any():
             raise VsgError("mixture weights on rows that only pad the embedding table: give 0 there")
-        most = int((probabilities > 0).sum(-1).max())
-        if most > GATHERED:
-            return (probabilities.float() @ self.embedding_table.float()).to(self.dtype)
-        weights, ids = probabilities.topk(max(most, 1))  # [batch, most]; the rest has no weight
-        rows = self.embedding_table[ids].float()  # [batch, most, hidden]
+        if ids is None:
+            most = int(weights.count_nonzero(-1).max())
+            if most > GATHERED:
+                return (weights.float() @ self.embedding_table.float()).to(self.dtype)
+            weights, ids = weights.topk(max(most, 1))  # [batch, most]; the rest has no weight
+        rows = self.embedding_table[ids].float()  # [batch, k, hidden]
         return torch.einsum("bk,bkh->bh", weights.float(), rows).to(self.dtype)
 
     # Next tokens
@@ -270,5 +279,5 @@ class LanguageModel:
 
     def _masked(self, state: State) -> State:
         """Rule out the rows of the table that are no token: they never receive weight."""
-        state.logits = state.logits.masked_fill(~self.is_token, -torch.inf)
+        state.logits.index_fill_(-1, self._padding, -torch.inf)
         return state

@@ -60,27 +60,47 @@ def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN) -> Tensor:
         WrongUse: top_k above the vocabulary.
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
+    if mixing.top_k is None:
+        return _weigh(logits.float(), mixing)
+    weights, ids = top_k_weights(logits, mixing)
+    return torch.zeros_like(logits, dtype=torch.float32).scatter(-1, ids, weights)
+
+
+def top_k_weights(logits: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+    """[batch, vocab] logits -> the weights [batch, top_k] of `mixture_weights` that are not left out, and their ids.
+
+    Heaviest first. Much faster than to weigh the whole vocabulary. Raises as `mixture_weights` does.
+    """
+    k, vocab = mixing.top_k or logits.shape[-1], logits.shape[-1]
+    if k > vocab:
+        raise WrongUse(f"top_k is {k}, above the vocabulary of {vocab}: give at most {vocab}")
+    ids = top_k_ids(logits, k)
+    return _weigh(logits.gather(-1, ids).float(), mixing), ids
+
+
+def _weigh(logits: Tensor, mixing: Mixing) -> Tensor:
+    """[batch, candidates] logits -> the candidates' weights: temperature, top_p, sharpening."""
     _check_logits(logits)
-    vocab = logits.shape[-1]
-    if mixing.top_k is not None and mixing.top_k > vocab:
-        raise WrongUse(f"top_k is {mixing.top_k}, above the vocabulary of {vocab}: give at most {vocab}")
-    weights = (logits.float() / mixing.temperature).softmax(-1)  # [batch, vocab]
-    if mixing.top_k is not None:
-        weights = weights * top_k_mask(weights, mixing.top_k)
+    weights = (logits / mixing.temperature).softmax(-1)
     if mixing.top_p is not None:
-        weights = weights * top_p_mask(weights / weights.sum(-1, keepdim=True), mixing.top_p)
+        weights = weights * top_p_mask(weights, mixing.top_p)
     if mixing.sharpening != 1:
         # Relative to the largest, so that a high exponent cannot underflow the whole row to 0.
         weights = (weights / weights.amax(-1, keepdim=True)) ** mixing.sharpening
     return weights / weights.sum(-1, keepdim=True)
 
 
-def top_k_mask(probabilities: Tensor, k: int) -> Tensor:
-    """[batch, vocab] -> bool [batch, vocab]: exactly k a row; of equal ones at the edge, those with the lower id."""
-    edge = probabilities.topk(k).values[..., -1:]  # [batch, 1] the k-th largest
-    above, equal = probabilities > edge, probabilities == edge
-    room = k - above.sum(-1, keepdim=True)
-    return above | (equal & (equal.cumsum(-1) <= room))
+def top_k_ids(logits: Tensor, k: int) -> Tensor:
+    """[batch, vocab] -> ids [batch, k] of the k largest, in order; of equal ones those with the lower id."""
+    vocab, most = logits.shape[-1], k + 1
+    while True:
+        values, ids = logits.topk(min(most, vocab))
+        if most >= vocab or (values[:, -1] < values[:, k - 1]).all():
+            break  # whatever equals the k-th largest is among them
+        most *= 4
+    ids = ids.sort(dim=-1).values  # topk leaves the order of equal ones open
+    order = logits.gather(-1, ids).sort(dim=-1, descending=True, stable=True).indices
+    return ids.gather(-1, order[:, :k])
 
 
 def top_p_mask(probabilities: Tensor, p: float) -> Tensor:
@@ -100,15 +120,18 @@ def sample(weights: Tensor, draws: Tensor) -> Tensor:
 
 
 def entropy_bits(logits: Tensor) -> Tensor:
-    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 log-probabilities; never NaN.
+    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 logarithms; never NaN.
 
     Raises:
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
     _check_logits(logits)
-    log_probabilities = logits.float().log_softmax(-1)
-    terms = log_probabilities.exp() * log_probabilities  # 0 * -inf where a token is ruled out
-    return -terms.nan_to_num(nan=0.0).sum(-1) / log(2)
+    logits = logits.float()
+    # Relative to the largest; clamped, since 0 * -inf is NaN where a token is ruled out.
+    shifted = (logits - logits.amax(-1, keepdim=True)).clamp_(min=-1e4)
+    masses = shifted.exp()
+    total = masses.sum(-1)
+    return (total.log() - torch.linalg.vecdot(masses, shifted) / total) / log(2)
 
 
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vsg_core.decode import Trace, Written, decode
 from vsg_core.errors import WrongUse
-from vsg_core.mixture import PLAIN, Mixing, entropy_bits, mixture_weights, sample
+from vsg_core.mixture import PLAIN, Mixing, entropy_bits, mixture_weights, sample, top_k_weights
 
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel
@@ -82,14 +82,18 @@ class ConceptWriter:
         self._cold_steps: Counter[int] = Counter()  # consecutive low-entropy steps of each sequence
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int) -> Written:
-        weights = mixture_weights(logits, self.mixing)  # [batch, vocab]
-        vectors = self.lm.mix(weights)  # [batch, hidden]
+        if self.mixing.top_k is not None and self.mixing.top_k <= HEAVIEST:
+            heaviest, ids = top_k_weights(logits, self.mixing)  # [batch, top_k]
+            vectors = self.lm.mix(heaviest, ids)  # [batch, hidden]
+        else:
+            weights = mixture_weights(logits, self.mixing)  # [batch, vocab]
+            vectors = self.lm.mix(weights)
+            heaviest, ids = weights.topk(min(HEAVIEST, weights.shape[-1]))  # [batch, HEAVIEST]
         if self.mixing.max_norm is not None:
             longest = self.mixing.max_norm * self.lm.embedding_norm
             norms = vectors.float().norm(dim=-1, keepdim=True)  # [batch, 1]
             vectors = vectors * (longest / norms).clamp(max=1).to(vectors.dtype)
         entropies = entropy_bits(logits).tolist()
-        heaviest, ids = weights.topk(min(HEAVIEST, weights.shape[-1]))  # [batch, HEAVIEST]
         kept = [
             ConceptToken(vector, i[w > 0].tolist(), w[w > 0].tolist(), entropy)
             for vector, i, w, entropy in zip(vectors, ids, heaviest, entropies, strict=True)
