@@ -192,6 +192,7 @@ class LanguageModel:
         Raises:
             VsgError: NaN or negative weights, or weight on a row that is no token.
         """
+        weights = weights.to(self.device)
         if not (weights >= 0).all():  # NaN compares False
             raise VsgError("mixture weights contain NaN or a negative number: give probabilities")
         padding = weights[:, self._padding] if ids is None else weights.masked_fill(self.is_token[ids], 0)

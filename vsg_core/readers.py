@@ -22,7 +22,7 @@ CANDIDATES = 8  # looked at again exactly, since the fast distances below lose d
 
 def nearest_tokens(lm: LanguageModel, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """[batch, hidden] -> the nearest tokens' ids [batch] and their L2 distances [batch]; padded rows never count."""
-    table, vectors = lm.embedding_table, vectors.float()
+    table, vectors = lm.embedding_table, vectors.to(lm.device).float()
     squares = (table.float() ** 2).sum(-1)  # [vocab]
     # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
     order = squares - 2 * vectors @ table.float().T  # [batch, vocab]
@@ -86,7 +86,7 @@ def decompose(
     weights again, drop those that fell to 0, until less than `tolerance` of the vector's norm is left or
     `most` tokens are in. Heaviest first.
     """
-    table, targets = lm.embedding_table, vectors.float()
+    table, targets = lm.embedding_table, vectors.to(lm.device).float()
     norms = table.float().norm(dim=-1).clamp(min=1e-12)  # [vocab]
     chosen: list[list[int]] = [[] for _ in targets]
     weights = [np.zeros(0) for _ in targets]
