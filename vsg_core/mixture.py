@@ -14,6 +14,8 @@ from torch import Tensor
 
 from vsg_core.errors import VsgError, WrongUse
 
+ENTROPY_CHUNK = 1 << 18  # numbers: 1 MB in float32
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -125,10 +127,16 @@ def entropy_bits(logits: Tensor) -> Tensor:
     Raises:
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
-    _check_logits(logits)
-    logits = logits.float()
-    # Relative to the largest; clamped, since 0 * -inf is NaN where a token is ruled out.
-    shifted = (logits - logits.amax(-1, keepdim=True)).clamp_(min=-1e4)
+    rows = logits.reshape(-1, logits.shape[-1])
+    # A few rows at a time: what is between logits and entropy then stays in the processor's cache.
+    few = max(1, ENTROPY_CHUNK // logits.shape[-1])
+    return torch.cat([_entropy_bits(part.float()) for part in rows.split(few)]).reshape(logits.shape[:-1])
+
+
+def _entropy_bits(logits: Tensor) -> Tensor:
+    largest = logits.amax(-1, keepdim=True)
+    _check_logits(largest)
+    shifted = (logits - largest).clamp_(min=-1e4)  # finite: 0 * -inf is NaN where a token is ruled out
     masses = shifted.exp()
     total = masses.sum(-1)
     return (total.log() - torch.linalg.vecdot(masses, shifted) / total) / log(2)
