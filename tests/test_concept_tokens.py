@@ -111,6 +111,24 @@ def test_a_concept_token_keeps_its_heaviest_components(monkeypatch):
     ]
 
 
+def test_tokens_without_weight_are_no_components():
+    """top_k asks for more tokens than have any probability: only those that have are named."""
+    row = torch.full((1, ROWS), -torch.inf)
+    row[0, [7, 9]] = torch.tensor([1.0, 2.0])
+    for mixing in (Mixing(top_k=10), PLAIN):
+        (concept,) = ConceptWriter(tiny("llama"), mixing)(row, torch.tensor([0]), 0).kept
+        assert concept.token_ids == [9, 7]
+
+
+def test_a_mixture_shorter_than_the_bound_keeps_its_length():
+    """The norm is clipped from above only: with the study's bound and with one of a third of the mean norm."""
+    lm, row = tiny("llama"), torch.zeros(1, ROWS).masked_fill(~tiny("llama").is_token, -torch.inf)
+    free = ConceptWriter(lm, Mixing())(row, torch.tensor([0]), 0).inputs
+    assert free.norm() < 0.3 * lm.embedding_norm, "a mean of random vectors is short"
+    for bound in (1.5, 1 / 3):
+        assert torch.equal(ConceptWriter(lm, Mixing(max_norm=bound))(row, torch.tensor([0]), 0).inputs, free)
+
+
 @every_architecture
 @property_test(8)
 @given(

@@ -95,6 +95,18 @@ def test_what_is_no_mixture_of_tokens_is_refused(weights, says):
         tiny("qwen2").mix(weights)
 
 
+@every_architecture
+def test_weights_of_named_tokens_mix_as_those_of_the_whole_vocabulary(architecture):
+    """`mix(weights, ids)` is the mixture with those weights at those ids; a padded row among them is refused."""
+    lm = tiny(architecture)
+    ids, weights = torch.tensor([[5, 9, 3], [50, 4, 59]]), torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
+    whole = torch.zeros(2, ROWS).scatter(1, ids, weights)
+    torch.testing.assert_close(lm.mix(weights, ids), lm.mix(whole))
+    assert torch.equal(lm.mix(weights, ids)[1], lm.embed(ids)[1, 0]), "a one-hot mixture is exact"
+    with pytest.raises(VsgError, match="rows that only pad the embedding table"):
+        lm.mix(weights, ids.masked_fill(ids == 3, TOKENS))
+
+
 def test_measures_of_the_table_leave_padded_rows_out():
     """Standard deviation and mean norm are those of the tokens' rows."""
     lm = tiny("qwen2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,15 @@ def test_entropies_worked_out_by_hand(row, bits):
     assert entropy_bits(torch.tensor(row)).item() == pytest.approx(bits, abs=1e-6)
     weights = mixture_weights(torch.tensor([row]), Mixing(0.8, top_k=2, sharpening=1.5))
     assert weights.sum().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_entropies_keep_the_shape_of_their_rows(monkeypatch):
+    """However few rows are worked out at a time, each entropy stands where its row stood."""
+    logits = torch.randn(2, 3, VOCAB, generator=torch.Generator().manual_seed(0)) * 3
+    expected = torch.from_numpy(scipy.stats.entropy(logits.softmax(-1), base=2, axis=-1))
+    for at_a_time in (1, 2 * VOCAB, 100 * VOCAB):
+        monkeypatch.setattr("vsg_core.mixture.ENTROPY_CHUNK", at_a_time)
+        torch.testing.assert_close(entropy_bits(logits), expected, atol=1e-5, rtol=0)
 
 
 def test_entropy_of_the_largest_float16_logits():
