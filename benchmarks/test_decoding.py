@@ -10,10 +10,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from vsg_core import LanguageModel
+from vsg_core.batching import left_pad
 from vsg_core.mixture import PLAIN, STUDY, Mixing
 from vsg_core.writers import write_concepts
 
@@ -52,7 +52,7 @@ def concept_tokens(lm: LanguageModel, prompts: list[Tensor], n: int, mixing: Mix
 
 
 def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
-    ids, mask = left_padded(prompts)
+    ids, mask = left_pad(lm.engine, prompts)
     replies = lm.engine.model.generate(
         ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0
     )
@@ -62,7 +62,7 @@ def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
 @torch.no_grad()
 def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
     """The forward passes that decoding cannot do without, and nothing between them."""
-    ids, mask = left_padded(prompts)
+    ids, mask = left_pad(lm.engine, prompts)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=lm.engine.model.config)
     for _ in range(NEW):
@@ -72,12 +72,6 @@ def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
         ids, positions = ids[:, -1:], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return NEW * len(prompts)
-
-
-def left_padded(prompts: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids [batch, seq] and their mask."""
-    masks = [torch.ones_like(prompt) for prompt in prompts]
-    return pad_sequence(prompts, True, padding_side="left"), pad_sequence(masks, True, padding_side="left")
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from vsg_core import loading, pytest_selection, registry
+from vsg_core import loading, registry
 
 REGISTRY = """
 [[model]]
@@ -154,4 +154,4 @@ def test_collecting_imports_no_torch(suite):
 
 
 def test_the_default_is_in_the_registry():
-    assert registry.entry(pytest_selection.DEFAULT_MODEL).kind == "instruct"
+    assert registry.entry(registry.DEFAULT_MODEL).kind == "instruct"

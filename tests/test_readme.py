@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fixtures
-from vsg_core.concept_command import DEFAULT_MODEL
+from vsg_core.registry import DEFAULT_MODEL
 from vsg_core.table import recorded_table
 
 ROOT = Path(__file__).parent.parent

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import psutil
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vsg_core.engine import Engine
 from vsg_core.errors import WrongUse
+from vsg_core.memory import available
 
 MAX_BATCH = 64  # beyond this, tokens per second no longer grow on a CPU
 
@@ -58,12 +58,8 @@ def left_padded_batches(
 
 def batch_size(engine: Engine, positions: int) -> int:
     """Sequences that go through together: as many as a quarter of the free memory holds, at most MAX_BATCH."""
-    if engine.device.type == "cuda":
-        free = torch.cuda.mem_get_info(engine.device)[0]
-    else:
-        free = psutil.virtual_memory().available
     each = positions * engine.bytes_per_position() + 16 * engine.vocab_size
-    return max(1, min(MAX_BATCH, free // 4 // each))
+    return max(1, min(MAX_BATCH, available(str(engine.device)) // 4 // each))
 
 
 def left_pad(engine: Engine, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.registry import KINDS
 from vsg_core.rule_kinds import Rate, Rule
 from vsg_core.trials import Evidence, Trial
 
 __all__ = ["KINDS", "Claim", "Evidence", "Trial", "claim", "load_claims"]
 
-KINDS = ("base", "instruct")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+from vsg_core.registry import DEFAULT_MODEL
 
 
 @click.command()
@@ -31,6 +31,8 @@ def concept(
     import dataclasses
     import json
 
+    import torch
+
     from vsg_core.loading import load_model
     from vsg_core.mixture import PRESETS
     from vsg_core.readers import nearest_tokens
@@ -40,17 +42,17 @@ def concept(
     mixing = dataclasses.replace(PRESETS[preset], **changed)
     lm = load_model(name, dtype=dtype, device=device)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
-    rows = []
-    for written in write_concepts(lm, [sequence], steps, mixing)[0].steps:
-        nearest, distance = nearest_tokens(lm, written.vector.unsqueeze(0))
-        rows.append(
-            {
-                "tokens": written.components(lm, most),
-                "entropy_bits": written.entropy,
-                "nearest_token": lm.token(int(nearest)),
-                "distance": distance.item(),
-            }
-        )
+    concepts = write_concepts(lm, [sequence], steps, mixing)[0].steps
+    nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))
+    rows = [
+        {
+            "tokens": concept.components(lm, most),
+            "entropy_bits": concept.entropy,
+            "nearest_token": lm.token(token),
+            "distance": distance,
+        }
+        for concept, token, distance in zip(concepts, nearest.tolist(), distances.tolist(), strict=True)
+    ]
     if as_json:
         click.echo(json.dumps({"prompt": prompt, "model": lm.name, "concepts": rows}, indent=1))
     else:

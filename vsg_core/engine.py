@@ -11,7 +11,7 @@ import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,8 @@ class State:
     logits: Tensor  # [batch, vocab] float32, of the next token
     cache: Any
     attention_mask: Tensor  # [batch, past]; of the encoder's input for an encoder-decoder
-    position: Tensor  # [batch] position id of the next input
+    lengths: list[int]  # real positions a row has taken, prompt included: the position id of the next input
     encoded: Tensor | None = None  # [batch, seq, hidden] the encoder's output, where there is one
-    lengths: list[int] = field(default_factory=list)  # real positions a row has taken, prompt included
 
 
 class Engine:
@@ -142,16 +141,16 @@ class Engine:
         position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)  # [batch, seq]
         cache = DynamicCache(config=self.model.config) if keep_cache else None
         logits = self._forward(inputs, attention_mask, position_ids, cache)
-        return State(logits, cache, attention_mask, position_ids[:, -1] + 1, lengths=lengths)
+        return State(logits, cache, attention_mask, lengths)
 
     def step(self, state: State, inputs: Tensor) -> State:
         """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; changes `state` in place and returns it."""
-        batch, n = inputs.shape[:2]
-        position_ids = state.position[:, None] + torch.arange(n, device=self.device)  # [batch, n]
-        state.position = state.position + n
         if self.is_encoder_decoder:
             state.logits = self._decode(inputs, state)
             return state
+        batch, n = inputs.shape[:2]
+        next_ids = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
+        position_ids = next_ids + torch.arange(n, device=self.device)  # [batch, n]
         new = state.attention_mask.new_ones(batch, n)
         state.attention_mask = torch.cat([state.attention_mask, new], dim=1)  # must cover the past too
         state.logits = self._forward(inputs, state.attention_mask, position_ids, state.cache)
@@ -166,9 +165,8 @@ class Engine:
             state.logits[rows],
             cache,
             state.attention_mask[rows],
-            state.position[rows],
-            None if state.encoded is None else state.encoded[rows],
             [state.lengths[row] for row in rows.tolist()],
+            None if state.encoded is None else state.encoded[rows],
         )
 
     def _forward(self, inputs: Tensor, attention_mask: Tensor, position_ids: Tensor, cache: Any) -> Tensor:
@@ -196,8 +194,7 @@ class Engine:
             DynamicCache(config=self.model.config), DynamicCache(config=self.model.config)
         )
         first = self.model.config.decoder_start_token_id
-        position = torch.ones(batch, dtype=torch.long, device=self.device)
-        state = State(torch.empty(0), cache, attention_mask, position, encoded, lengths)
+        state = State(torch.empty(0), cache, attention_mask, lengths, encoded)
         state.logits = self._decode(torch.full((batch, 1), first, device=self.device), state)
         return state
 

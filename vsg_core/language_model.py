@@ -131,6 +131,11 @@ class LanguageModel:
         return self.engine.table()
 
     @cached_property
+    def embedding_norms(self) -> Tensor:
+        """[vocab] float32 L2 norm of each row of the table."""
+        return self.embedding_table.float().norm(dim=-1)
+
+    @cached_property
     def is_token(self) -> Tensor:
         """[vocab] bool: False for rows that only pad the table (a GGUF names those [PAD123])."""
         known = torch.zeros(self.engine.vocab_size, dtype=torch.bool)
@@ -152,7 +157,7 @@ class LanguageModel:
     @cached_property
     def embedding_norm(self) -> float:
         """Mean L2 norm of a token embedding."""
-        return self.embedding_table[self.is_token].float().norm(dim=-1).mean().item()
+        return self.embedding_norms[self.is_token].mean().item()
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Ids [batch, seq] or [seq] -> embeddings [..., hidden], as the model itself does."""

@@ -11,9 +11,8 @@ from _pytest.mark.expression import Expression
 
 from vsg_core import loading, registry
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.registry import Entry
+from vsg_core.registry import DEFAULT_MODEL, Entry
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
 FETCHED_UNASKED = 2_000_000_000  # bytes; anything larger is fetched only when it is named
 
 

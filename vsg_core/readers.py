@@ -23,9 +23,8 @@ CANDIDATES = 8  # looked at again exactly, since the fast distances below lose d
 def nearest_tokens(lm: LanguageModel, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """[batch, hidden] -> the nearest tokens' ids [batch] and their L2 distances [batch]; padded rows never count."""
     table, vectors = lm.embedding_table, vectors.to(lm.device).float()
-    squares = (table.float() ** 2).sum(-1)  # [vocab]
     # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
-    order = squares - 2 * vectors @ table.float().T  # [batch, vocab]
+    order = lm.embedding_norms**2 - 2 * vectors @ table.float().T  # [batch, vocab]
     near = (
         order.masked_fill(~lm.is_token, torch.inf)
         .topk(min(CANDIDATES, len(table)), largest=False)
@@ -44,7 +43,7 @@ def direct(lm: LanguageModel, prompt: str, vectors: Tensor) -> Tensor:
 
 def completion_frame(lm: LanguageModel, vectors: Tensor) -> Tensor:
     """The study's frame for a completion model: "The meaning of <vectors> in plain English is"."""
-    return lm.join("The meaning of", vectors, " in plain English is")
+    return few_shot_frame(lm, [], vectors)
 
 
 def chat_frame(
@@ -87,7 +86,7 @@ def decompose(
     `most` tokens are in. Heaviest first.
     """
     table, targets = lm.embedding_table, vectors.to(lm.device).float()
-    norms = table.float().norm(dim=-1).clamp(min=1e-12)  # [vocab]
+    norms = lm.embedding_norms.clamp(min=1e-12)  # [vocab]
     chosen: list[list[int]] = [[] for _ in targets]
     weights = [np.zeros(0) for _ in targets]
     rest = targets.clone()  # [batch, hidden] what the chosen tokens do not explain yet

@@ -1,4 +1,4 @@
-"""Measured numbers in words, the same in verdicts, recorded verdicts and reports."""
+"""Measured numbers in words, the same in verdicts and recorded verdicts; the page has its own (report.measures)."""
 
 from __future__ import annotations
 
