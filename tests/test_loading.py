@@ -129,7 +129,7 @@ def test_weights_changed_since_they_were_fetched_are_not_converted(gguf: Path, c
 def test_a_full_disk_while_converting_leaves_nothing(
     gguf: Path, cache: Path, full: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill(_: Path, folder: Path) -> None:
+    def fill(_: Path, folder: Path, progress: bool) -> None:
         (folder / "model.safetensors").write_bytes(b"half")
         raise full
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vsg_core.engine import Engine
+from vsg_core.engine import Engine, State
 from vsg_core.errors import WrongUse
 from vsg_core.memory import available
 
-MAX_BATCH = 64  # beyond this, tokens per second no longer grow on a CPU
+MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
+WORTH_SHARING = 64  # positions saved: about what one more pass over a single sequence costs
 
 
 def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> None:
@@ -33,14 +34,50 @@ def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> N
             )
 
 
-def left_padded_batches(
-    engine: Engine, sequences: Sequence[Tensor], room: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Sequences of like length together: (which they are [batch], inputs [batch, seq, ...], mask [batch, seq]).
+def states_after(
+    engine: Engine, sequences: Sequence[Tensor], room: int, keep_cache: bool
+) -> Iterator[tuple[Tensor, State]]:
+    """Batches of like length: (which sequences they are [batch], the state after them).
 
     Args:
         room: how many further positions each will need.
     """
+    for rows in length_batches(engine, sequences, room):
+        batch = [sequences[row] for row in rows]
+        shared = shared_length(engine, batch, room)
+        if not shared:
+            yield rows, engine.start(*left_pad(engine, batch), keep_cache)
+            continue
+        beginning = engine.start(*left_pad(engine, [batch[0][:shared]]))
+        copies = engine.select(beginning, torch.zeros(len(rows), dtype=torch.long))
+        yield rows, engine.step(copies, *left_pad(engine, [sequence[shared:] for sequence in batch]))
+
+
+def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int:
+    """How many first positions all have in common; 0 where it is not worth a pass, or not possible."""
+    first, *others = sequences
+    if not others or not engine.can_share(max(len(sequence) for sequence in sequences) + room):
+        return 0
+    shared = min(len(sequence) for sequence in sequences) - 1  # each goes on with at least one of its own
+    for other in others:
+        if other.dtype != first.dtype or shared * len(others) < WORTH_SHARING:
+            return 0
+        differs = (other[:shared] != first[:shared]).reshape(shared, -1).any(-1)  # [shared]
+        if differs.any():
+            shared = int(differs.int().argmax())
+    return shared if shared * len(others) >= WORTH_SHARING else 0
+
+
+def left_padded_batches(
+    engine: Engine, sequences: Sequence[Tensor], room: int = 0
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of like length: (which sequences they are [batch], inputs [batch, seq, ...], mask [batch, seq])."""
+    for rows in length_batches(engine, sequences, room):
+        yield rows, *left_pad(engine, [sequences[row] for row in rows])
+
+
+def length_batches(engine: Engine, sequences: Sequence[Tensor], room: int) -> Iterator[Tensor]:
+    """Which sequences [batch] go together: those of like length, as many as fit."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     rest = lengths.argsort(stable=True)
     size = batch_size(engine, int(lengths.max()) + room)
@@ -52,8 +89,7 @@ def left_padded_batches(
             longest = max(shortest, min(longest, engine.context - room))
         rows = rest[lengths[rest] <= longest][:size]
         rest = rest[len(rows) :]
-        inputs, attention_mask = left_pad(engine, [sequences[row] for row in rows])
-        yield rows, inputs, attention_mask
+        yield rows
 
 
 def batch_size(engine: Engine, positions: int) -> int:

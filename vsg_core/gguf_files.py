@@ -92,7 +92,7 @@ def convert(path: Path, target: Path, parameters: int, about: dict[str, Any], pr
 
     with disk_faults(f"converting {path.name}", target, needed), building(target) as folder:
         try:
-            convert_gguf(path, folder)
+            convert_gguf(path, folder, progress)
         except (ValueError, KeyError, NotImplementedError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise VsgError(f"transformers cannot convert {path}: {reason}") from error

@@ -1,8 +1,4 @@
-"""The one module that talks to transformers' model classes.
-
-Everything an architecture may do differently with embeddings is settled here: position ids, attention masks,
-caches, embedding scale, padded vocabulary rows, encoder and decoder. Nothing else knows about it.
-"""
+"""Forward passes of a batch from ids or embeddings, with a cache."""
 
 from __future__ import annotations
 
@@ -12,22 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    DynamicCache,
-    EncoderDecoderCache,
-    GgufConfig,
-    PreTrainedModel,
-)
-from transformers.utils.logging import disable_progress_bar, enable_progress_bar
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 
 
 @dataclass
@@ -50,6 +35,7 @@ class State:
     """
 
     logits: Tensor  # [batch, vocab] float32, of the next token
+    hidden: Tensor  # [batch, hidden] the last hidden state, as the model's head saw it
     cache: Any
     attention_mask: Tensor  # [batch, past]; of the encoder's input for an encoder-decoder
     lengths: list[int]  # real positions a row has taken, prompt included: the position id of the next input
@@ -70,6 +56,11 @@ class Engine:
         # A keyword that a model does not know is ignored silently by some: pass only what it declares.
         self._takes_positions = "position_ids" in accepted
         self._takes_logits_to_keep = "logits_to_keep" in accepted
+        self._seen = torch.empty(0)  # what the head was given last
+        model.get_output_embeddings().register_forward_pre_hook(self._look)
+
+    def _look(self, head: Any, inputs: tuple[Tensor, ...]) -> None:
+        self._seen = inputs[0][:, -1].detach()  # [batch, hidden]
 
     @property
     def device(self) -> torch.device:
@@ -96,6 +87,17 @@ class Engine:
             return None
         return getattr(self.model.config, "max_position_embeddings", None)
 
+    def can_share(self, positions: int) -> bool:
+        """Whether sequences that will have so many positions may go on from one cache of how they all begin.
+
+        Padding then comes after that beginning, not before it: position ids must be the model's to take, and no
+        window of attention, which counts what is in the cache, may end within.
+        """
+        config = self.model.config.get_text_config()
+        windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
+        fits = all(window is None or positions <= window for window in windows)
+        return fits and self._takes_positions and not self.is_encoder_decoder
+
     def bytes_per_position(self) -> int:
         """Memory one more position of one sequence takes: keys, values and the float32 logits of a step."""
         config = self.model.config.get_text_config()
@@ -106,7 +108,8 @@ class Engine:
         )
 
     @contextmanager
-    def _metered(self, positions: int) -> Iterator[None]:
+    def metered(self, positions: int) -> Iterator[None]:
+        """Count what is done inside as forward passes, without gradients."""
         began = time.perf_counter()
         with torch.no_grad():
             yield
@@ -138,23 +141,26 @@ class Engine:
         lengths = attention_mask.sum(-1).tolist()
         if self.is_encoder_decoder:
             return self._start_decoder(inputs, attention_mask, lengths)
-        position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)  # [batch, seq]
         cache = DynamicCache(config=self.model.config) if keep_cache else None
-        logits = self._forward(inputs, attention_mask, position_ids, cache)
-        return State(logits, cache, attention_mask, lengths)
+        output = self.forward(inputs, attention_mask, cache=cache)
+        return State(_last(output.logits), self._seen, cache, attention_mask, lengths)
 
-    def step(self, state: State, inputs: Tensor) -> State:
-        """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; changes `state` in place and returns it."""
+    def step(self, state: State, inputs: Tensor, attention_mask: Tensor | None = None) -> State:
+        """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; changes `state` in place and returns it.
+
+        Args:
+            attention_mask: [batch, n] of the new positions, where some at their left are padding.
+        """
         if self.is_encoder_decoder:
-            state.logits = self._decode(inputs, state)
+            state.logits, state.hidden = self._decode(inputs, state), self._seen
             return state
-        batch, n = inputs.shape[:2]
-        next_ids = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
-        position_ids = next_ids + torch.arange(n, device=self.device)  # [batch, n]
-        new = state.attention_mask.new_ones(batch, n)
+        new = state.attention_mask.new_ones(inputs.shape[:2]) if attention_mask is None else attention_mask
+        past = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
+        position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
         state.attention_mask = torch.cat([state.attention_mask, new], dim=1)  # must cover the past too
-        state.logits = self._forward(inputs, state.attention_mask, position_ids, state.cache)
-        state.lengths = [length + n for length in state.lengths]
+        output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
+        state.logits, state.hidden = _last(output.logits), self._seen
+        state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()
         return state
 
     def select(self, state: State, rows: Tensor) -> State:
@@ -163,87 +169,72 @@ class Engine:
         cache.batch_select_indices(rows.to(self.device))
         return State(
             state.logits[rows],
+            state.hidden[rows],
             cache,
             state.attention_mask[rows],
             [state.lengths[row] for row in rows.tolist()],
             None if state.encoded is None else state.encoded[rows],
         )
 
-    def _forward(self, inputs: Tensor, attention_mask: Tensor, position_ids: Tensor, cache: Any) -> Tensor:
-        """One metered pass of a causal model -> logits [batch, vocab] float32 of the last position."""
-        arguments: dict[str, Any] = {
-            _name(inputs): inputs,
-            "attention_mask": attention_mask,
-            "use_cache": cache is not None,
-        }
+    def forward(
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor | None = None,
+        cache: Any = None,
+        **options: Any,
+    ) -> Any:
+        """One metered pass of a causal model -> its output, logits of the last position only where it can.
+
+        Args:
+            inputs: ids [batch, n] or embeddings [batch, n, hidden].
+            attention_mask: [batch, past + n].
+            position_ids: [batch, n]; counted from the mask where left out.
+        """
+        arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
             arguments["cache"] = cache
         if self._takes_positions:
+            if position_ids is None:
+                position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
             arguments["position_ids"] = position_ids
         if self._takes_logits_to_keep:
             arguments["logits_to_keep"] = 1
-        with self._metered(inputs.shape[0] * inputs.shape[1]):
-            return self.model(**arguments).logits[:, -1].float()
+        with self.metered(inputs.shape[0] * inputs.shape[1]):
+            return self.model(
+                **{name_of(inputs): inputs}, attention_mask=attention_mask, **arguments, **options
+            )
 
     def _start_decoder(self, inputs: Tensor, attention_mask: Tensor, lengths: list[int]) -> State:
         batch = inputs.shape[0]
-        with self._metered(inputs.shape[0] * inputs.shape[1]):
+        with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
-            encoded = encoder(**{_name(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
+            encoded = encoder(**{name_of(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
         cache = EncoderDecoderCache(
             DynamicCache(config=self.model.config), DynamicCache(config=self.model.config)
         )
         first = self.model.config.decoder_start_token_id
-        state = State(torch.empty(0), cache, attention_mask, lengths, encoded)
-        state.logits = self._decode(torch.full((batch, 1), first, device=self.device), state)
-        return state
+        state = State(torch.empty(0), torch.empty(0), cache, attention_mask, lengths, encoded)
+        return self.step(state, torch.full((batch, 1), first, device=self.device))
 
     def _decode(self, inputs: Tensor, state: State) -> Tensor:
         """One metered pass of the decoder -> logits [batch, vocab] float32 of the last position."""
-        with self._metered(inputs.shape[0] * inputs.shape[1]):
+        with self.metered(inputs.shape[0] * inputs.shape[1]):
             output = self.model(
-                **{f"decoder_{_name(inputs)}": inputs},
+                **{f"decoder_{name_of(inputs)}": inputs},
                 encoder_outputs=(state.encoded,),
                 attention_mask=state.attention_mask,
                 cache=state.cache,
                 use_cache=True,
             )
-        return output.logits[:, -1].float()
+        return _last(output.logits)
 
 
-def _name(inputs: Tensor) -> str:
+def _last(logits: Tensor) -> Tensor:
+    """[batch, seq, vocab] -> [batch, vocab] float32 of the last position."""
+    return logits[:, -1].float()
+
+
+def name_of(inputs: Tensor) -> str:
+    """The keyword under which a model takes ids or embeddings."""
     return "inputs_embeds" if inputs.is_floating_point() else "input_ids"
-
-
-def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """Load safetensors from a local folder; never remote code, never pickles."""
-    disable_progress_bar()  # a local load takes a second
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = kind.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
-    return model.to(device)
-
-
-def open_tokenizer(folder: Path) -> Any:
-    """The tokenizer saved beside the weights."""
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Dequantise a GGUF file once: float32 safetensors and the tokenizer, saved into `folder`.
-
-    The weights stay what the file's bytes say: untied heads stay untied, nothing is rounded again.
-    """
-    enable_progress_bar()  # this one takes half a minute
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-    )
-    # save_pretrained refuses a model that still carries its quantizer, though every weight is dense by now.
-    model.hf_quantizer = None
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

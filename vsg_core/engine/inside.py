@@ -1,0 +1,100 @@
+"""What a model does inside: hidden states by layer, the logit lens, learned positions; and its rivals: the same
+architecture untrained, and transformers' own generate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from vsg_core.engine.forward import Engine, name_of
+from vsg_core.errors import NotApplicable
+
+# What architectures call the norm between their last layer and their head.
+FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+POSITION_TABLES = ("wpe", "embed_positions")
+
+
+def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor) -> Tensor:
+    """A left-padded batch -> [batch, layers + 1, hidden] float32 at the last position.
+
+    The embeddings come first; the last is as the head sees it, after the final norm.
+
+    Raises:
+        NotApplicable: an encoder-decoder, whose decoder the sequence does not go through.
+    """
+    if engine.is_encoder_decoder:
+        raise NotApplicable("an encoder-decoder has no hidden states of a decoder at its prompt")
+    output = engine.forward(inputs, attention_mask, output_hidden_states=True)
+    return torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1).float()
+
+
+def lens(model: PreTrainedModel, hidden_states: Tensor) -> Tensor:
+    """Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32: final norm, then head.
+
+    The logit lens (nostalgebraist, 2020). Caps and scales of the logits are the model's.
+
+    Raises:
+        NotApplicable: the model has no norm before its head that we know of.
+    """
+    body = getattr(model.base_model, "decoder", model.base_model)
+    norm = next((getattr(body, name) for name in FINAL_NORMS if hasattr(body, name)), None)
+    if norm is None:
+        raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
+    config = model.config.get_text_config()
+    with torch.no_grad():
+        logits = model.get_output_embeddings()(norm(hidden_states.to(model.device, model.dtype))).float()
+    logits = logits * (getattr(config, "logit_scale", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    return cap * (logits / cap).tanh() if cap else logits
+
+
+def position_table(model: PreTrainedModel) -> Tensor | None:
+    """[positions, hidden] learned absolute position embeddings, which the model adds itself; None without any."""
+    for name, module in model.base_model.named_modules():
+        if name.split(".")[-1] in POSITION_TABLES and isinstance(module, torch.nn.Embedding):
+            return module.weight.detach()[getattr(module, "offset", 0) :]
+    return None
+
+
+def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """A model of the same configuration with the random weights its training would begin with."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = type(model)(model.config)
+    return fresh.to(model.device, model.dtype)
+
+
+def library_generate(
+    engine: Engine, sequence: Tensor, max_new_tokens: int, end_ids: Iterable[int], **options: Any
+) -> list[int]:
+    """The new ids that transformers' generate writes, greedily, after ids [seq] or embeddings [seq, hidden].
+
+    Nothing is on but what `options` says: the model's own generation defaults are put aside.
+    """
+    model, inputs = engine.model, sequence.unsqueeze(0).to(engine.device)
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=list(end_ids),
+        pad_token_id=0,
+        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        **options,
+    )
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        with engine.metered(len(sequence) + max_new_tokens):
+            ids = model.generate(
+                **{name_of(inputs): inputs},
+                attention_mask=torch.ones(inputs.shape[:2], dtype=torch.long, device=engine.device),
+                generation_config=config,
+            )
+    finally:
+        model.generation_config = own
+    if engine.is_encoder_decoder:
+        return ids[0, 1:].tolist()  # after the token that starts the decoder
+    # From ids the prompt comes first; from embeddings only what is new comes back.
+    return ids[0, 0 if inputs.is_floating_point() else len(sequence) :].tolist()
