@@ -8,6 +8,10 @@ STUDY = "abstractionlair/vector-space-generation, README, Implementation 2; debu
 LINK = "https://github.com/abstractionlair/vector-space-generation#implementation-2"
 
 
+LONGER = "replies of up to 64 tokens, sliced"
+LONGER_QUESTIONS = 24
+
+
 @claim(
     "Chat-formatted prompts passed as embeddings give empty output",
     source=STUDY,
@@ -36,15 +40,18 @@ def test_chat_embeddings_give_empty_output(open_questions, chat_replies):
     link=LINK,
     reported="the model needs to see <|im_start|> and <|im_end|> as tokens; their embeddings did not work",
     rule=always(open_rate=0.01),
+    controls={"one embedding swapped": rate(below=0.1, trials=100)},
     power="300 prompts without a counterexample leave open at most 1 % at 95 % confidence",
 )
-def test_ids_and_embeddings_give_the_same_probabilities(lm):
+def test_ids_and_embeddings_give_the_same_probabilities(lm, generator):
     """Attacked with random token sequences, special tokens among them; half of them inside the chat
     format where the model has one, which each trial tells.
 
     The ids go through the model's own embedding lookup, the embeddings through inputs_embeds. A prompt is a
-    counterexample when any token's probability differs by more than 1e-4.
+    counterexample when any token's probability differs by more than 1e-4. Control: 12 random tokens, one of whose
+    embeddings is swapped for another token's: that must be seen, else 1e-4 would be too wide.
     """
+    import torch
     from hypothesis import strategies as st
 
     from vsg_core.attack import attack
@@ -55,16 +62,32 @@ def test_ids_and_embeddings_give_the_same_probabilities(lm):
 
     def check(cases):
         sequences = [as_sequence(lm, chat, ids) for chat, ids in cases]
-        from_ids = lm.next_logits(sequences).softmax(-1)  # [cases, vocab]
-        from_embeddings = lm.next_logits([lm.embed(sequence) for sequence in sequences]).softmax(-1)
-        gaps = (from_ids - from_embeddings).abs().amax(-1).tolist()
-        texts = [lm.tokenizer.decode(sequence) for sequence in sequences]
-        return [
-            Trial(text, success=gap <= 1e-4, value=gap, inputs={"chat": chat})
-            for (chat, _), text, gap in zip(cases, texts, gaps, strict=True)
-        ]
+        inputs = [{"chat": chat} for chat, _ in cases]
+        return compare_probabilities(lm, sequences, [lm.embed(sequence) for sequence in sequences], inputs)
 
-    return attack(prompts, check, trials=300, batch=20)
+    drawn = torch.tensor(tokens)[torch.randint(len(tokens), (100, 13), generator=generator)]  # [100, 13]
+    places = torch.randint(12, (100,), generator=generator).tolist()
+    ids = drawn[:, :12]
+    swapped = [
+        torch.cat([row[:place], row[12:], row[place + 1 : 12]])
+        for row, place in zip(drawn, places, strict=True)
+    ]
+    control = compare_probabilities(
+        lm, list(ids), [lm.embed(s) for s in swapped], [{"swapped": p} for p in places]
+    )
+    return Evidence(attack(prompts, check, trials=300, batch=40), {"one embedding swapped": control})
+
+
+def compare_probabilities(lm, sequences, embeddings, inputs):
+    """A trial for each sequence of ids and its embeddings: success when no probability differs by more than 1e-4."""
+    from_ids = lm.next_logits(sequences).softmax(-1)  # [cases, vocab]
+    from_embeddings = lm.next_logits(embeddings).softmax(-1)
+    gaps = (from_ids - from_embeddings).abs().amax(-1).tolist()
+    texts = [lm.tokenizer.decode(sequence) for sequence in sequences]
+    return [
+        Trial(text, success=gap <= 1e-4, value=gap, inputs=about)
+        for text, gap, about in zip(texts, gaps, inputs, strict=True)
+    ]
 
 
 def as_sequence(lm, chat, ids):
@@ -82,6 +105,7 @@ def as_sequence(lm, chat, ids):
     rule=rate(above=0.9),
     kinds=["instruct"],
     controls={"not sliced": rate(below=0.1)},
+    comparisons=[LONGER],
     power="48 prompts: holds only if all are empty, as a slice longer than the reply makes them; refuted up to 38",
 )
 def test_emptiness_comes_from_slicing(lm, open_questions, chat_replies):
@@ -89,17 +113,28 @@ def test_emptiness_comes_from_slicing(lm, open_questions, chat_replies):
 
     `generate` returns new tokens only when it is given embeddings, so the slice throws answers away: all of
     one that is no longer than its prompt, which is arithmetic, and which the study took for a finding about
-    models. The control is the same replies unsliced, which must not be empty.
+    models. The control is the same replies unsliced, which must not be empty. Beside it, replies to the first 24
+    questions that may grow longer than their prompts: what is beyond the prompt's length is left.
     """
-    trials, control = [], []
-    for question, length, reply in zip(
-        open_questions, chat_replies.prompt_lengths, chat_replies.from_embeddings, strict=True
-    ):
+    replies, lengths = chat_replies.from_embeddings, chat_replies.prompt_lengths
+    control = [
+        Trial(question, output=reply.text, success=not reply.text.strip())
+        for question, reply in zip(open_questions, replies, strict=True)
+    ]
+    some = open_questions[:LONGER_QUESTIONS]
+    longer = lm.generate([lm.embed_text(lm.chat(question)) for question in some], max_new_tokens=64)
+    arms = {"not sliced": control, LONGER: slice_off(lm, some, lengths[:LONGER_QUESTIONS], longer)}
+    return Evidence(slice_off(lm, open_questions, lengths, replies), arms)
+
+
+def slice_off(lm, questions, lengths, replies):
+    """Each reply without as many tokens as its prompt has; success when nothing is left."""
+    trials = []
+    for question, length, reply in zip(questions, lengths, replies, strict=True):
         sliced = lm.decode(reply.ids[length:])
         inputs = {"prompt tokens": length, "new tokens": len(reply.ids)}
         outputs = {"not sliced": reply.text}
         trials.append(
             Trial(question, output=sliced, success=not sliced.strip(), inputs=inputs, outputs=outputs)
         )
-        control.append(Trial(question, output=reply.text, success=not reply.text.strip(), inputs=inputs))
-    return Evidence(trials, {"not sliced": control})
+    return trials

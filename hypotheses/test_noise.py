@@ -39,17 +39,21 @@ def test_noise_still_generates(lm, generator):
     reported="the opposite, though noise was not tried there: instruction format + any vector gives empty output",
     rule=rate(above=0.9, trials=100),
     kinds=["instruct"],
-    comparisons=COMPARISONS,
+    comparisons=[*COMPARISONS, "the frame alone"],
     power=POWER,
 )
 def test_noise_in_the_chat_frame_still_generates(lm, generator):
     """The same noise where the study's chat message has its vectors: a request to decode them.
 
-    The words of the frame alone would bring a reply, so this measures only that noise does not silence it.
+    The words of "the frame alone", without any vector, bring a reply too, so this measures only that noise does
+    not silence it.
     """
     from vsg_core.readers import chat_frame
 
-    return ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
+    evidence = ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
+    (reply,) = lm.generate([chat_frame(lm, lm.embedding_table[:0])], max_new_tokens=10)
+    alone = [Trial("no vector", reply.text, success=bool(reply.text.strip()))]
+    return Evidence(evidence.trials, {**evidence.controls, "the frame alone": alone})
 
 
 def ask(lm, generator, frame):

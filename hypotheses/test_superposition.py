@@ -15,7 +15,7 @@ LINK = "https://github.com/abstractionlair/vector-space-generation#results"
     reported="the nearest tokens showed superpositions of truly different responses: Paris, located, a",
     rule=rate(above=0.9),
     controls={"weights permuted": rate(below=0.5)},
-    comparisons=["nearest token alone"],
+    comparisons=["nearest token alone", "in a random table"],
     power="60 prompts: holds from 59 recovered, refuted up to 48; a true rate of 0.99 holds in 88 % of runs",
 )
 def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
@@ -25,8 +25,8 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     probability is under 0.6; sharpening can still leave nearly all weight on one token, so "nearest token
     alone" shows how often that token is enough. The reader sees the vector and the embedding table, and
     expects few components. Control: what it found, held against the same tokens with their weights permuted;
-    it must fail there. This is about vectors: a table of random rows in as many dimensions would allow it too.
-    Whether the model itself makes use of the mixture is the next claim.
+    it must fail there. This is about vectors: "in a random table" the same tokens with the same weights are mixed
+    from the rows of an untrained model's table. Whether the model itself makes use of the mixture is the next claim.
     """
     import torch
 
@@ -44,8 +44,7 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     for prompt, concept, found, top in zip(
         forking_prompts, concepts, decompose(lm, vectors), nearest, strict=True
     ):
-        total = sum(found.values())
-        found = {token: weight / total for token, weight in found.items()}
+        found = normalised(found)
         true = dict(zip(concept.token_ids, concept.weights, strict=True))
         shifted = dict(zip(concept.token_ids, [*concept.weights[1:], concept.weights[0]], strict=True))
         inputs = {"mixture": concept.components(lm), "entropy_bits": concept.entropy}
@@ -57,12 +56,40 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
             arm.append(Trial(prompt, output=recovered, success=share >= 0.9, value=share, inputs=inputs))
         share = overlap(true, {top: 1.0})
         top_only.append(Trial(prompt, output=repr(lm.token(top)), success=share >= 0.9, value=share))
-    return Evidence(trials, {"weights permuted": permuted, "nearest token alone": top_only})
+    twin = lm.untrained()
+    mixed = [
+        twin.mix(torch.tensor([concept.weights]), torch.tensor([concept.token_ids])) for concept in concepts
+    ]
+    random_table = []
+    for prompt, concept, found in zip(
+        forking_prompts, concepts, decompose(twin, torch.cat(mixed)), strict=True
+    ):
+        true = dict(zip(concept.token_ids, concept.weights, strict=True))
+        share = overlap(true, normalised(found))
+        random_table.append(Trial(prompt, success=share >= 0.9, value=share))
+    twin.close()
+    return Evidence(
+        trials,
+        {
+            "weights permuted": permuted,
+            "nearest token alone": top_only,
+            "in a random table": random_table,
+        },
+    )
+
+
+def normalised(weights: dict[int, float]) -> dict[int, float]:
+    """The same tokens with weights that sum to 1."""
+    total = sum(weights.values())
+    return {token: weight / total for token, weight in weights.items()}
 
 
 def overlap(true: dict[int, float], found: dict[int, float]) -> float:
     """The weight that two mixtures share: 1 minus their total variation distance."""
     return sum(min(weight, found.get(token, 0.0)) for token, weight in true.items())
+
+
+REST_PERMUTED = {"rest permuted": difference(below=0.0)}
 
 
 @claim(
@@ -71,17 +98,42 @@ def overlap(true: dict[int, float], found: dict[int, float]) -> float:
     link=LINK,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
     rule=difference(above=0.0),
-    controls={"weights permuted": difference(below=0.0)},
+    controls=REST_PERMUTED,
     power="60 prompts: a mean difference of 0.43 standard deviations is told from 0 in 90 % of runs",
 )
 def test_next_step_blends_the_branches(lm, forking_prompts):
     """Value, in bits: the Jensen-Shannon divergence to the top-1 branch minus that to the blend of all branches.
 
+    The mean over prompts: a few that blend by far can outweigh many that do not, which the next claim counts.
+    """
+    return follow_branches(lm, forking_prompts)
+
+
+@claim(
+    "After a concept token the next distribution is, for most prompts, nearer to the blend than to the top-1 branch",
+    source=STUDY,
+    link=LINK,
+    reported="the vectors were superpositions of different potential responses, each with its own continuation",
+    rule=rate(above=0.5),
+    controls=REST_PERMUTED,
+    power="60 prompts: holds from 39, refuted up to 21; a true rate of 0.7 or 0.3 is decided in 84 %",
+)
+def test_next_step_blends_the_branches_of_most_prompts(lm, fresh_forking_prompts):
+    """Counted on prompts of its own: the mean claim's numbers, on others, suggested the question.
+
+    A prompt succeeds when the divergence to the blend is the smaller one.
+    """
+    return follow_branches(lm, fresh_forking_prompts)
+
+
+def follow_branches(lm, prompts):
+    """Where the model goes after a concept token, against where each of its tokens would have led.
+
     The concept token is the study's with its 10 heaviest tokens, so that each branch can be followed: the
     same prompt, then that token. The blend weighs the branches as the mixture weighs their tokens. Only
     prompts whose top-1 probability is under 0.6; the study's norm clip is left out. Control: the divergence
-    to the blend minus that to the blend with permuted weights, which must be below 0: else any blend would be
-    as near. It does not tell a blend from following the top-1 branch; the value does.
+    to the blend minus that to a blend which keeps the top weight and gives the others' weights to other
+    branches; it must be below 0, else the minor branches' weights leave no trace of their own.
     """
     import torch
 
@@ -90,26 +142,26 @@ def test_next_step_blends_the_branches(lm, forking_prompts):
 
     writer = ConceptWriter(lm, Mixing(temperature=0.8, top_k=10, sharpening=1.5))
     trials, permuted = {}, {}
-    for rows, state in lm.prefill([lm.tokenize(prompt) for prompt in forking_prompts], room=1):
+    for rows, state in lm.prefill([lm.tokenize(prompt) for prompt in prompts], room=1):
         written = writer(state.logits, rows, step=0)
         after_concept = lm.step(lm.select(state, torch.arange(len(rows))), written.inputs).logits.softmax(-1)
         for i, (row, concept) in enumerate(zip(rows.tolist(), written.kept, strict=True)):
             tokens, weights = torch.tensor(concept.token_ids), torch.tensor(concept.weights).to(lm.device)
             branches = lm.step(lm.select(state, torch.full_like(tokens, i)), tokens).logits.softmax(-1)
+            others = torch.cat([weights[:1], weights[1:].flip(0)])  # the top keeps its weight
             to_top = js_divergence_bits(after_concept[i], branches[0])
             to_blend = js_divergence_bits(after_concept[i], weights @ branches)
-            to_permuted = js_divergence_bits(after_concept[i], weights.roll(-1) @ branches)
+            to_permuted = js_divergence_bits(after_concept[i], others @ branches)
             inputs = {
                 "mixture": concept.components(lm),
                 "bits to top-1 branch": to_top.item(),
                 "bits to blend": to_blend.item(),
                 "bits to permuted blend": to_permuted.item(),
             }
-            prompt = forking_prompts[row]
-            follows = lm.token(int(after_concept[i].argmax()))
-            trials[row] = Trial(prompt, output=follows, value=(to_top - to_blend).item(), inputs=inputs)
-            permuted[row] = Trial(prompt, output=follows, value=(to_blend - to_permuted).item())
+            gap, follows = (to_top - to_blend).item(), lm.token(int(after_concept[i].argmax()))
+            trials[row] = Trial(prompts[row], output=follows, success=gap > 0, value=gap, inputs=inputs)
+            permuted[row] = Trial(prompts[row], output=follows, value=(to_blend - to_permuted).item())
     return Evidence(
         [trials[row] for row in sorted(trials)],
-        {"weights permuted": [permuted[row] for row in sorted(permuted)]},
+        {"rest permuted": [permuted[row] for row in sorted(permuted)]},
     )
