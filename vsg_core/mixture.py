@@ -6,12 +6,13 @@ weighted sum of the token embeddings (Soft Thinking, arXiv 2505.15778).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import torch
 from torch import Tensor
 
+from vsg_core.draws import Generators, dirichlet, gumbel_softmax
 from vsg_core.errors import VsgError, WrongUse
 
 ENTROPY_CHUNK = 1 << 18  # numbers: 1 MB in float32
@@ -19,14 +20,23 @@ ENTROPY_CHUNK = 1 << 18  # numbers: 1 MB in float32
 
 @dataclass(frozen=True)
 class Mixing:
-    """How next-token logits become weights: temperature, then top_k, then top_p, then sharpening.
+    """How next-token logits become a vector, in this order; None leaves a step out.
+
+    The order is that of Soft Thinking's own code (arXiv 2505.15778, sglang_soft_thinking_pkg, sampler.py), with
+    what the study and Soft Tokens add where they add it.
 
     Args:
         temperature: logits are divided by it; above 0.
-        top_k: keep the k most probable tokens; among equals, those with the lower id. None keeps all.
-        top_p: keep the fewest most probable tokens whose probabilities reach it; in (0, 1]. None keeps all.
-        sharpening: exponent on the kept probabilities; 1 leaves them.
-        max_norm: a mixture longer than this many mean token-embedding norms is scaled down to it. None: never.
+        top_k: keep the k most probable tokens; among equals, those with the lower id.
+        top_p: keep the fewest most probable tokens whose share of what is left reaches it; in (0, 1].
+        min_p: keep what is at least this fraction as probable as the most probable token; in (0, 1).
+        sharpening: exponent on the kept probabilities; 1 leaves them. The study's, not Soft Thinking's.
+        dirichlet: weights are drawn from a Dirichlet distribution of this times the weights (arXiv 2508.03440).
+        top_n: mix only the n heaviest of what is left (Soft Thinking's max_topk), renormalised.
+        gumbel: weights are drawn by Gumbel-softmax at this temperature (arXiv 1611.01144, 2508.03440).
+        max_norm: a mixture longer than this many mean token-embedding norms is scaled down to it (the study).
+        gaussian: standard deviation of the noise on every entry of the vector, in standard deviations of the
+            table's entries (Soft Tokens, arXiv 2509.19170).
 
     Raises:
         WrongUse: a value outside its range.
@@ -35,40 +45,69 @@ class Mixing:
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
     sharpening: float = 1.0
+    dirichlet: float | None = None
+    top_n: int | None = None
+    gumbel: float | None = None
     max_norm: float | None = None
+    gaussian: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "sharpening", "max_norm"):
+        for name in ("temperature", "sharpening", "dirichlet", "gumbel", "max_norm", "gaussian"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise WrongUse(f"{name} is {value}: give a number above 0")
-        if self.top_k is not None and self.top_k < 1:
-            raise WrongUse(f"top_k is {self.top_k}: give at least 1, or None for the whole vocabulary")
+        for name in ("top_k", "top_n"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise WrongUse(f"{name} is {value}: give at least 1, or None for all")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise WrongUse(f"top_p is {self.top_p}: give a number above 0 and at most 1")
+        if self.min_p is not None and not 0 < self.min_p < 1:
+            raise WrongUse(f"min_p is {self.min_p}: give a number between 0 and 1")
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the same logits give other vectors with other generators."""
+        return any(value is not None for value in (self.dirichlet, self.gumbel, self.gaussian))
 
 
 PLAIN = Mixing()
 # What the study used (abstractionlair/vector-space-generation, src/qwen_concept_tokens.py).
 STUDY = Mixing(temperature=0.8, top_k=50, sharpening=1.5, max_norm=1.5)
-PRESETS = {"plain": PLAIN, "study": STUDY}
+# What Soft Thinking's readme runs (arXiv 2505.15778), and its random kin at their best settings (arXiv 2508.03440).
+SOFT_THINKING = Mixing(temperature=0.6, top_k=30, top_p=0.95, min_p=0.001, top_n=10)
+DIRICHLET = replace(SOFT_THINKING, dirichlet=4.0)
+GUMBEL = replace(SOFT_THINKING, gumbel=0.5)
+# Soft tokens (arXiv 2509.19170). The paper gives sigma as 0.33 of the embeddings' "RMS norm"; read as the root mean
+# square of an entry, so that the noise is a third as long as an embedding and not many times as long.
+SOFT_TOKENS = Mixing(temperature=0.5, gaussian=0.33)
+PRESETS = {
+    "plain": PLAIN, "study": STUDY, "soft-thinking": SOFT_THINKING, "dirichlet": DIRICHLET, "gumbel": GUMBEL,
+    "soft-tokens": SOFT_TOKENS,
+}  # fmt: skip
 
 
-def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN) -> Tensor:
+def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN, generators: Generators | None = None) -> Tensor:
     """[batch, vocab] logits -> [batch, vocab] float32 weights that sum to 1.
 
+    Args:
+        generators: one a row, where the mixing draws weights.
+
     Raises:
-        WrongUse: top_k above the vocabulary.
+        WrongUse: top_k above the vocabulary, or no generators where weights are drawn.
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
     if mixing.top_k is None:
-        return _weigh(logits.float(), mixing)
-    weights, ids = top_k_weights(logits, mixing)
+        return _weigh(logits.float(), mixing, generators)
+    weights, ids = top_k_weights(logits, mixing, generators)
     return torch.zeros_like(logits, dtype=torch.float32).scatter(-1, ids, weights)
 
 
-def top_k_weights(logits: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+def top_k_weights(
+    logits: Tensor, mixing: Mixing, generators: Generators | None = None
+) -> tuple[Tensor, Tensor]:
     """[batch, vocab] logits -> the weights [batch, top_k] of `mixture_weights` that are not left out, and their ids.
 
     Heaviest first. Much faster than to weigh the whole vocabulary. Raises as `mixture_weights` does.
@@ -77,19 +116,50 @@ def top_k_weights(logits: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
     if k > vocab:
         raise WrongUse(f"top_k is {k}, above the vocabulary of {vocab}: give at most {vocab}")
     ids = top_k_ids(logits, k)
-    return _weigh(logits.gather(-1, ids).float(), mixing), ids
+    weights = _weigh(logits.gather(-1, ids).float(), mixing, generators)
+    if mixing.is_random:
+        order = weights.argsort(dim=-1, descending=True, stable=True)
+        weights, ids = weights.gather(-1, order), ids.gather(-1, order)
+    return weights, ids
 
 
-def _weigh(logits: Tensor, mixing: Mixing) -> Tensor:
-    """[batch, candidates] logits -> the candidates' weights: temperature, top_p, sharpening."""
+def _weigh(logits: Tensor, mixing: Mixing, generators: Generators | None) -> Tensor:
+    """[batch, candidates] logits -> the candidates' weights, from temperature to Gumbel-softmax."""
     _check_logits(logits)
+    if generators is None and (mixing.dirichlet or mixing.gumbel):
+        raise WrongUse("this mixing draws its weights: give a generator for each row")
     weights = (logits / mixing.temperature).softmax(-1)
     if mixing.top_p is not None:
         weights = weights * top_p_mask(weights, mixing.top_p)
+    if mixing.min_p is not None:
+        weights = weights * (weights >= mixing.min_p * weights.amax(-1, keepdim=True))
     if mixing.sharpening != 1:
         # Relative to the largest, so that a high exponent cannot underflow the whole row to 0.
         weights = (weights / weights.amax(-1, keepdim=True)) ** mixing.sharpening
-    return weights / weights.sum(-1, keepdim=True)
+    if mixing.dirichlet is not None and generators is not None:
+        weights = dirichlet(weights / weights.sum(-1, keepdim=True), mixing.dirichlet, generators)
+    if mixing.top_n is not None:
+        heaviest = top_k_ids(weights, min(mixing.top_n, weights.shape[-1]))
+        weights = torch.zeros_like(weights).scatter(-1, heaviest, weights.gather(-1, heaviest))
+    weights = weights / weights.sum(-1, keepdim=True)
+    if mixing.gumbel is not None and generators is not None:
+        weights = gumbel_softmax(weights, mixing.gumbel, generators)
+    return weights
+
+
+def input_mixture(probabilities: Tensor, tokens: Tensor, beta: float, candidates: int) -> Tensor:
+    """Weights [batch, vocab] of Mixture of Inputs (arXiv 2505.14827, eq. 5): (H p + (beta + 1 - H) y) / (beta + 1).
+
+    Args:
+        probabilities: p [batch, vocab], the distribution that the tokens were drawn from.
+        tokens: [batch] ids; y is one-hot at them.
+        beta: how much the token counts; the paper's default is 1.
+        candidates: how many tokens p could spread over; H is its entropy relative to that of a uniform one.
+    """
+    p = probabilities.float()
+    share = (torch.special.entr(p).sum(-1, keepdim=True) / log(candidates)).clamp(max=1)  # H [batch, 1]
+    observed = torch.zeros_like(p).scatter(-1, tokens.unsqueeze(-1), 1.0)
+    return (share * p + (beta + 1 - share) * observed) / (beta + 1)
 
 
 def top_k_ids(logits: Tensor, k: int) -> Tensor:

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from vsg_core import draws
 from vsg_core.decode import Trace, Written, decode
 from vsg_core.errors import WrongUse
-from vsg_core.mixture import PLAIN, Mixing, entropy_bits, mixture_weights, sample, top_k_weights
+from vsg_core.mixture import (
+    PLAIN,
+    Mixing,
+    entropy_bits,
+    input_mixture,
+    mixture_weights,
+    sample,
+    top_k_weights,
+)
 
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel
@@ -42,14 +51,40 @@ class ConceptToken:
 
 @dataclass(frozen=True)
 class ColdStop:
-    """Stop when `steps` consecutive distributions have less than `entropy` bits (Soft Thinking, arXiv 2505.15778)."""
+    """Stop when `steps` consecutive distributions have less than `entropy` bits (Soft Thinking, arXiv 2505.15778).
+
+    Args:
+        entropy: in bits. The paper counts in nats: its thresholds of 0.01 to 0.2 are 0.014 to 0.29 bits.
+        steps: how many in a row.
+        temperature: the logits are divided by it first. The paper's code takes the mixing's, and the entropy
+            before top_k and the like leave anything out.
+    """
 
     entropy: float
     steps: int = 2
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.entropy <= 0 or self.steps < 1:
-            raise WrongUse(f"{self}: give an entropy above 0 bits and at least 1 step")
+        if self.entropy <= 0 or self.steps < 1 or self.temperature <= 0:
+            raise WrongUse(f"{self}: give an entropy above 0 bits, at least 1 step, a temperature above 0")
+
+
+class _ColdSteps:
+    """Consecutive low-entropy steps of each sequence."""
+
+    def __init__(self, stop: ColdStop | None) -> None:
+        self.stop = stop
+        self._counts: Counter[int] = Counter()
+
+    def stops(self, logits: Tensor, rows: Tensor) -> list[str | None]:
+        """[batch, vocab] logits of the sequences numbered `rows` -> "cold" for those that stop at this step."""
+        if self.stop is None:
+            return [None] * len(rows)
+        for row, entropy in zip(
+            rows.tolist(), entropy_bits(logits / self.stop.temperature).tolist(), strict=True
+        ):
+            self._counts[row] = self._counts[row] + 1 if entropy < self.stop.entropy else 0
+        return ["cold" if self._counts[row] >= self.stop.steps else None for row in rows.tolist()]
 
 
 class TokenWriter:
@@ -61,51 +96,91 @@ class TokenWriter:
     """
 
     def __init__(
-        self, lm: LanguageModel, sampling: Mixing | None = None, draws: Tensor | None = None
+        self,
+        lm: LanguageModel,
+        sampling: Mixing | None = None,
+        draws: Tensor | None = None,
+        cold_stop: ColdStop | None = None,
     ) -> None:
         self.lm, self.sampling, self.draws = lm, sampling, draws
+        self._cold = _ColdSteps(cold_stop)
 
-    def __call__(self, logits: Tensor, rows: Tensor, step: int) -> Written:
+    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
         if self.sampling is None or self.draws is None:
             ids = logits.argmax(-1)  # [batch]
         else:
             ids = sample(mixture_weights(logits, self.sampling), self.draws[rows, step].to(logits.device))
-        kept = ids.tolist()
-        return Written(ids, kept, ["end" if i in self.lm.end_ids else None for i in kept])
+        cold = self._cold.stops(logits, rows)
+        return Written(
+            ids, ids.tolist(), [end or c for end, c in zip(_ended(self.lm, ids), cold, strict=True)]
+        )
 
 
 class ConceptWriter:
-    """Soft decoding: the mixture of token embeddings, weighted by the next-token probabilities."""
+    """Soft decoding: the mixture of token embeddings, weighted by the next-token probabilities.
 
-    def __init__(self, lm: LanguageModel, mixing: Mixing = PLAIN, cold_stop: ColdStop | None = None) -> None:
-        self.lm, self.mixing, self.cold_stop = lm, mixing, cold_stop
-        self._cold_steps: Counter[int] = Counter()  # consecutive low-entropy steps of each sequence
+    Args:
+        mixing: how; PRESETS has the study's, Soft Thinking's, and those that draw.
+        seed: of what the mixing draws, for a sequence and a step.
+    """
 
-    def __call__(self, logits: Tensor, rows: Tensor, step: int) -> Written:
-        if self.mixing.top_k is not None and self.mixing.top_k <= HEAVIEST:
-            heaviest, ids = top_k_weights(logits, self.mixing)  # [batch, top_k]
+    def __init__(
+        self, lm: LanguageModel, mixing: Mixing = PLAIN, cold_stop: ColdStop | None = None, seed: int = 0
+    ) -> None:
+        self.lm, self.mixing, self.seed = lm, mixing, seed
+        self._cold = _ColdSteps(cold_stop)
+
+    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
+        mixing = self.mixing
+        each = draws.generators(self.seed, rows, step) if mixing.is_random else None
+        if mixing.top_k is not None and mixing.top_k <= HEAVIEST:
+            heaviest, ids = top_k_weights(logits, mixing, each)  # [batch, top_k]
             vectors = self.lm.mix(heaviest, ids)  # [batch, hidden]
         else:
-            weights = mixture_weights(logits, self.mixing)  # [batch, vocab]
+            weights = mixture_weights(logits, mixing, each)  # [batch, vocab]
             vectors = self.lm.mix(weights)
             heaviest, ids = weights.topk(min(HEAVIEST, weights.shape[-1]))  # [batch, HEAVIEST]
-        if self.mixing.max_norm is not None:
-            longest = self.mixing.max_norm * self.lm.embedding_norm
+        if mixing.max_norm is not None:
+            longest = mixing.max_norm * self.lm.embedding_norm
             norms = vectors.float().norm(dim=-1, keepdim=True)  # [batch, 1]
             vectors = vectors * (longest / norms).clamp(max=1).to(vectors.dtype)
-        entropies = entropy_bits(logits).tolist()
+        if mixing.gaussian is not None and each is not None:
+            vectors = draws.gaussian(vectors, mixing.gaussian * self.lm.embedding_std, each)
         kept = [
             ConceptToken(vector, i[w > 0].tolist(), w[w > 0].tolist(), entropy)
-            for vector, i, w, entropy in zip(vectors, ids, heaviest, entropies, strict=True)
+            for vector, i, w, entropy in zip(
+                vectors, ids, heaviest, entropy_bits(logits).tolist(), strict=True
+            )
         ]
-        return Written(vectors, kept, self._stops(rows, entropies))
+        return Written(vectors, kept, self._cold.stops(logits, rows))
 
-    def _stops(self, rows: Tensor, entropies: list[float]) -> list[str | None]:
-        if self.cold_stop is None:
-            return [None] * len(entropies)
-        for row, entropy in zip(rows.tolist(), entropies, strict=True):
-            self._cold_steps[row] = self._cold_steps[row] + 1 if entropy < self.cold_stop.entropy else 0
-        return ["cold" if self._cold_steps[row] >= self.cold_stop.steps else None for row in rows.tolist()]
+
+class InputMixtureWriter:
+    """A token is drawn and written, but fed back mixed with the distribution it came from.
+
+    Mixture of Inputs (arXiv 2505.14827): see `input_mixture`. The paper's code mixes the 20 most probable tokens
+    at temperature 1, whatever the token was drawn at; here both are of the same distribution, as in the paper.
+
+    Args:
+        mixing: the distribution p that tokens are drawn from and that is mixed in.
+        beta: how much the token counts.
+        seed: of the draws.
+    """
+
+    def __init__(self, lm: LanguageModel, mixing: Mixing = PLAIN, beta: float = 1.0, seed: int = 0) -> None:
+        self.lm, self.mixing, self.beta, self.seed = lm, mixing, beta, seed
+        self.candidates = mixing.top_n or mixing.top_k or int(lm.is_token.sum())
+
+    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
+        each = draws.generators(self.seed, rows, step)
+        probabilities = mixture_weights(logits, self.mixing, each)  # [batch, vocab]
+        ids = sample(probabilities, draws.uniform(each))  # [batch]
+        inputs = self.lm.mix(input_mixture(probabilities, ids, self.beta, self.candidates))
+        return Written(inputs, ids.tolist(), _ended(self.lm, ids))
+
+
+def _ended(lm: LanguageModel, ids: Tensor) -> list[str | None]:
+    return ["end" if i in lm.end_ids else None for i in ids.tolist()]
 
 
 def write_concepts(
@@ -114,10 +189,11 @@ def write_concepts(
     n: int = 1,
     mixing: Mixing = PLAIN,
     cold_stop: ColdStop | None = None,
+    seed: int = 0,
 ) -> list[Trace]:
     """Up to `n` concept tokens after each sequence (ids [seq] or embeddings [seq, hidden]).
 
     Returns:
         A trace each: `.steps` are its ConceptTokens, `.stopped` is "length", "cold" or "context".
     """
-    return decode(lm, sequences, ConceptWriter(lm, mixing, cold_stop), n)
+    return decode(lm, sequences, ConceptWriter(lm, mixing, cold_stop, seed), n)
