@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from vsg_core.errors import WrongUse
 
 if TYPE_CHECKING:
+    from vsg_core.engine import State
     from vsg_core.language_model import LanguageModel
 
 
@@ -25,10 +26,15 @@ class Written:
 
 
 class Writer(Protocol):
-    """Turns next-token logits into the next position, and says when to stop."""
+    """Turns what the model says of the next token into the next position, and says when to stop."""
 
-    def __call__(self, logits: Tensor, rows: Tensor, step: int) -> Written:
-        """Logits [batch, vocab] of the sequences numbered `rows` [batch], at the given step."""
+    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
+        """What the sequences numbered `rows` [batch] get at the given step.
+
+        Args:
+            logits: [batch, vocab] of the next token.
+            hidden: [batch, hidden] the last hidden state, as the model's head saw it.
+        """
 
 
 @dataclass
@@ -45,30 +51,52 @@ def decode(lm: LanguageModel, sequences: Sequence[Tensor], writer: Writer, max_s
     Raises:
         WrongUse: fewer than 0 steps, or a sequence that the model cannot take.
     """
+    return decode_each(lm, sequences, {"": writer}, max_steps)[""]
+
+
+def decode_each(
+    lm: LanguageModel, sequences: Sequence[Tensor], writers: Mapping[str, Writer], max_steps: int
+) -> dict[str, list[Trace]]:
+    """As `decode`, with several writers that each go on from the same pass over the sequences.
+
+    Raises:
+        WrongUse: fewer than 0 steps, or a sequence that the model cannot take.
+    """
     if max_steps < 0:
         raise WrongUse(f"max_new_tokens is {max_steps}: give at least 0")
-    traces = [Trace() for _ in sequences]
+    traces = {name: [Trace() for _ in sequences] for name in writers}
     for rows, state in lm.prefill(sequences, room=max_steps):
-        for step in range(max_steps):
-            written = writer(state.logits, rows, step)
-            alive = []
-            for i, row in enumerate(rows.tolist()):
-                trace = traces[row]
-                if trace.stopped != "length":
-                    continue  # ended earlier, still in the batch
-                if written.stopped[i]:
-                    trace.stopped = written.stopped[i]
-                    continue
-                trace.steps.append(written.kept[i])
-                if lm.context_left(state, i) > 0:
-                    alive.append(i)
-                elif step < max_steps - 1:
-                    trace.stopped = "context"
-            if not alive or step == max_steps - 1:
-                break
-            inputs = written.inputs
-            if 2 * len(alive) <= len(rows):  # worth the copy of the cache
-                kept = torch.tensor(alive)
-                state, rows, inputs = lm.select(state, kept), rows[kept], inputs[kept]
-            state = lm.step(state, inputs)
+        *others, last = writers
+        for name in others:
+            branch = lm.select(state, torch.arange(len(rows)))
+            _write(lm, rows, branch, writers[name], max_steps, traces[name])
+        _write(lm, rows, state, writers[last], max_steps, traces[last])
     return traces
+
+
+def _write(
+    lm: LanguageModel, rows: Tensor, state: State, writer: Writer, max_steps: int, traces: list[Trace]
+) -> None:
+    """Go on from `state`, which changes, and keep what is written in the traces numbered `rows` [batch]."""
+    for step in range(max_steps):
+        written = writer(state.logits, rows, step, state.hidden)
+        alive = []
+        for i, row in enumerate(rows.tolist()):
+            trace = traces[row]
+            if trace.stopped != "length":
+                continue  # ended earlier, still in the batch
+            if written.stopped[i]:
+                trace.stopped = written.stopped[i]
+                continue
+            trace.steps.append(written.kept[i])
+            if lm.context_left(state, i) > 0:
+                alive.append(i)
+            elif step < max_steps - 1:
+                trace.stopped = "context"
+        if not alive or step == max_steps - 1:
+            break
+        inputs = written.inputs
+        if 2 * len(alive) <= len(rows):  # worth the copy of the cache
+            kept = torch.tensor(alive)
+            state, rows, inputs = lm.select(state, kept), rows[kept], inputs[kept]
+        state = lm.step(state, inputs)
