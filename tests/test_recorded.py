@@ -43,6 +43,7 @@ def test_the_file_is_made_for_review(tmp_path: Path) -> None:
         "n = 40\n"
         'rule = "rate above 50 %, at least 40 trials, alpha 0.05"\n'
         'weights = "ab12"\n'
+        'dtype = "float32"\n'
     )
     assert read_recorded(tmp_path / "recorded", "tiny") == {
         "example": Recorded(
@@ -87,6 +88,24 @@ def test_other_weights_or_another_rule_are_not_comparable(tmp_path: Path, after:
     outcome = compare(recorded, record_of(after, rule=rate(above=0.50001)))
     assert outcome.kind == "not comparable"
     assert outcome.text.startswith("another rule than recorded; now ")
+
+
+def test_another_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) -> None:
+    half = record_of(0) | {"provenance": {"dtype": "bfloat16"}}
+    outcome = compare(accepted(record_of(40), tmp_path), half)
+    text = f"in bfloat16, recorded in float32; now {REFUTED}; recorded {HELD}"
+    assert outcome == Outcome("not comparable", text)
+    assert compare(accepted(half, tmp_path), half).kind == "same"
+    assert compare(accepted(half, tmp_path), record_of(0)).kind == "not comparable"
+
+
+def test_an_entry_without_a_dtype_is_one_of_float32(tmp_path: Path) -> None:
+    accepted(record_of(40), tmp_path)
+    path = tmp_path / "tiny.toml"
+    path.write_text(path.read_text().replace('dtype = "float32"\n', ""))
+    recorded = read_recorded(tmp_path, "tiny")["example"]
+    assert compare(recorded, record_of(40)).kind == "same"
+    assert compare(recorded, record_of(40) | {"provenance": {"dtype": "float16"}}).kind == "not comparable"
 
 
 def test_weights_nobody_knows_are_not_comparable(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Recorded:
         rule: the rule in words, as `Claim.rule_text` gave it.
         weights: sha256 of the weights, or their revision.
         reason: why it was not run.
+        dtype: what it was computed in.
     """
 
     verdict: str
@@ -35,6 +36,7 @@ class Recorded:
     rule: str
     weights: str
     reason: str = ""
+    dtype: str = "float32"  # of entries that do not say
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def weights_of(record: Mapping[str, Any]) -> str:
 def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
     """Compare a record with the recorded verdict of its claim and model.
 
-    Only verdicts are compared, and only where the weights and the rule are the ones recorded. A claim that
-    could not run for want of weights gives no verdict to compare; one that is not applicable does.
+    Only verdicts are compared, and only where the weights, the rule and the dtype are the ones recorded. A
+    claim that could not run for want of weights gives no verdict to compare; one that is not applicable does.
     """
     verdict = record["verdict"]
     found = _text(record, record)
@@ -71,6 +73,11 @@ def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
     if recorded.rule != record["rule"]:
         return Outcome(
             "not comparable", f"another rule than recorded; now {found}; recorded {recorded.verdict}"
+        )
+    dtype = record["provenance"].get("dtype") or recorded.dtype  # none where no model had to be loaded
+    if dtype != recorded.dtype:
+        return Outcome(
+            "not comparable", f"in {dtype}, recorded in {recorded.dtype}; now {found}; recorded {before}"
         )
     if verdict == recorded.verdict:
         return Outcome("not run" if verdict == "not run" else "same", f"{found}, as recorded")
@@ -133,6 +140,7 @@ def _to_review(record: Mapping[str, Any]) -> dict[str, Any]:
         "n": record["n"] if ran else None,
         "rule": record["rule"],
         "weights": weights_of(record),
+        "dtype": record["provenance"].get("dtype"),
     }
 
 
@@ -160,6 +168,7 @@ def _entry(path: Path, name: str, entry: Any) -> Recorded:
             rule=entry["rule"],
             weights=entry["weights"],
             reason=entry.get("reason", ""),
+            dtype=entry.get("dtype", Recorded.dtype),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise VsgError(f"{path}: entry {name} is damaged ({error!r}): mend or delete it") from error
