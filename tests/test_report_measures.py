@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from vsg_core.report.axis import axis_for
 from vsg_core.report.measures import estimate, interval, number, unit_of_arm, wanted
+from vsg_core.wording import measured_text
 
 PLACE = st.floats(-1e6, 1e6)
 
@@ -43,6 +45,22 @@ def test_interval_and_estimate() -> None:
     assert estimate({"estimate": 0.0, "interval": (0, 0.01), "n": 300}, "counterexamples") == "none in 300"
     assert estimate({"estimate": 3 / 57, "interval": (0, 0.1), "n": 57}, "counterexamples") == "3 of 57"
     assert estimate({"estimate": None, "interval": None, "n": None}, "percent") == ""
+
+
+@pytest.mark.parametrize(
+    ("bound", "estimate", "interval", "text"),
+    [
+        ({"kind": "rate", "over": None}, 0.267, (0.189, 0.3521), "26.7 % [18.9 %, 35.2 %] of 120"),
+        ({"kind": "rate", "over": "noise"}, 0.267, (-0.189, 0.3521), "+26.7 points [-18.9, +35.2] of 120"),
+        ({"kind": "rate", "over": "noise"}, -0.0, (-0.05, 0.05), "0 points [-5, +5] of 120"),
+        ({"kind": "difference"}, -0.0288, (-0.07, 0.02), "-0.0288 [-0.07, 0.02] of 120"),
+        ({"kind": "always"}, 0.0, (0.0, 0.0247), "no counterexamples in 120 (leaves 2.47 % open)"),
+    ],
+)
+def test_verdicts_and_the_table_read_in_the_units_of_the_page(
+    bound: dict[str, Any], estimate: float, interval: tuple[float, float], text: str
+) -> None:
+    assert measured_text(bound, estimate, interval, 120) == text
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
 def _text(entry: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     if entry["estimate"] is None or entry["interval"] is None:
         return f"{entry['verdict']} ({entry['reason']})"
-    measured = measured_text(record["bound"]["kind"], entry["estimate"], entry["interval"], entry["n"])
+    measured = measured_text(record["bound"], entry["estimate"], entry["interval"], entry["n"])
     return f"{entry['verdict']}, {measured}"
 
 

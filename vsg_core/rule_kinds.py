@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from vsg_core.errors import WrongUse
 from vsg_core.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
 from vsg_core.trials import JudgingError, Trial, mean, units
-from vsg_core.wording import number_text
+from vsg_core.wording import number_text, unit_of
 
 Arms = Mapping[str, Sequence[Trial]]
 MAIN = "the claim's own trials"
@@ -108,7 +108,7 @@ class OneSided(Rule):
 
     @property
     def needs(self) -> str:
-        return f"{self.side} {number_text(self.kind, self.limit, DIGITS)}"
+        return f"{self.side} {number_text(unit_of({'kind': self.kind}), self.limit, DIGITS)}"
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class Equivalence(Rule):
 
     @property
     def needs(self) -> str:
-        return f"within {number_text(self.kind, self.within, DIGITS)}"
+        return f"within {number_text('number', self.within, DIGITS)}"
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class Always(Rule):
 
     @property
     def needs(self) -> str:
-        return f"no counterexample, and at most {number_text(self.kind, self.open_rate, DIGITS)} left open"
+        return f"no counterexample, and at most {number_text('percent', self.open_rate, DIGITS)} left open"
 
     @property
     def text(self) -> str:

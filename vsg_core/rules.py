@@ -101,7 +101,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     rule = claim.rule
     measure, interval = _measure(rule, evidence.trials, arms, MAIN)
     verdict = rule.verdict(interval)
-    reason = f"{measured_text(rule.kind, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
+    reason = f"{measured_text(rule.bound, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
     if isinstance(rule, Always) and verdict == "refuted":
         example = next(trial for trial in evidence.trials if not trial.success)
         reason += f"; counterexample: {example.prompt[:200]!r}"
@@ -119,7 +119,7 @@ def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[l
         verdict = rule.verdict(interval)
         rows.append(_row(name, kind, rule.text, measure, verdict, trials))
         if verdict != "holds":
-            found = measured_text(rule.kind, measure.estimate, interval, measure.n)
+            found = measured_text(rule.bound, measure.estimate, interval, measure.n)
             missed.append(f"{kind} {name!r}: {found}, needs {rule.needs}")
     return rows, missed
 

@@ -6,22 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Bound = Mapping[
-    str, Any
-]  # record["bound"]: {"kind": ..., "over": ..., and "above" | "below" | "within" | "open_rate"}
-
-
-def unit_of(bound: Bound) -> str:
-    """What the estimate counts: arms of one unit share an axis.
-
-    "percent" for a rate, "points" for a difference of rates, "counterexamples" (their rate) for a universal
-    claim, "number" for a mean of values.
-    """
-    if bound["kind"] == "always":
-        return "counterexamples"
-    if bound["kind"] == "rate":
-        return "points" if bound.get("over") else "percent"
-    return "number"
+from vsg_core.wording import Bound, unit_of
 
 
 def unit_of_arm(arm: Mapping[str, Any], bound: Bound) -> str:
