@@ -7,7 +7,7 @@ from typing import Any
 
 from vsg_core.claims import Claim, claim
 from vsg_core.evidence import build_record
-from vsg_core.rule_kinds import Rule
+from vsg_core.rule_base import Rule
 from vsg_core.rules import judge, rate
 from vsg_core.trials import Evidence, Trial
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vsg_core.intervals import Interval
-from vsg_core.rule_kinds import MAIN, Always, Arms, Difference, Equivalence, Measure, Rate, Rule
+from vsg_core.rule_base import Arms, Measure, Rule
+from vsg_core.rule_kinds import Always, Difference, Equivalence, Rate
 from vsg_core.trials import Evidence, JudgingError, Trial
 from vsg_core.wording import measured_text
 
@@ -99,7 +100,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     control_rows, missed = _judge_controls("control", claim.controls, arms)
     rows += control_rows + [_compare(name, claim.rule, arms) for name in claim.comparisons]
     rule = claim.rule
-    measure, interval = _measure(rule, evidence.trials, arms, MAIN)
+    measure, interval = _measure(rule, evidence.trials, arms, "the claim's own trials")
     verdict = rule.verdict(interval)
     reason = f"{measured_text(rule.bound, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
     if isinstance(rule, Always) and verdict == "refuted":
