@@ -212,7 +212,8 @@ def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
         assert not sources.is_here(entry)
         kept = partial.stat().st_size
         assert 0 < kept < published.packages[1].size
-        slow.asked.clear(), slow.starts.clear()
+        slow.asked.clear()
+        slow.starts.clear()
         out, errors = start().communicate()
         assert (slow.wheels_asked(), slow.starts) == (["tiny_part2"], [kept]), errors
         assert Path(out.strip(), "model.safetensors").is_file(), errors
