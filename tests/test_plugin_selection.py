@@ -89,7 +89,7 @@ def test_what_is_large_or_under_other_terms_is_skipped_unless_named(catalogue, f
 def test_a_mistyped_marker_is_refused_with_the_right_ones(catalogue):
     result = catalogue.run("-m", "qwem and instruct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct."
+    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline."
     result.stderr.fnmatch_lines([f"ERROR: -m 'qwem and instruct': {said}"])
     assert "Traceback" not in result.stderr.str()
 
@@ -113,6 +113,15 @@ def test_the_family_of_a_named_model_is_a_marker(suite):
     suite.claims(suite.rate_claim(38))
     assert collected(suite, "-m", "llama and base") == ["tiny-random"]
     assert collected(suite, "-m", "qwen") == []
+
+
+def test_headline_is_the_marker_of_the_claims_declared_so(suite):
+    """-m headline runs those claims, on the models that a plain run would take, and no others."""
+    one = suite.rate_claim(38).replace("rule=", "headline=True, rule=")
+    suite.claims(one + suite.rate_claim(2, name="two"))
+    assert collected(suite, "-m", "headline") == ["tiny-random"]
+    assert collected(suite, "-m", "not headline") == ["tiny-random"]
+    suite.run("-m", "headline").assert_outcomes(passed=1, deselected=1)
 
 
 @pytest.mark.parametrize("target", ["smolm2-135m-instruct", "no/such/folder/here", "missing.gguf"])

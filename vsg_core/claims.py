@@ -38,6 +38,7 @@ class Claim:
     comparisons: tuple[str, ...]
     power: str
     link: str | None
+    headline: bool
     seed: int
     docstring: str
 
@@ -88,6 +89,7 @@ def claim(
     comparisons: Sequence[str] = (),
     power: str = "",
     link: str | None = None,
+    headline: bool = False,
     seed: int = 0,
 ) -> Callable[[Function], Function]:
     """Declare a claim on the function `test_...` that gathers its evidence.
@@ -105,6 +107,7 @@ def claim(
         comparisons: arms shown beside the main one, without a rule.
         power: what this number of trials can tell apart.
         link: a URL of the source.
+        headline: it is one of those that `pytest -m headline` runs, which `make report` and `make test` do.
         seed: of every random draw; the fixture `generator` is seeded from it.
 
     Raises:
@@ -132,6 +135,7 @@ def claim(
                 comparisons=tuple(comparisons),
                 power=power,
                 link=link,
+                headline=headline,
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",
             )

@@ -94,13 +94,14 @@ def claims(as_json: bool, folder: str) -> None:
             "reported": claim.reported,
             "rule": claim.rule_text,
             "kinds": list(claim.kinds),
+            "headline": claim.headline,
         }
         for claim in load_claims(folder)
     ]
     if as_json:
         return _print_json(rows)
     for row in rows:
-        click.secho(row["id"], bold=True)
+        click.secho(row["id"] + (" (headline)" if row["headline"] else ""), bold=True)
         click.echo(f"  {row['statement']}")
         for label in ("source", "reported", "rule"):
             click.echo(f"  {label + ':':10}{row[label]}")

@@ -13,6 +13,7 @@ from vsg_core import loading, registry
 from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.registry import DEFAULT_MODEL, Entry
 
+HEADLINE = "headline"  # the marker of claims declared with headline=True
 FETCHED_UNASKED = 2_000_000_000  # bytes; anything larger is fetched only when it is named
 
 
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{family}: claims on models of the {family} family")
     for kind in registry.KINDS:
         config.addinivalue_line("markers", f"{kind}: claims on {kind} models")
+    config.addinivalue_line("markers", f"{HEADLINE}: the claims that the study is known for")
     _check_markers(config)
     if config.option.models:
         config.stash[SELECTED] = _named_models(config)
@@ -80,10 +82,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before any are deselected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse two claims that would write the same record."""
+    """Mark the headline claims, and refuse two claims that would write the same record."""
     seen: dict[tuple[str, object], pytest.Item] = {}
     for item in items:
         claim = getattr(getattr(item, "function", None), "claim", None)
+        if claim is not None and claim.headline:
+            item.add_marker(HEADLINE)
         if claim is not None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             first = seen.setdefault((claim.id, item.callspec.params.get("lm")), item)
             if first is not item:
@@ -124,7 +128,7 @@ def _check_markers(config: pytest.Config) -> None:
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise pytest.UsageError(
             f"-m {config.option.markexpr!r}: there is no marker {name!r}{hint} "
-            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}."
+            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}. Claims: {HEADLINE}."
         )
 
 
