@@ -12,8 +12,8 @@ SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)  # times the standard deviation of the emb
 
 
 @claim(
-    "A model tolerates noise the less, the larger it is: each doubling moves the next-token distribution by more than "
-    "0.05 bits",
+    "A model's tolerance to noise grows weaker with the noise's scale: each doubling moves the next-token distribution "
+    "over 0.05 bits further",
     source=f"{BYPASS}, test 3; Gaussian noise on soft tokens: Butt et al., arXiv 2509.19170",
     link=f"{REPO}/experiments/test_embedding_bypass.py",
     reported="one scale only, the table's standard deviation, on two vectors: the model went on regardless",
@@ -87,32 +87,34 @@ def test_mixed_real_and_noise_still_answers(lm, facts, generator):
     tokens = lm.is_token.nonzero().flatten()
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
 
-    def ask(asked, sequences):
+    def ask(asked, sequences, shown):
         replies = lm.generate(sequences, max_new_tokens=5)
         return [
-            Trial(
-                fact.prompt, reply.text, success=says(reply.text, fact.answer), inputs={"answer": fact.answer}
-            )
-            for fact, reply in zip(asked, replies, strict=True)
+            Trial(text, reply.text, success=says(reply.text, fact.answer), inputs={"answer": fact.answer})
+            for fact, reply, text in zip(asked, replies, shown, strict=True)
         ]
 
     def noise(n):
         drawn = torch.randn(n, lm.embedding_table.shape[-1], generator=generator) * lm.embedding_std
         return drawn.to(lm.device, lm.dtype)  # [n, hidden]
 
-    alone = ask(facts, prompts)
+    alone = ask(facts, prompts, [fact.prompt for fact in facts])
     known = [i for i, trial in enumerate(alone) if trial.success]
     asked, kept = [facts[i] for i in known], [prompts[i] for i in known]
     places = [int(torch.randint(1, len(prompt), (), generator=generator)) for prompt in kept]
     picks = tokens[torch.randint(len(tokens), (len(kept), 2), generator=generator)]  # [kept, 2]
     mixed = [lm.join(p[:at], noise(2), p[at:]) for p, at in zip(kept, places, strict=True)]
     intruded = [torch.cat([p[:at], two, p[at:]]) for p, at, two in zip(kept, places, picks, strict=True)]
+    halves = [(lm.decode(p[:at]), lm.decode(p[at:])) for p, at in zip(kept, places, strict=True)]
+    between = [f"{a} [2 vectors of noise]{b}" for a, b in halves]
+    words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(halves, picks, strict=True)]
+    only = [noise(len(prompt)) for prompt in prompts[:50]]
     return Evidence(
-        ask(asked, mixed) if asked else [],
+        ask(asked, mixed, between) if asked else [],
         {
             "the prompt alone": alone,
-            "noise alone": ask(facts[:50], [noise(len(prompt)) for prompt in prompts[:50]]),
-            "two random tokens instead": ask(asked, intruded) if asked else [],
+            "noise alone": ask(facts[:50], only, [f"{len(n)} vectors of noise" for n in only]),
+            "two random tokens instead": ask(asked, intruded, words) if asked else [],
         },
     )
 
