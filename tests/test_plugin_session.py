@@ -5,9 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
+import shutil
 from xml.etree import ElementTree
 
 import pytest
+
+from vsg_core.report.origins import command
 
 TWO = """
 @claim("It mostly works", rule=rate(above=0.5), **ABOUT)
@@ -243,3 +247,14 @@ def test_a_model_is_gone_before_the_next_is_there(suite, other_llama):
         ]
     )
     assert result.ret == 1
+
+
+def test_the_command_on_the_page_measures_that_cell_and_no_other(suite):
+    """Copied into a shell: the claim whose id begins another's, on the same model, in the same format."""
+    suite.claims("".join(suite.rate_claim(38, name=name) for name in ("one", "one_more", "another_one")))
+    suite.run("--dtype", "bfloat16").assert_outcomes(passed=3)
+    words = shlex.split(command(suite.record("one")))
+    suite.model = None
+    shutil.rmtree(suite.reports)
+    suite.run(*words[1:]).assert_outcomes(passed=1, deselected=2)
+    assert suite.record("one")["provenance"]["dtype"] == "bfloat16"

@@ -174,7 +174,8 @@ def test_provenance_tells_bytes_versions_code_and_the_command(page: Element) -> 
     for fact in ("2c0ffee0" * 8, "hub: Example/Model-GGUF", "bfloat16 on cpu", "torch 2.13.0", "2 cores"):
         assert fact in origin.text
     assert "73b7cf7" + 33 * "0" + " with uncommitted changes" in origin.text
-    assert "pytest --model smollm2-135m-instruct -k weights_are_recovered" in origin.text
+    again = "-k 'test_weights_are_recovered[smollm2-135m-instruct]' --dtype bfloat16"
+    assert f"pytest --model smollm2-135m-instruct {again}" in origin.text
     assert "12.4 9.8 6,144 627 0" in origin.text
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vsg_core import registry
 from vsg_core.report.rows import Cell, Report
 
 _SHARED = ("model_sha256", "dtype", "device", "engine", "versions", "commit", "dirty", "machine")
@@ -57,5 +58,14 @@ def origins(report: Report, model: str) -> list[Origin]:
 
 
 def command(record: Mapping[str, Any]) -> str:
-    """What measures this cell again."""
-    return f"pytest --model {shlex.quote(record['model']['name'])} -k {shlex.quote(record['claim'])}"
+    """What measures this cell again, and no other: the brackets around the model end the name that -k looks for."""
+    name, dtype = record["model"]["name"], record["provenance"].get("dtype") or "float32"
+    words = ["pytest", "--model", _target(record["model"]), "-k", f"test_{record['claim']}[{name}]"]
+    return shlex.join([*words, *(["--dtype", dtype] if dtype != "float32" else [])])
+
+
+def _target(model: Mapping[str, Any]) -> str:
+    """What --model takes for it: its name, or where it is if the registry does not know it."""
+    kind, _, place = (model.get("source") or "").partition(" ")
+    known = model["name"] in {entry.name for entry in registry.entries()}
+    return place if kind in ("folder", "file", "hub") and not known else model["name"]
