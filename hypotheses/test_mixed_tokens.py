@@ -1,0 +1,167 @@
+"""Are the tokens of a mixture rival answers or rival wordings?"""
+
+from __future__ import annotations
+
+import re
+
+from vsg_core import Evidence, Trial, claim, difference
+from vsg_core.errors import NotApplicable
+
+MIXED = 5  # tokens of a mixture that are looked at
+STAND_INS = 20  # random tokens in the place of each
+ANSWER_TOKENS = 12  # greedy tokens in which a branch must name its answer
+FEWEST = 40  # prompts that a verdict on branches rests on
+
+
+@claim(
+    "The most probable tokens of a mixture are nearer to each other than random tokens of like frequency and form",
+    source="Soft Thinking, arXiv 2505.15778, abstract",
+    link="https://arxiv.org/abs/2505.15778",
+    reported="each concept token is said to encapsulate multiple meanings from related discrete tokens",
+    rule=difference(above=0.05),
+    controls={"in the untrained twin": difference(below=0.05)},
+    comparisons=["over the tokens of another prompt"],
+    power="100 prompts: a mean 0.33 standard deviations above the bound holds in 90 % of runs",
+)
+def test_mixed_tokens_are_related(lm, open_prompts, open_logits, generator):
+    """Value: mean cosine between the five most probable tokens' static embeddings, minus that of stand-ins.
+
+    A stand-in is drawn from the 100 tokens next to the token by id among those of its form (word beginning or
+    not, letters or not, capital or not): BPE ids follow the order of merges, a rough proxy of frequency. Where
+    the head is the table, the most probable tokens all lie along one hidden state, and so near each other, in any
+    table: the bound is above that, and the control is the same model with random weights. Related means whatever
+    embeddings hold, parts of speech included: the comparison takes off the cosine with another prompt's tokens.
+    """
+    twin = lm.untrained()
+    twin_logits = twin.next_logits([twin.tokenize(prompt) for prompt in open_prompts])
+    untrained, _ = relatedness(twin, open_prompts, twin_logits, generator)
+    twin.close()
+    trials, others = relatedness(lm, open_prompts, open_logits, generator)
+    return Evidence(trials, {"in the untrained twin": untrained, "over the tokens of another prompt": others})
+
+
+def relatedness(lm, prompts, logits, generator):
+    """Trials on the tokens of each prompt, against stand-ins and against the tokens of the prompt before."""
+    import torch
+
+    top = logits.topk(MIXED).indices  # [prompts, MIXED]
+    forms = tokens_by_form(lm)
+    stand_ins = torch.tensor([like_tokens(lm, ids, forms, generator) for ids in top.tolist()]).to(lm.device)
+    directions = [
+        torch.nn.functional.normalize(lm.embedding_table[ids].float(), dim=-1) for ids in (top, stand_ins)
+    ]
+    own, drawn = directions  # [prompts, MIXED, hidden], [prompts, STAND_INS, MIXED, hidden]
+    within, among_drawn = mean_cosine(own), mean_cosine(drawn).mean(-1)  # each [prompts]
+    across = own @ own.roll(1, 0).mT  # [prompts, MIXED, MIXED]
+    different = top.unsqueeze(-1) != top.roll(1, 0).unsqueeze(-2)
+    across = (across * different).sum((-1, -2)) / different.sum((-1, -2))  # [prompts]
+    trials, others = [], []
+    for i, prompt in enumerate(prompts):
+        tokens, set_in = (names(lm, ids.tolist()) for ids in (top[i], stand_ins[i, 0]))
+        inputs = {"cosine": within[i].item(), "stand-ins' cosine": among_drawn[i].item()}
+        value = (within[i] - among_drawn[i]).item()
+        outputs = {"one set of stand-ins": set_in}
+        trials.append(Trial(prompt, output=tokens, value=value, inputs=inputs, outputs=outputs))
+        others.append(Trial(prompt, output=tokens, value=(within[i] - across[i]).item()))
+    return trials, others
+
+
+def mean_cosine(rows):
+    """[..., n, hidden] unit vectors -> [...] mean cosine over the pairs of different rows."""
+    n = rows.shape[-2]
+    return (rows.sum(-2).square().sum(-1) - n) / (n * (n - 1))
+
+
+def names(lm, ids):
+    """Tokens as a person reads them."""
+    return ", ".join(repr(lm.token(token)) for token in ids)
+
+
+def form(token):
+    """Whether a token of the vocabulary begins a word, is of letters, and has a capital."""
+    bare = token.lstrip("Ġ▁")
+    return bare != token, bare.isascii() and bare.isalpha(), bare[:1].isupper()
+
+
+def tokens_by_form(lm):
+    """The ids of all tokens of each form, in order."""
+    forms: dict[tuple[bool, bool, bool], list[int]] = {}
+    ids = lm.is_token.nonzero().flatten().tolist()
+    for token_id, token in zip(ids, lm.tokenizer.convert_ids_to_tokens(ids), strict=True):
+        forms.setdefault(form(token), []).append(token_id)
+    return forms
+
+
+def like_tokens(lm, ids, forms, generator):
+    """STAND_INS sets of tokens, each of the form of one of `ids` and near it by id, and none of them among `ids`."""
+    import bisect
+
+    import torch
+
+    columns = []
+    for token_id, token in zip(ids, lm.tokenizer.convert_ids_to_tokens(ids), strict=True):
+        peers = forms[form(token)]
+        place = bisect.bisect(peers, token_id)
+        near = [peer for peer in peers[max(0, place - 51) : place + 50] if peer not in ids]
+        columns.append(
+            [near[pick] for pick in torch.randint(len(near), (STAND_INS,), generator=generator).tolist()]
+        )
+    return list(zip(*columns, strict=True))
+
+
+@claim(
+    "The second most probable token after a factual prompt leads to a rival answer rather than to the same one",
+    source="abstractionlair/vector-space-generation, README, Results",
+    link="https://github.com/abstractionlair/vector-space-generation#results",
+    reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination",
+    rule=difference(above=0.0),
+    comparisons=["rival answers", "the same answer again"],
+    power="100 prompts at most: a mean difference of 0.33 standard deviations is told from 0 in 90 % (60: 0.43)",
+)
+def test_second_token_leads_to_a_rival_answer(lm, facts):
+    """Value: 1 where the second branch names another answer than the first, -1 where it names the same, else 0.
+
+    A branch is the prompt, its most or second most probable token, and greedy tokens up to 12 in all; its answer
+    is the first that it names of those to all facts of the relation (capitals, days, ...), right or wrong. The
+    study's own example counts 0: "located on a river" is no rival capital. Only prompts whose first branch names
+    an answer.
+    """
+    import torch
+
+    prompts = [lm.tokenize(fact.prompt) for fact in facts]
+    top = lm.next_logits(prompts).softmax(-1).topk(2)  # each [facts, 2]
+    branches = []
+    for column in range(2):
+        heads = [torch.cat([p, token]) for p, token in zip(prompts, top.indices[:, [column]], strict=True)]
+        replies = lm.generate(heads, max_new_tokens=ANSWER_TOKENS - 1)
+        starts = top.indices[:, column].tolist()
+        branches.append(
+            [lm.decode([start, *reply.ids]) for start, reply in zip(starts, replies, strict=True)]
+        )
+    trials = []
+    for fact, first, second, pair in zip(facts, *branches, top.values.tolist(), strict=True):
+        answer, other = first_named(fact, first), first_named(fact, second)
+        if answer is not None:
+            value = 0 if other is None else -1 if other == answer else 1
+            inputs = {"answer": answer, "second answer": other, "probabilities": pair}
+            trials.append(
+                Trial(fact.prompt, second, value=value, inputs=inputs, outputs={"first branch": first})
+            )
+    if len(trials) < FEWEST:
+        raise NotApplicable(f"{lm.name} names an answer after {len(trials)} facts only, {FEWEST} are needed")
+    arms = {"rival answers": 1, "the same answer again": -1}
+    shares = {
+        name: [Trial(trial.prompt, trial.output, success=trial.value == kind) for trial in trials]
+        for name, kind in arms.items()
+    }
+    return Evidence(trials, shares)
+
+
+def first_named(fact, text):
+    """The answer of the fact's relation that a text names first, the subject itself left out; None if it names none."""
+    found = {}
+    for answer in fact.answers:
+        match = re.search(rf"\b{re.escape(answer)}\b", text)  # "may" is no month
+        if match and answer != fact.subject:
+            found[match.start()] = answer
+    return found[min(found)] if found else None
