@@ -1,0 +1,134 @@
+"""Do concept tokens of like meaning lie alike?"""
+
+from __future__ import annotations
+
+from vsg_core import Evidence, Trial, claim, difference, rate
+
+STUDY = "abstractionlair/vector-space-generation"
+README = "https://github.com/abstractionlair/vector-space-generation"
+
+
+@claim(
+    'concept("Paris") - concept("France") + concept("Germany") is nearest to concept("Berlin"), for most countries',
+    source=f"{STUDY}, conversations_and_artifacts/Claude-2.md: Test semantic arithmetic",
+    link=f"{README}/blob/main/conversations_and_artifacts/Claude-2.md",
+    reported="proposed there as a next step, with no definition of the concept of a word; it was not run",
+    rule=rate(above=0.5),
+    positive_controls={"the concept's heaviest token is the word": rate(above=0.5)},
+    controls={'concept("Germany") alone': rate(below=0.5)},
+    comparisons=["tokens' own embeddings", "nearest of all tokens"],
+    power="50 countries: holds from 33, refuted up to 17; a true rate of 0.75 or 0.25 is decided in 94 %",
+)
+def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
+    """The concept of a word is the study's concept token where the model is about to write the word: concept("Berlin")
+    after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
+
+    A country succeeds when, by cosine, the sum is nearest to the concept of its own capital among those of 50
+    capitals, without Paris: chance is 2 %. The control leaves Paris and France out of the sum. Comparisons: the
+    same among the embeddings of the words' first tokens; and whether the nearest token of the vocabulary is the
+    capital's first, every spelling of the three premises left out.
+    """
+    import torch
+
+    from fixtures.words import ids_by_spelling, nearest_by_cosine
+    from vsg_core.mixture import STUDY as STUDY_MIXING
+    from vsg_core.writers import write_concepts
+
+    named = [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
+    words = [("France", "Paris"), *named]
+    prompts = [f"The capital of {a} is" for a, _ in words] + [f"{b} is the capital of" for _, b in words]
+    meant = [b for _, b in words] + [a for a, _ in words]
+    first = torch.tensor([int(lm.tokenize(f" {word}", special=False)[0]) for word in meant])
+    traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in prompts], mixing=STUDY_MIXING)
+    concepts = [trace.steps[0] for trace in traces]
+    written = [
+        Trial(
+            prompt,
+            repr(lm.token(one.token_ids[0])),
+            one.token_ids[0] == token,
+            inputs={"mixture": one.components(lm)},
+        )
+        for prompt, one, token in zip(prompts, concepts, first.tolist(), strict=True)
+    ]
+    capitals, countries = torch.stack([one.vector for one in concepts]).float().split(len(words))
+    sums = countries[1:] + capitals[0] - countries[0]  # [countries, hidden]
+    own = lm.embed(first).float().split(len(words))
+    spellings = ids_by_spelling(lm)
+    premises = [
+        [i for word in ("france", "paris", a.lower()) for i in spellings.get(word, [])] for a, _ in named
+    ]
+    nearest = nearest_by_cosine(lm, sums, premises)
+    free = [
+        Trial(f"{a}: {b}", repr(lm.token(token)), token == right)
+        for (a, b), token, right in zip(named, nearest, first[1 : len(words)].tolist(), strict=True)
+    ]
+    arms = {
+        "the concept's heaviest token is the word": written,
+        'concept("Germany") alone': nearest_capitals(named, countries[1:], capitals[1:]),
+        "tokens' own embeddings": nearest_capitals(named, own[1][1:] + own[0][0] - own[1][0], own[0][1:]),
+        "nearest of all tokens": free,
+    }
+    return Evidence(nearest_capitals(named, sums, capitals[1:]), arms)
+
+
+def nearest_capitals(named, sums, capitals):
+    """A success where the sum [hidden] of a country is, by cosine, nearest to its own of the capitals' vectors."""
+    import torch
+
+    directions, others = (torch.nn.functional.normalize(rows, dim=-1) for rows in (sums, capitals))
+    nearest = (directions @ others.T).argmax(-1).tolist()
+    return [
+        Trial(f"{a}: {b}", named[near][1], near == i)
+        for i, ((a, b), near) in enumerate(zip(named, nearest, strict=True))
+    ]
+
+
+@claim(
+    "A prompt's concept token is nearer to that of a paraphrase than to that of an unrelated prompt that ends alike",
+    source=f"{STUDY}, docs/hypothesis.md, Why This Would Emerge",
+    link=f"{README}/blob/main/docs/hypothesis.md",
+    reported="similar concepts should have similar vectors; expected, not measured",
+    rule=difference(above=0.0),
+    comparisons=["plain mixture", "than to any prompt"],
+    power="60 prompts: a mean difference of 0.43 standard deviations is told from 0 in 90 % of runs",
+)
+def test_paraphrases_have_nearer_concept_tokens(lm, paraphrases):
+    """Value: L2 distance to the unrelated prompt's concept token minus that to the paraphrase's, in mean token norms.
+
+    The unrelated prompt ends in the same words as the paraphrase, so that what such an ending asks for cannot
+    bring the two wordings together. In "than to any prompt" it is the paraphrase of the line before instead. That
+    two wordings often share the most probable word is what the claim says, not something to correct for.
+    """
+    import torch
+
+    from vsg_core.mixture import PLAIN
+    from vsg_core.mixture import STUDY as STUDY_MIXING
+    from vsg_core.writers import ConceptWriter
+
+    prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
+    logits = lm.next_logits([lm.tokenize(prompt) for prompt in prompts])
+    study, plain = (
+        ConceptWriter(lm, mixing)(logits, torch.arange(len(prompts)), 0) for mixing in (STUDY_MIXING, PLAIN)
+    )
+    heaviest = [repr(lm.token(concept.token_ids[0])) for concept in study.kept]
+
+    def nearer(vectors, any_prompt=False):
+        scaled = vectors.float() / lm.embedding_norm
+        one, same, other = scaled.split(len(paraphrases))  # each [prompts, hidden]
+        other = same.roll(1, 0) if any_prompt else other
+        gaps = ((one - other).norm(dim=-1) - (one - same).norm(dim=-1)).tolist()
+        return [
+            Trial(
+                " / ".join(triple),
+                heaviest[i],
+                value=gaps[i],
+                outputs={"paraphrase": heaviest[i + len(gaps)], "unrelated": heaviest[i + 2 * len(gaps)]},
+            )
+            for i, triple in enumerate(paraphrases)
+        ]
+
+    arms = {
+        "plain mixture": nearer(plain.inputs),
+        "than to any prompt": nearer(study.inputs, any_prompt=True),
+    }
+    return Evidence(nearer(study.inputs), arms)
