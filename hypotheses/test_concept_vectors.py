@@ -147,7 +147,7 @@ def nearest_trials(lm, prompts, concepts, nearest):
     "Mixtures shrink as entropy grows: the upper half keeps less of its tokens' norm, by more than 5 points",
     source=f"{STUDY}, src/qwen_concept_tokens.py: the norm is clipped at 1.5 times that of a token",
     link=f"{README}/blob/main/src/qwen_concept_tokens.py",
-    reported="only norms above 1.5 token norms were expected to need care; the measured ones are not in the saved output",
+    reported="only norms above 1.5 token norms were expected to need care; the saved output has no norms",
     rule=difference(above=0.05),
     comparisons=["in mean token norms", "the same weights on random tokens"],
     power="50 pairs: a mean 0.47 standard deviations above the bound holds in 90 % of runs",
