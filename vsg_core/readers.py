@@ -14,24 +14,50 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from vsg_core.errors import WrongUse
+
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel
 
+MEASURES = ("l2", "cosine", "centred")
 CANDIDATES = 8  # looked at again exactly, since the fast distances below lose digits near 0
 
 
-def nearest_tokens(lm: LanguageModel, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """[batch, hidden] -> the nearest tokens' ids [batch] and their L2 distances [batch]; padded rows never count."""
+def nearest_tokens(lm: LanguageModel, vectors: Tensor, by: str = "l2") -> tuple[Tensor, Tensor]:
+    """[batch, hidden] -> the nearest tokens' ids [batch] and how far they are [batch]; padded rows never count.
+
+    Args:
+        by: "l2", the distance; "cosine", 1 - cosine of the angle; "centred", the same after the table's mean
+            is taken from both: the directions that all tokens share then do not count (arXiv 1702.01417).
+
+    Raises:
+        WrongUse: another word.
+    """
+    if by not in MEASURES:
+        raise WrongUse(f"by is {by!r}: give one of {', '.join(MEASURES)}")
     table, vectors = lm.embedding_table, vectors.to(lm.device).float()
+    tokens = lm.is_token.float()  # [vocab]
+    middle = tokens @ table.float() / tokens.sum() if by == "centred" else torch.zeros_like(vectors[0])
+    vectors = vectors - middle  # [batch, hidden]
+    # With m the middle: |t - m|^2 and (t - m).v for every token, without a copy of the table
+    squares = lm.embedding_norms**2 - 2 * table.float() @ middle + middle @ middle  # [vocab]
+    dots = vectors @ table.float().T - (vectors @ middle).unsqueeze(-1)  # [batch, vocab]
     # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
-    order = lm.embedding_norms**2 - 2 * vectors @ table.float().T  # [batch, vocab]
+    order = squares - 2 * dots if by == "l2" else -dots / squares.clamp(min=1e-12).sqrt()
     near = (
         order.masked_fill(~lm.is_token, torch.inf)
         .topk(min(CANDIDATES, len(table)), largest=False)
         .indices.sort(-1)
         .values
     )
-    distances = (table[near].float() - vectors.unsqueeze(1)).norm(dim=-1)  # [batch, CANDIDATES]
+    found, shown = (
+        table[near].float() - middle,
+        vectors.unsqueeze(1),
+    )  # [batch, CANDIDATES, hidden], [batch, 1, hidden]
+    if by == "l2":
+        distances = (found - shown).norm(dim=-1)  # [batch, CANDIDATES]
+    else:
+        distances = 1 - torch.nn.functional.cosine_similarity(found, shown, dim=-1)
     best = distances.min(-1)
     return near.gather(-1, best.indices.unsqueeze(-1)).squeeze(-1), best.values
 
@@ -44,6 +70,15 @@ def direct(lm: LanguageModel, prompt: str, vectors: Tensor) -> Tensor:
 def completion_frame(lm: LanguageModel, vectors: Tensor) -> Tensor:
     """The study's frame for a completion model: "The meaning of <vectors> in plain English is"."""
     return few_shot_frame(lm, [], vectors)
+
+
+def identity_frame(lm: LanguageModel, vectors: Tensor) -> Tensor:
+    """Patchscopes' identity prompt (arXiv 2401.06102), which asks the model to say again what it is shown.
+
+    "cat->cat; 1135->1135; hello->hello; <vectors>->". There the vector is patched in at a layer; here it goes in
+    as an input embedding, and the arrow after it asks for the token at once.
+    """
+    return lm.join("cat->cat; 1135->1135; hello->hello; ", vectors, "->")
 
 
 def chat_frame(
