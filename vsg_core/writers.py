@@ -44,6 +44,11 @@ class ConceptToken:
     weights: list[float]
     entropy: float
 
+    @property
+    def token_id(self) -> int:
+        """The heaviest component."""
+        return self.token_ids[0]
+
     def components(self, lm: LanguageModel, most: int = 10) -> list[list[str | float]]:
         """The heaviest components as [token, weight] pairs."""
         return [[lm.token(i), w] for i, w in zip(self.token_ids[:most], self.weights, strict=False)]
