@@ -167,13 +167,18 @@ def test_entropies_worked_out_by_hand(row, bits):
     assert weights.sum().item() == pytest.approx(1, abs=1e-6)
 
 
-def test_entropies_keep_the_shape_of_their_rows(monkeypatch):
-    """However few rows are worked out at a time, each entropy stands where its row stood."""
+def test_entropies_and_divergences_keep_the_shape_of_their_rows(monkeypatch):
+    """However few rows are worked out at a time, each entropy and divergence stands where its row stood."""
     logits = torch.randn(2, 3, VOCAB, generator=torch.Generator().manual_seed(0)) * 3
     expected = torch.from_numpy(entropy(logits.softmax(-1), base=2, axis=-1))
     for at_a_time in (1, 2 * VOCAB, 100 * VOCAB):
-        monkeypatch.setattr("vsg_core.mixture.ENTROPY_CHUNK", at_a_time)
+        monkeypatch.setattr("vsg_core.mixture.CHUNK", at_a_time)
         torch.testing.assert_close(entropy_bits(logits), expected, atol=1e-5, rtol=0)
+        p, q = logits.softmax(-1), logits[:1, :1].softmax(-1)  # each row against the first
+        bits = jensenshannon(p, q.expand_as(p), base=2, axis=-1) ** 2
+        torch.testing.assert_close(
+            js_divergence_bits(p, q), torch.from_numpy(bits).double(), atol=1e-6, rtol=0
+        )
 
 
 def test_entropy_of_the_largest_float16_logits():

@@ -15,7 +15,7 @@ from torch import Tensor
 from vsg_core.draws import Generators, dirichlet, gumbel_softmax
 from vsg_core.errors import VsgError, WrongUse
 
-ENTROPY_CHUNK = 1 << 18  # numbers: 1 MB in float32
+CHUNK = 1 << 18  # numbers looked at together: what is made of them then stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,8 @@ def entropy_bits(logits: Tensor) -> Tensor:
     Raises:
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
-    rows = logits.reshape(-1, logits.shape[-1])
-    # A few rows at a time: what is between logits and entropy then stays in the processor's cache.
-    few = max(1, ENTROPY_CHUNK // logits.shape[-1])
-    return torch.cat([_entropy_bits(part.float()) for part in rows.split(few)]).reshape(logits.shape[:-1])
+    parts = _few_rows(logits)
+    return torch.cat([_entropy_bits(part.float()) for part in parts]).reshape(logits.shape[:-1])
 
 
 def _entropy_bits(logits: Tensor) -> Tensor:
@@ -214,10 +212,20 @@ def _entropy_bits(logits: Tensor) -> Tensor:
 
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence in bits of two distributions [..., vocab] -> [...]; 0 to 1 (Lin, 1991)."""
-    p, q = _float64(p), _float64(q)
+    p, q = torch.broadcast_tensors(p, q)
+    parts = zip(_few_rows(p), _few_rows(q), strict=True)
+    return torch.cat([_js_divergence_bits(_float64(a), _float64(b)) for a, b in parts]).reshape(p.shape[:-1])
+
+
+def _js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     divergence = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
     return (divergence.sum(-1) / log(2)).clamp(min=0)
+
+
+def _few_rows(numbers: Tensor) -> tuple[Tensor, ...]:
+    """[..., vocab] -> parts [few, vocab], of CHUNK numbers each."""
+    return numbers.reshape(-1, numbers.shape[-1]).split(max(1, CHUNK // numbers.shape[-1]))
 
 
 def _check_logits(logits: Tensor) -> None:
