@@ -127,11 +127,12 @@ def report(as_json: bool, folder: str) -> None:
 
 
 @vsg.command()
-def table() -> None:
-    """Print the recorded verdicts as a Markdown table, claims by models."""
+@click.option("--headline", is_flag=True, help="The headline claims only.")
+def table(headline: bool) -> None:
+    """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.table import recorded_table
 
-    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded"))
+    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline))
 
 
 vsg.add_command(concept)

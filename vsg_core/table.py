@@ -1,4 +1,4 @@
-"""The recorded verdicts as a Markdown table, claims by models: the README's is made with it."""
+"""The recorded verdicts as Markdown tables, claims by models: the README's and docs/verdicts.md are made with it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ from vsg_core.recorded import Recorded, read_recorded
 from vsg_core.wording import Bound, measured_text
 
 
-def recorded_table(claims: Path, recorded: Path) -> str:
-    """Claims of a folder down, models across; a cell is verdict and measurement. Claims and models without any
-    recorded verdict are left out."""
+def recorded_table(claims: Path, recorded: Path, headline: bool = False) -> str:
+    """Claims of a folder down, by question, models across; a cell is verdict and measurement.
+
+    Claims and models without any recorded verdict are left out.
+
+    Args:
+        headline: the headline claims only, in one table.
+    """
     models = sorted(path.stem for path in recorded.glob("*.toml"))
     verdicts = {model: read_recorded(recorded, model) for model in models}
-    rows = [["claim", *models], ["---"] * (1 + len(models))]
+    tables: dict[str, list[list[str]]] = {}
     for claim in load_claims(claims):
         cells = [_cell(verdicts[model].get(claim.id), claim.rule.bound) for model in models]
-        if any(cells):
-            rows.append([claim.statement, *cells])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        if any(cells) and (claim.headline or not headline):
+            question = "" if headline else f"## {claim.question}\n\n"
+            tables.setdefault(question, []).append([claim.statement, *cells])
+    head = [["claim", *models], ["---"] * (1 + len(models))]
+    return "\n\n".join(
+        question + "\n".join(f"| {' | '.join(row)} |" for row in head + rows)
+        for question, rows in tables.items()
+    )
 
 
 def _cell(recorded: Recorded | None, bound: Bound) -> str:
