@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vsg_core import Evidence, Trial, claim, difference, rate
 
 STUDY = "abstractionlair/vector-space-generation"
@@ -57,20 +55,15 @@ def random_directions(lm, generator):
 
 def take_apart(lm, table, prompts, logits, draws):
     """A trial for each prompt: its k most probable tokens, mixed with `draws` [prompts, k] for weights."""
-    from types import SimpleNamespace
-
     from vsg_core.mixture import top_k_ids
     from vsg_core.readers import decompose
 
     ids = top_k_ids(logits, draws.shape[-1])  # [prompts, k]
     weights = (draws / draws.sum(-1, keepdim=True)).sort(descending=True).values.to(lm.device)
     vectors = (weights.unsqueeze(-1) * table[ids].float()).sum(1)  # [prompts, hidden]
-    reader: Any = SimpleNamespace(
-        embedding_table=table, embedding_norms=lm.embedding_norms, is_token=lm.is_token, device=lm.device
-    )
     trials = []
     for prompt, tokens, true, found in zip(
-        prompts, ids.tolist(), weights.tolist(), decompose(reader, vectors), strict=True
+        prompts, ids.tolist(), weights.tolist(), decompose(lm, vectors, table=table), strict=True
     ):
         right, in_reverse = overlap(tokens, true, found), overlap(tokens, true[::-1], found)
         inputs = {

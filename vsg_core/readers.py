@@ -111,7 +111,11 @@ def few_shot_frame(
 
 
 def decompose(
-    lm: LanguageModel, vectors: Tensor, most: int = 64, tolerance: float = 1e-3
+    lm: LanguageModel,
+    vectors: Tensor,
+    most: int = 64,
+    tolerance: float = 1e-3,
+    table: Tensor | None = None,
 ) -> list[dict[int, float]]:
     """For each vector [batch, hidden] the few tokens and non-negative weights whose mixture it is.
 
@@ -119,9 +123,12 @@ def decompose(
     (Bruckstein, Elad & Zibulevsky, 2008): add the token that points most along what is left, solve for all
     weights again, drop those that fell to 0, until less than `tolerance` of the vector's norm is left or
     `most` tokens are in. Heaviest first.
+
+    Args:
+        table: [vocab, hidden] rows to look among, in place of the model's own embeddings.
     """
-    table, targets = lm.embedding_table, vectors.to(lm.device).float()
-    norms = lm.embedding_norms.clamp(min=1e-12)  # [vocab]
+    norms = (lm.embedding_norms if table is None else table.float().norm(dim=-1)).clamp(min=1e-12)  # [vocab]
+    table, targets = lm.embedding_table if table is None else table, vectors.to(lm.device).float()
     chosen: list[list[int]] = [[] for _ in targets]
     weights = [np.zeros(0) for _ in targets]
     rest = targets.clone()  # [batch, hidden] what the chosen tokens do not explain yet
