@@ -159,9 +159,11 @@ class LanguageModel(Embeddings):
         return logits.index_fill(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
-        """The same architecture with random weights; close it after use."""
+        """The same architecture with random weights, whose passes count as this model's; close it after use."""
         model = engine.untrained(self.engine.model, seed)
-        return LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
+        twin = LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
+        twin.engine.meter = self.engine.meter
+        return twin
 
     def context_left(self, state: State, row: int) -> int:
         """Positions that a row of a state may still take; a large number where the model sets no bound."""
