@@ -26,6 +26,7 @@ from vsg_core.mixture import (
     Mixing,
     input_mixture,
     mixture_weights,
+    sample,
 )
 from vsg_core.writers import ColdStop, ConceptWriter, InputMixtureWriter, TokenWriter, write_concepts
 
@@ -236,3 +237,17 @@ def test_mixture_of_inputs_ends_where_its_token_does():
     assert InputMixtureWriter(lm)(row, torch.tensor([0]), 0).stopped == ["end"]
     (trace,) = decode(lm, SEQUENCES[:1], InputMixtureWriter(lm, SMALL), 4)
     assert all(isinstance(token, int) and token < TOKENS for token in trace.steps)
+
+
+@pytest.mark.parametrize("mixing", [SMALL, Mixing(temperature=2.0, top_k=5)], ids=["soft thinking", "hot"])
+def test_a_draw_falls_on_the_same_token_whether_the_vocabulary_was_cut_or_not(mixing):
+    """Candidates keep the order of their ids, so that a sampled text is what the whole table of weights gives."""
+    lm = tiny("llama")
+    logits = lm.next_logits(SEQUENCES).repeat(200, 1)
+    rows = torch.arange(len(logits))
+    drawn = torch.rand(len(logits), 1, generator=torch.Generator().manual_seed(0))
+    expected = sample(mixture_weights(logits, mixing), drawn[:, 0])
+    assert TokenWriter(lm, mixing, drawn)(logits, rows, 0).kept == expected.tolist()
+    written = InputMixtureWriter(lm, mixing)(logits, rows, 0)
+    each = draws.generators(0, rows, 0)
+    assert written.kept == sample(mixture_weights(logits, mixing), draws.uniform(each)).tolist()

@@ -147,18 +147,18 @@ def _weigh(logits: Tensor, mixing: Mixing, generators: Generators | None) -> Ten
     return weights
 
 
-def input_mixture(probabilities: Tensor, tokens: Tensor, beta: float, candidates: int) -> Tensor:
-    """Weights [batch, vocab] of Mixture of Inputs (arXiv 2505.14827, eq. 5): (H p + (beta + 1 - H) y) / (beta + 1).
+def input_mixture(probabilities: Tensor, drawn: Tensor, beta: float, candidates: int) -> Tensor:
+    """Weights [batch, n] of Mixture of Inputs (arXiv 2505.14827, eq. 5): (H p + (beta + 1 - H) y) / (beta + 1).
 
     Args:
-        probabilities: p [batch, vocab], the distribution that the tokens were drawn from.
-        tokens: [batch] ids; y is one-hot at them.
+        probabilities: p [batch, n], the distribution that tokens were drawn from.
+        drawn: [batch] places in it; y is one-hot at them.
         beta: how much the token counts; the paper's default is 1.
         candidates: how many tokens p could spread over; H is its entropy relative to that of a uniform one.
     """
     p = probabilities.float()
     share = (torch.special.entr(p).sum(-1, keepdim=True) / log(candidates)).clamp(max=1)  # H [batch, 1]
-    observed = torch.zeros_like(p).scatter(-1, tokens.unsqueeze(-1), 1.0)
+    observed = torch.zeros_like(p).scatter(-1, drawn.unsqueeze(-1), 1.0)
     return (share * p + (beta + 1 - share) * observed) / (beta + 1)
 
 
@@ -191,20 +191,23 @@ def sample(weights: Tensor, draws: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1).to(weights.device)
 
 
-def entropy_bits(logits: Tensor) -> Tensor:
-    """[..., vocab] logits -> [...] entropy in bits of their softmax, from float32 logarithms; never NaN.
+def entropy_bits(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """[..., vocab] logits -> [...] entropy in bits of softmax(logits / temperature), from float32 logarithms.
+
+    Never NaN.
 
     Raises:
         VsgError: NaN or infinity among the logits (-inf rules a token out), or every token ruled out.
     """
     parts = _few_rows(logits)
-    return torch.cat([_entropy_bits(part.float()) for part in parts]).reshape(logits.shape[:-1])
+    return torch.cat([_entropy_bits(part.float(), temperature) for part in parts]).reshape(logits.shape[:-1])
 
 
-def _entropy_bits(logits: Tensor) -> Tensor:
+def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
     largest = logits.amax(-1, keepdim=True)
     _check_logits(largest)
-    shifted = (logits - largest).clamp_(min=-1e4)  # finite: 0 * -inf is NaN where a token is ruled out
+    # finite: 0 * -inf is NaN where a token is ruled out
+    shifted = (logits - largest).div_(temperature).clamp_(min=-1e4)
     masses = shifted.exp()
     total = masses.sum(-1)
     return (total.log() - torch.linalg.vecdot(masses, shifted) / total) / log(2)

@@ -85,9 +85,8 @@ class _ColdSteps:
         """[batch, vocab] logits of the sequences numbered `rows` -> "cold" for those that stop at this step."""
         if self.stop is None:
             return [None] * len(rows)
-        for row, entropy in zip(
-            rows.tolist(), entropy_bits(logits / self.stop.temperature).tolist(), strict=True
-        ):
+        entropies = entropy_bits(logits, self.stop.temperature).tolist()
+        for row, entropy in zip(rows.tolist(), entropies, strict=True):
             self._counts[row] = self._counts[row] + 1 if entropy < self.stop.entropy else 0
         return ["cold" if self._counts[row] >= self.stop.steps else None for row in rows.tolist()]
 
@@ -114,7 +113,8 @@ class TokenWriter:
         if self.sampling is None or self.draws is None:
             ids = logits.argmax(-1)  # [batch]
         else:
-            ids = sample(mixture_weights(logits, self.sampling), self.draws[rows, step].to(logits.device))
+            weights, candidates = _candidates(logits, self.sampling)
+            ids = _pick(candidates, sample(weights, self.draws[rows, step].to(logits.device)))
         cold = self._cold.stops(logits, rows)
         return Written(
             ids, ids.tolist(), [end or c for end, c in zip(_ended(self.lm, ids), cold, strict=True)]
@@ -174,14 +174,35 @@ class InputMixtureWriter:
 
     def __init__(self, lm: LanguageModel, mixing: Mixing = PLAIN, beta: float = 1.0, seed: int = 0) -> None:
         self.lm, self.mixing, self.beta, self.seed = lm, mixing, beta, seed
-        self.candidates = mixing.top_n or mixing.top_k or int(lm.is_token.sum())
+        # How many tokens p could spread over
+        self.spread = mixing.top_n or mixing.top_k or int(lm.is_token.sum())
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
         each = draws.generators(self.seed, rows, step)
-        probabilities = mixture_weights(logits, self.mixing, each)  # [batch, vocab]
-        ids = sample(probabilities, draws.uniform(each))  # [batch]
-        inputs = self.lm.mix(input_mixture(probabilities, ids, self.beta, self.candidates))
+        weights, candidates = _candidates(logits, self.mixing, each)
+        drawn = sample(weights, draws.uniform(each))  # [batch]
+        inputs = self.lm.mix(input_mixture(weights, drawn, self.beta, self.spread), candidates)
+        ids = _pick(candidates, drawn)
         return Written(inputs, ids.tolist(), _ended(self.lm, ids))
+
+
+def _candidates(
+    logits: Tensor, mixing: Mixing, each: draws.Generators | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Weights [batch, n] in the order of ids, and the ids [batch, n] where they are not the whole vocabulary.
+
+    The order matters to what a draw falls on: it is the same whether the vocabulary was cut first or not.
+    """
+    if mixing.top_k is None:
+        return mixture_weights(logits, mixing, each), None
+    weights, ids = top_k_weights(logits, mixing, each)
+    ids, order = ids.sort(dim=-1)
+    return weights.gather(-1, order), ids
+
+
+def _pick(ids: Tensor | None, places: Tensor) -> Tensor:
+    """The ids [batch] at places [batch]; the places themselves where the ids are the whole vocabulary."""
+    return places if ids is None else ids.gather(-1, places.unsqueeze(-1)).squeeze(-1)
 
 
 def _ended(lm: LanguageModel, ids: Tensor) -> list[str | None]:
