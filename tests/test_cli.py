@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.report_records import EMPTY, SLICED, measured, successes
 from vsg_core import cli, loading
 from vsg_core.errors import VsgError
+from vsg_core.evidence import write_record
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,6 +67,9 @@ def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
         (["modles"], 2, "No such command 'modles'"),
         (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
         (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere' here"),
+        (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
+        (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),
+        (["schema", "verdict"], 2, "'verdict' is not one of 'record', 'claims'"),
     ],
 )
 def test_faults_are_one_line_and_an_exit_code(
@@ -104,7 +109,26 @@ def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
     assert row["rule"] in out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["claims", "--help"]])
+def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path) -> None:
+    """Exit code 0, whatever flipped; a run is named by its reports or by its records."""
+    for folder, count in (("one/records", 38), ("two", 2)):
+        write_record(measured(EMPTY, 0, successes(count), SLICED), tmp_path / folder)
+    runs = str(tmp_path / "one"), str(tmp_path / "two")
+    code, out, _ = vsg("diff", *runs)
+    assert code == 0
+    assert "flipped: the verdict is another" in out
+    code, out, _ = vsg("diff", *runs, "--json")
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["kind"], cell["a"]["verdict"], cell["b"]["verdict"]) == (
+        0,
+        "flipped",
+        "holds",
+        "refuted",
+    )
+    assert cell["b"]["estimate"] == pytest.approx(2 / 40)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["claims", "--help"], ["schema", "record"]])
 def test_it_answers_at_once_and_without_torch(arguments: list[str]) -> None:
     script = (
         "import sys\nfrom vsg_core import cli\n"

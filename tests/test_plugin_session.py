@@ -30,7 +30,8 @@ def test_the_reports_are_written_and_named(suite):
     result.stdout.fnmatch_lines(["claim report: reports/claims.html"])
     rows = json.loads((suite.reports / "claims.json").read_text())
     assert [(row["claim"], row["model"], row["verdict"]) for row in rows] == [("one", "tiny-random", "holds")]
-    assert "It mostly works" in (suite.reports / "claims.html").read_text()
+    for name in ("claims.html", "summary.md", "claims.csv"):
+        assert "It mostly works" in (suite.reports / name).read_text()
 
 
 def test_the_reports_go_where_they_are_asked_to(suite, tmp_path):
@@ -185,13 +186,28 @@ def test_junit_has_the_verdicts(suite, tmp_path):
     suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
     properties = ElementTree.parse(tmp_path / "junit.xml").iter("property")
     told = {each.get("name"): each.get("value") for each in properties}
+    ends = suite.record("one")["interval"]
     assert told == {
         "claim": "one",
         "model": "tiny-random",
         "verdict": "holds",
         "outcome": "new",
         "estimate": "0.95",
+        "interval_low": str(ends[0]),
+        "interval_high": str(ends[1]),
+        "n": "40",
     }
+
+
+def test_junit_of_a_claim_that_did_not_run_has_no_numbers(suite, tmp_path):
+    suite.claims("""
+        @claim("Chat works", rule=rate(above=0.5), kinds=["instruct"], **ABOUT)
+        def test_one(lm):
+            return trials(40)
+        """)
+    suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
+    told = {each.get("name") for each in ElementTree.parse(tmp_path / "junit.xml").iter("property")}
+    assert told == {"claim", "model", "verdict", "outcome"}
 
 
 FORGETFUL = """

@@ -10,6 +10,7 @@ _HOME = {
     "LanguageModel": "language_model",
     "Generation": "language_model",
     "load_model": "loading",
+    "ClaimTable": "tables",
     "claim": "claims",
     "Evidence": "claims",
     "Trial": "claims",

@@ -112,18 +112,51 @@ def claims(as_json: bool, folder: str) -> None:
 @as_json
 @click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
 def report(as_json: bool, folder: str) -> None:
-    """Build the claim report again from the records in FOLDER/records, and print its path."""
+    """Build the claim report again from the records in FOLDER/records, and print its path.
+
+    Beside the page it writes claims.json, claims.csv and summary.md.
+    """
     from vsg_core.evidence import read_records
     from vsg_core.report import write_report
+    from vsg_core.summary import write_neighbours
 
     records = read_records(Path(folder) / "records")
     if not records:
         raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
     page = write_report(records, folder)
+    write_neighbours(records, folder)
     if as_json:
         _print_json({"page": str(page), "records": len(records)})
     else:
         click.echo(page)
+
+
+@vsg.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@as_json
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Compare two runs, A with B: which verdicts flipped, which estimates moved, what is new, what is gone.
+
+    A and B are folders of reports, or of records.
+    """
+    from vsg_core.diff import compare_runs, diff_text
+    from vsg_core.tables import read_run
+
+    found = compare_runs(read_run(a), read_run(b))
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        click.echo(diff_text(found, (str(a), str(b))))
+
+
+@vsg.command()
+@click.argument("name", type=click.Choice(["record", "claims"]))
+def schema(name: str) -> None:
+    """Print the JSON schema of a record, or of claims.json."""
+    from vsg_core.schemas import SCHEMAS
+
+    _print_json(SCHEMAS[name]())
 
 
 @vsg.command()

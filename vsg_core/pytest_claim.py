@@ -147,9 +147,12 @@ class ClaimRun:
             self.item.warn(pytest.PytestWarning(f"{name}: not comparable: {outcome.text}"))
 
     def tell(self, record: dict[str, Any]) -> None:
-        """Give pytest's reports what they show of the record, as plain str and float."""
+        """Give pytest's reports what they show of the record, as plain str, float and int."""
         told = {"claim": record["claim"], "model": record["model"]["name"]}
-        told |= {key: record[key] for key in ("verdict", "estimate", "outcome") if record[key] is not None}
+        measured = ("verdict", "outcome", "estimate", "n")
+        told |= {key: record[key] for key in measured if record[key] is not None}
+        if record["interval"] is not None:
+            told |= dict(zip(("interval_low", "interval_high"), record["interval"], strict=True))
         self.item.user_properties.extend(told.items())
 
     def model(self) -> dict[str, Any]:

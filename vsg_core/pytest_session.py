@@ -14,6 +14,7 @@ from vsg_core.evidence import read_records
 from vsg_core.pytest_claim import CHANGED, recorded_folder, reports_folder
 from vsg_core.recorded import write_recorded
 from vsg_core.report import terminal_summary, write_report
+from vsg_core.summary import write_neighbours
 
 EXIT_CHANGED = 10  # the only failures are changed verdicts
 COLUMNS = ("claim", "model", "verdict", "estimate")
@@ -56,11 +57,12 @@ class Session:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def report(self) -> None:
-        """Write the claim report from all records, and keep those of this run."""
+        """Write the claim report and its neighbours from all records, and keep those of this run."""
         folder = reports_folder(self.config)
         records = read_records(folder / "records")
         self.records = [record for record in records if self.outcomes.get(_key(record)) == record["outcome"]]
         self.notes.append(f"claim report: {_shown(write_report(records, folder))}")
+        write_neighbours(records, folder)
 
     def accept(self, session: pytest.Session) -> None:
         """Record the verdicts of this run, unless it broke or was cut short."""

@@ -70,6 +70,11 @@ class Judgement:
     reason: str
     controls: list[Row] = field(default_factory=list)
 
+    def _repr_html_(self) -> str:
+        from vsg_core.notebook import judgement_html
+
+        return judgement_html(self)
+
 
 def judge(claim: Claim, evidence: Evidence | Sequence[Trial]) -> Judgement:
     """Apply the rules of a claim to its evidence.

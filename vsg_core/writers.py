@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -37,12 +37,15 @@ class ConceptToken:
         token_ids: its components, heaviest first; at most the HEAVIEST.
         weights: theirs; they sum to 1 unless there are more than HEAVIEST.
         entropy: in bits, of the model's next-token distribution it was made from.
+        tokenizer: the model's, which spells the components; a notebook shows ids without it. The model itself
+            is not kept alive.
     """
 
     vector: Tensor
     token_ids: list[int]
     weights: list[float]
     entropy: float
+    tokenizer: Any = field(default=None, repr=False, compare=False)
 
     @property
     def token_id(self) -> int:
@@ -52,6 +55,11 @@ class ConceptToken:
     def components(self, lm: LanguageModel, most: int = 10) -> list[list[str | float]]:
         """The heaviest components as [token, weight] pairs."""
         return [[lm.token(i), w] for i, w in zip(self.token_ids[:most], self.weights, strict=False)]
+
+    def _repr_html_(self) -> str:
+        from vsg_core.notebook import concept_html
+
+        return concept_html(self)
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ class ConceptWriter:
         if mixing.gaussian is not None and each is not None:
             vectors = draws.gaussian(vectors, mixing.gaussian * self.lm.embedding_std, each)
         kept = [
-            ConceptToken(vector, i[w > 0].tolist(), w[w > 0].tolist(), entropy)
+            ConceptToken(vector, i[w > 0].tolist(), w[w > 0].tolist(), entropy, self.lm.tokenizer)
             for vector, i, w, entropy in zip(
                 vectors, ids, heaviest, entropy_bits(logits).tolist(), strict=True
             )
