@@ -95,18 +95,20 @@ def test_an_arm_that_moved_and_a_control_that_failed_are_told() -> None:
     ]
 
 
-def test_moved_is_rarely_chance() -> None:
-    """Two runs of 40 trials with one true rate are told as moved in fewer than 1 pair in 100, whatever the rate."""
-    n = 40
-    ends = np.array([rate_interval(k, n, 0.05) for k in range(n + 1)])  # [n + 1, 2]
-    apart = ends[:, None, 1] < ends[None, :, 0]  # [n + 1, n + 1]
-    assert apart[28, 39]
-    assert not apart[33, 39]
-    worst = max(
-        float(chance @ (apart | apart.T) @ chance)
-        for chance in (binom.pmf(np.arange(n + 1), n, rate) for rate in np.linspace(0.01, 0.99, 99))
-    )
-    assert 0 < worst < 0.01
+@pytest.mark.parametrize("trials", [(40, 40), (40, 400)])
+def test_moved_is_rarely_chance(trials: tuple[int, int]) -> None:
+    """Two runs with one true rate have intervals that lie apart in fewer than 1 of 100 pairs, whatever the rate."""
+    a, b = (np.array([rate_interval(k, n, 0.05) for k in range(n + 1)]) for n in trials)  # [n + 1, 2]
+    apart = (a[:, None, 1] < b[None, :, 0]) | (b[None, :, 1] < a[:, None, 0])  # [n + 1, m + 1]
+    chances = [
+        float(
+            binom.pmf(np.arange(len(a)), trials[0], rate)
+            @ apart
+            @ binom.pmf(np.arange(len(b)), trials[1], rate)
+        )
+        for rate in np.linspace(0.01, 0.99, 99)
+    ]
+    assert 0 < max(chances) < 0.01
 
 
 def test_pairs_come_in_the_order_of_the_report_and_all_are_counted() -> None:
