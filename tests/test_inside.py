@@ -92,9 +92,11 @@ def test_untrained_weights_are_others_and_seeded():
 def test_transformers_generate_and_ours_agree(architecture):
     """With no option on, transformers' generate writes what lm.generate does, from ids and from embeddings."""
     lm = tiny(architecture)
-    ours = lm.generate(SEQUENCES, 8)
-    for sequences in (SEQUENCES, [lm.embed(sequence) for sequence in SEQUENCES]):
-        assert [reply.ids for reply in lm.library_generate(sequences, 8)] == [reply.ids for reply in ours]
+    ids = [*SEQUENCES, SEQUENCES[0] + 20, SEQUENCES[2].flip(0)]  # two pairs of one length
+    ours = lm.generate(ids, 8)
+    assert {reply.stopped for reply in ours} <= {"end", "length"}
+    assert lm.library_generate(ids, 8) == ours
+    assert lm.library_generate([lm.embed(sequence) for sequence in ids], 8) == ours
 
 
 def test_the_models_own_generation_defaults_are_put_aside():

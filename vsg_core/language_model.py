@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -123,15 +124,24 @@ class LanguageModel(Embeddings):
     def library_generate(
         self, sequences: Sequence[Tensor], max_new_tokens: int = 20, **options: Any
     ) -> list[Generation]:
-        """What transformers' own generate makes of each sequence, alone and greedily, with its `options` only."""
-        generations = []
+        """What transformers' own generate makes of each sequence, greedily, with its `options` only.
+
+        Sequences of one length go through together: padding would count as text for some options.
+        """
+        check_sequences(self.engine, self.name, sequences)
         options = {"suppress_tokens": self._padding.tolist() or None, **options}
-        for sequence in sequences:
-            ids = engine.library_generate(self.engine, sequence, max_new_tokens, self.end_ids, **options)
-            kept = list(takewhile(lambda i: i not in self.end_ids, ids))
-            stopped = "end" if len(kept) < len(ids) else "length"
-            generations.append(Generation(kept, self.decode(kept), stopped))
-        return generations
+        found: dict[int, Generation] = {}
+        alike = defaultdict(list)
+        for row, sequence in enumerate(sequences):
+            alike[sequence.shape, sequence.dtype].append(row)
+        for rows in alike.values():
+            inputs = torch.stack([sequences[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
+            new = engine.library_generate(self.engine, inputs, max_new_tokens, self.end_ids, **options)
+            for row, ids in zip(rows, new, strict=True):
+                kept = list(takewhile(lambda i: i not in self.end_ids, ids))
+                stopped = "end" if len(kept) < len(ids) else "length"
+                found[row] = Generation(kept, self.decode(kept), stopped)
+        return [found[row] for row in range(len(sequences))]
 
     def hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
         """Sequences -> [batch, layers + 1, hidden] float32 at their last position, on the CPU.

@@ -69,13 +69,14 @@ def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
 
 def library_generate(
-    engine: Engine, sequence: Tensor, max_new_tokens: int, end_ids: Iterable[int], **options: Any
-) -> list[int]:
-    """The new ids that transformers' generate writes, greedily, after ids [seq] or embeddings [seq, hidden].
+    engine: Engine, inputs: Tensor, max_new_tokens: int, end_ids: Iterable[int], **options: Any
+) -> list[list[int]]:
+    """The new ids that transformers' generate writes, greedily, after ids [batch, seq] or embeddings [.., hidden].
 
-    Nothing is on but what `options` says: the model's own generation defaults are put aside.
+    Nothing is on but what `options` says: the model's own generation defaults are put aside. A row that ends
+    before others goes on with zeros.
     """
-    model, inputs = engine.model, sequence.unsqueeze(0).to(engine.device)
+    model, inputs = engine.model, inputs.to(engine.device)
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
@@ -85,16 +86,17 @@ def library_generate(
         **options,
     )
     own, model.generation_config = model.generation_config, GenerationConfig()
+    batch, length = inputs.shape[:2]
     try:
-        with engine.metered(len(sequence) + max_new_tokens):
+        with engine.metered(batch * (length + max_new_tokens)):
             ids = model.generate(
                 **{name_of(inputs): inputs},
-                attention_mask=torch.ones(inputs.shape[:2], dtype=torch.long, device=engine.device),
+                attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
                 generation_config=config,
             )
     finally:
         model.generation_config = own
     if engine.is_encoder_decoder:
-        return ids[0, 1:].tolist()  # after the token that starts the decoder
+        return ids[:, 1:].tolist()  # after the token that starts the decoder
     # From ids the prompt comes first; from embeddings only what is new comes back.
-    return ids[0, 0 if inputs.is_floating_point() else len(sequence) :].tolist()
+    return ids[:, 0 if inputs.is_floating_point() else length :].tolist()
