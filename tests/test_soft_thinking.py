@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 
 from tests.architectures import END, ROWS, TOKENS, every_architecture, tiny
 from tests.drawing import property_test
-from vsg_core import draws
+from vsg_core import concept_command, draws
 from vsg_core.decode import decode
 from vsg_core.errors import WrongUse
 from vsg_core.mixture import (
@@ -171,7 +171,8 @@ def test_a_value_outside_its_range_is_named(options):
 
 
 def test_presets_that_draw_say_so():
-    """Vanilla Soft Thinking does not: only its random kin and noised soft tokens do."""
+    """Vanilla Soft Thinking does not: only its random kin and noised soft tokens do. The command line knows all."""
+    assert list(PRESETS) == concept_command.PRESET_NAMES
     random = {name for name, mixing in PRESETS.items() if mixing.is_random}
     assert random == {"dirichlet", "gumbel", "soft-tokens"}
 

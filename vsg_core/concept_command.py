@@ -8,23 +8,27 @@ import click
 
 from vsg_core.registry import DEFAULT_MODEL
 
+# Those of vsg_core.mixture, which takes too long to import for --help.
+PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
+
 
 @click.command()
 @click.argument("prompt")
 @click.option("--model", "name", default=DEFAULT_MODEL, help="A registry name, hub id, folder or .gguf file.")
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Concept tokens to write.")
-@click.option("--preset", default="study", type=click.Choice(["plain", "study"]), help="Logits to weights.")
+@click.option("--preset", default="study", type=click.Choice(PRESET_NAMES), help="Logits to vectors.")
 @click.option("--temperature", type=float, help="Instead of the preset's.")
 @click.option("--top-k", type=int, help="Instead of the preset's.")
 @click.option("--top-p", type=float, help="Instead of the preset's.")
 @click.option("--sharpening", type=float, help="Instead of the preset's.")
+@click.option("--seed", default=0, type=click.IntRange(min=0), help="Of what a preset draws.")
 @click.option("--chat", is_flag=True, help="Put the prompt into the model's chat format.")
 @click.option("--tokens", "most", default=5, type=click.IntRange(min=1), help="Tokens to show of each.")
 @click.option("--dtype", help="float32, bfloat16 or float16.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def concept(
-    prompt: str, name: str, steps: int, preset: str, chat: bool, most: int, dtype: str | None, device: str,
+    prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,
     as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Write concept tokens after PROMPT and show what each is made of."""
@@ -42,7 +46,7 @@ def concept(
     mixing = dataclasses.replace(PRESETS[preset], **changed)
     lm = load_model(name, dtype=dtype, device=device)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
-    concepts = write_concepts(lm, [sequence], steps, mixing)[0].steps
+    concepts = write_concepts(lm, [sequence], steps, mixing, seed=seed)[0].steps
     nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))
     rows = [
         {
