@@ -1,6 +1,7 @@
 """Evidence records as a run leaves them, made by the judge from invented trials, for tests of the report.
 
-`python -m tests.report_records FOLDER` writes the report of all of them, to look at.
+`python -m tests.report_records FOLDER` writes the report of all of them, to look at; with a number after it,
+that of so many claims on four models.
 """
 
 from __future__ import annotations
@@ -161,9 +162,55 @@ def run() -> list[Record]:
     ]
 
 
+DOSES = (0.5, 1, 2, 4)
+
+
+def doses() -> list[Record]:
+    """A claim on two models with comparisons that make two curves, and one that makes none."""
+    claim = make_claim(
+        "divergence_grows_with_noise", "The next distribution moves away as noise grows", "How much noise?",
+        difference(above=0.05),
+        comparisons=[f"{arm} at {d:g} std" for arm in ("noise", "random tokens") for d in DOSES] + ["no noise"],
+    )  # fmt: skip
+    arms = {f"noise at {d:g} std": values(0.1 * d, 0.05) for d in DOSES}
+    arms |= {f"random tokens at {d:g} std": values(0.3 + 0.02 * d, 0.05) for d in DOSES}
+    return [measured(claim, i, values(0.1, 0.1), arms | {"no noise": values(0.01, 0.02)}) for i in (0, 2)]
+
+
+def over_all_models() -> Record:
+    """A claim that is judged once over several models."""
+    claim = make_claim(
+        "agreement_grows_with_size",
+        "The larger of two models agrees more",
+        "Does size matter?",
+        rate(above=0.5),
+    )
+    model = {"name": "across-models", "family": None, "kind": None, "parameters": None}
+    evidence = Evidence(successes(36))
+    return build_record(claim, model, evidence, judge(claim, evidence), provenance()) | {"outcome": "new"}
+
+
+def large(claims: int) -> list[Record]:
+    """As many claims on all four models, with what a claim of the catalogue has: 100 trials, three arms."""
+    arms = {
+        name: successes(60, 100, beside=" another city") for name in ("control", "noise", "ordinary tokens")
+    }
+    records = []
+    for i in range(claims):
+        claim = make_claim(
+            f"claim_number_{i}_of_a_long_catalogue", f"A sentence about models that could be false, number {i}",
+            f"Which question is number {i // 5}?", rate(above=0.5), controls={"control": rate(below=0.9)},
+            comparisons=["noise", "ordinary tokens"], docstring="What is fed, what counts, and why. " * 8,
+            power="100 prompts: holds from 61, refuted up to 39", reported="a sentence of what was seen by others",
+        )  # fmt: skip
+        records += [measured(claim, model, successes(40 + 10 * model, 100), arms) for model in range(4)]
+    return records
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    for record in run():
+    records = [*run(), *doses(), over_all_models()] if len(sys.argv) < 3 else large(int(sys.argv[2]))
+    for record in records:
         write_record(record, folder / "records")
-    print(write_report(run(), folder))
-    print(terminal_summary(run()))
+    print(write_report(records, folder))
+    print(terminal_summary(records))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from itertools import pairwise
 
@@ -13,7 +15,10 @@ from tests.report_records import (
     MODELS,
     SAME_LOGITS,
     SLICED,
+    doses,
+    large,
     measured,
+    over_all_models,
     provenance,
     run,
     successes,
@@ -21,6 +26,8 @@ from tests.report_records import (
 from vsg_core.evidence import RECORD_SCHEMA
 from vsg_core.report import terminal_summary
 from vsg_core.report.page import render
+
+SORTED = sorted(MODELS, key=lambda model: (str(model["family"]), int(str(model["parameters"]))))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def test_the_first_lines_say_what_was_run_and_what_came_out(page: Element) -> No
 
 def test_a_run_without_changes_says_so() -> None:
     header = read(render([r for r in run() if r["outcome"] == "same"])).all("header")[0]
-    assert "No verdict differs from the recorded one." in header.text
+    assert "Since the record: nothing changed, no verdict differs from the recorded one." in header.text
 
 
 def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
@@ -73,8 +80,7 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         lines = page.by_id(f"cell--{claim}--{model}")
         assert record["verdict"] in lines.text
         for control in record["controls"]:
-            assert control["name"] in lines.text
-            assert control["kind"] in lines.text
+            assert f"{control['name']} {control['kind']}" in part.text
 
 
 @pytest.mark.parametrize(
@@ -138,12 +144,28 @@ def test_intervals_controls_and_threshold_are_drawn(page: Element) -> None:
     assert "holds above 50 %" in part.text
 
 
-def test_an_arm_in_another_unit_is_drawn_on_its_own_scale(page: Element) -> None:
+def test_each_arm_is_drawn_over_the_models_with_its_own_threshold(page: Element) -> None:
     part = page.by_id("claim--next_distribution_is_nearer_to_the_mixture")
-    own = part.all("tr", "own-scale")
-    assert {row.all("th")[0].text for row in own} == {"names the top token positive control: rate above 50 %"}
-    assert all("100 %" in row.all("svg", "lane")[0].text for row in own)
-    assert all(not row.all("line", "threshold") for row in own)
+    own, positive, control = part.all("table", "forest")[0].all("tbody")
+    assert [row.all("th")[0].text for row in own.all("tr")] == [model["name"] for model in SORTED]
+    assert control.all("tr")[0].all("th")[0].text == "permuted weights control: difference below 0.02"
+    assert positive.all("tr")[0].all("th")[0].text == "names the top token positive control: rate above 50 %"
+    assert "100 %" in positive.all("svg", "scale")[0].text
+    # 0.5 of 0 to 1, with a margin of 5 % on both sides
+    assert {line.attributes["x1"] for line in positive.all("line", "threshold")} == {"50.0%"}
+    # one scale for both, so that they can be compared by eye
+    assert own.all("line", "zero")[0].attributes == control.all("line", "zero")[0].attributes
+
+
+def test_a_rule_is_told_as_a_sentence_and_as_numbers(page: Element) -> None:
+    part = page.by_id("claim--chat_embeddings_give_empty_output")
+    rule = part.all("dl", "terms")[0].text
+    assert (
+        "Holds when the whole 95 % interval of the rate of success lies above 50 %, is refuted when" in rule
+    )
+    (numbers,) = part.all("ul", "rule-numbers")
+    said = [item.text for item in numbers.all("li")]
+    assert said == ["Threshold above 50 %", "Interval 95 %", "Trials at least 40", "Alpha 0.05"]
 
 
 def test_examples_show_successes_failures_and_every_arm(page: Element) -> None:
@@ -169,14 +191,20 @@ def test_a_counterexample_is_shown(page: Element) -> None:
     assert "counterexample" in [label.text for label in part.all("p", "label")]
 
 
-def test_provenance_tells_bytes_versions_code_and_the_command(page: Element) -> None:
+def test_provenance_tells_bytes_versions_code_and_what_it_took(page: Element) -> None:
     origin = page.by_id("model--smollm2-135m-instruct")
     for fact in ("2c0ffee0" * 8, "hub: Example/Model-GGUF", "bfloat16 on cpu", "torch 2.13.0", "2 cores"):
         assert fact in origin.text
     assert "73b7cf7" + 33 * "0" + " with uncommitted changes" in origin.text
+    assert "3 claims in 37 s, 18,432 tokens at 627 per second of forward passes" in origin.text
+    assert "Seeds0" in origin.text
+
+
+def test_a_cell_tells_when_it_was_measured_and_the_command_that_measures_it_again(page: Element) -> None:
+    part = page.by_id("claim--weights_are_recovered").all("details", "examples")[-1].text
     again = "-k 'test_weights_are_recovered[smollm2-135m-instruct]' --dtype bfloat16"
-    assert f"pytest --model smollm2-135m-instruct {again}" in origin.text
-    assert "12.4 9.8 6,144 627 0" in origin.text
+    assert f"pytest --model smollm2-135m-instruct {again}" in part
+    assert "in 12.4 s, 6,144 tokens at 627 per second of forward passes, seed 0" in part
 
 
 def test_of_two_records_for_one_cell_the_newer_counts() -> None:
@@ -191,7 +219,9 @@ def test_a_cell_of_another_commit_of_the_same_day_says_so() -> None:
         measured(SAME_LOGITS, 0, successes(300, 300), provenance=provenance(0, commit="a" * 40)),
         measured(SAME_LOGITS, 1, successes(300, 300), provenance=provenance(5)),
     ]
-    assert "at commit aaaaaaa" in cell_of(read(render(records)), SAME_LOGITS.id, str(MODELS[0]["name"])).text
+    page = read(render(records))
+    assert "at commit aaaaaaa" in page.by_id(f"cell--{SAME_LOGITS.id}--{MODELS[0]['name']}").text
+    assert "1 cell is of another commit" in page.all("header")[0].text
 
 
 def test_a_cell_judged_by_another_rule_says_so() -> None:
@@ -204,13 +234,75 @@ def test_a_cell_judged_by_another_rule_says_so() -> None:
     assert "Judged by an earlier rule: rate above 90 %" in page.text
 
 
+def test_a_claim_over_all_models_has_one_wide_cell_and_a_part() -> None:
+    page = read(render([*run(), over_all_models()]))
+    cell = cell_of(page, "agreement_grows_with_size", "across-models")
+    assert cell.attributes["colspan"] == "4"
+    assert "over all models together holds 90 %" in cell.text
+    assert len(page.all("table", "matrix")[0].all("th", "m4")) == 1, "no column of its own"
+    part = page.by_id("claim--agreement_grows_with_size").text
+    assert "pytest -k test_agreement_grows_with_size --dtype bfloat16" in part
+    assert "across-models" in page.by_id("model--across-models").text
+
+
+def test_only_claims_over_all_models_make_a_page_too() -> None:
+    page = read(render([over_all_models()]))
+    assert cell_of(page, "agreement_grows_with_size", "across-models").attributes["colspan"] == "1"
+    assert "several models at once" in page.all("header")[0].text
+
+
+def test_comparisons_that_differ_in_a_number_are_drawn_as_curves() -> None:
+    part = read(render(doses())).by_id("claim--divergence_grows_with_noise")
+    (figure,) = part.all("figure", "curves")
+    assert len(figure.all("div", "panel")) == 2, "one for each model"
+    panel = figure.all("div", "panel")[0]
+    assert len(panel.all("polyline")) == 2, "two patterns over the same numbers"
+    assert [text.text for text in panel.all("text") if text.attributes.get("class") != "y"] == [
+        "0.5",
+        "1",
+        "2",
+        "4",
+    ]
+    # 0.5 to 4 on a logarithmic scale: equal steps
+    places = [float(pair.split(",")[0]) for pair in panel.all("polyline")[0].attributes["points"].split()]
+    assert [round(b - a) for a, b in pairwise(places)] == [87, 87, 87]
+    assert "which is drawn on a logarithmic scale" in figure.text
+    assert "noise at 0.5 std" in figure.all("table")[0].text
+    assert "noise at 0.5 std" not in part.all("table", "forest")[0].text
+    assert "no noise" in part.all("table", "forest")[0].text, "a comparison without a number stays there"
+
+
+def test_all_trials_are_in_a_small_page_and_linked_from_a_large_one() -> None:
+    small = read(render(run())).by_id("claim--chat_embeddings_give_empty_output")
+    tables = small.all("details", "examples")[1].all("table", "trials")
+    assert [len(table.all("tbody")[0].all("tr")) for table in tables] == [40, 40]
+    assert "✕ no success" in tables[0].text
+    page = render(large(50))
+    assert len(page.encode()) < 3_000_000
+    big = read(page)
+    assert not big.all("table", "trials")
+    assert len(big.all("details", "examples")) == 200
+    assert all(
+        d.all("a")[-1].attributes["href"].startswith("records/") for d in big.all("details", "examples")
+    )
+
+
 def test_no_record_at_all_says_what_to_do() -> None:
     assert "Nothing has been measured yet" in read(render([])).text
     assert terminal_summary([]) == "no claim was run"
 
 
-def test_the_page_asks_for_nothing_and_runs_nothing(page: Element) -> None:
-    assert not [e.tag for e in page.all() if e.tag in ("script", "link", "img", "iframe", "object", "base")]
+def test_the_page_asks_for_nothing_and_runs_its_own_script_only(page: Element) -> None:
+    assert not [e.tag for e in page.all() if e.tag in ("link", "img", "iframe", "object", "base")]
+    (script,) = page.all("script")
+    assert not script.attributes
+    digest = base64.b64encode(hashlib.sha256(script.raw.encode()).digest()).decode()
+    (policy,) = [m for m in page.all("meta") if m.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        in policy.attributes["content"]
+    )
+    assert not re.search(r"https?:|fetch\(|import\b|innerHTML|eval\(", script.raw)
     for element in page.all():
         for name, value in element.attributes.items():
             assert not name.startswith("on")

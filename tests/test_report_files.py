@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.report_records import EMPTY, MODELS, SAME_LOGITS, not_run_record, provenance, run
+from tests.report_records import EMPTY, MODELS, SAME_LOGITS, not_run_record, over_all_models, provenance, run
 from vsg_core.errors import VsgError
 from vsg_core.report import terminal_summary, write_report
 
@@ -47,6 +47,12 @@ def test_the_terminal_shows_changes_then_verdicts_then_what_was_not_run(width: i
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in text
     assert "to get them: vsg models fetch gemma-3-270m" in text
     assert re.search(r"chat_embeddings_give_empty_output +- +x 0 % +!o 82 %", text)
+
+
+def test_the_terminal_shows_a_claim_over_all_models() -> None:
+    text = terminal_summary([*run(), over_all_models()], 120)
+    assert re.search(r"E  across-models\n", text)
+    assert re.search(r"agreement_grows_with_size +o 90 %", text)
 
 
 def test_the_terminal_tells_one_reason_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from vsg_core.report.literal import visible
 from vsg_core.trials import Trial
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+SCRIPT = (resources.files("vsg_core.report") / "page.js").read_text(encoding="utf-8")
 
 # What a model may produce, and what the page must show for it.
 HOSTILE = {
@@ -103,7 +106,8 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_nothing_that_was_produced_became_an_element(page: Element) -> None:
-    assert not [e.tag for e in page.all() if e.tag in ("script", "img", "textarea", "b!", "iframe")]
+    assert not [e.tag for e in page.all() if e.tag in ("img", "textarea", "b!", "iframe")]
+    assert [e.raw for e in page.all("script")] == [SCRIPT]
     assert len(page.all("h1")) == 1
     assert page.all("title")[0].text.startswith("Claim report: ")
     assert not [e for e in page.all() if e.attributes.get("id") == "owned"]

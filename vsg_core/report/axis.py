@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vsg_core.report.measures import Bound, thresholds, unit_of
 
@@ -52,6 +52,12 @@ def axis_for(bound: Bound, values: Iterable[float]) -> Axis:
         shown.append(1.0)  # a rate is read against the whole of 0 to 100 %
     ticks = _ticks(min(shown), max(shown))
     return Axis(unit, ticks, tuple(bounds), _wanted_side(bound, ticks[0], ticks[-1]))
+
+
+def thresholds_on(axis: Axis, bound: Bound) -> Axis:
+    """The same scale with the thresholds of another bound."""
+    wanted = _wanted_side(bound, axis.ticks[0], axis.ticks[-1])
+    return replace(axis, thresholds=tuple(thresholds(bound)), wanted=wanted)
 
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:

@@ -55,14 +55,23 @@ def literal(text: object, clip: int = CLIP) -> Markup:
 
 def _marked(text: str) -> Markup:
     only_space = not text.strip()
-    return Markup("").join(_mark(char, only_space) for char in text)
+    if not only_space and text.isascii() and text.isprintable():
+        return escape(text)
+    parts, plain = [], 0
+    for place, char in enumerate(text):
+        mark = _mark(char, only_space)
+        if mark:
+            parts += [escape(text[plain:place]), mark]
+            plain = place + 1
+    return Markup("".join([*parts, escape(text[plain:])]))
 
 
-def _mark(char: str, only_space: bool) -> Markup:
+def _mark(char: str, only_space: bool) -> str:
+    """HTML in place of a character that would not be seen; empty for one that would."""
     if char == "\n":
-        return Markup('<span class="nl">↵</span>\n')
+        return '<span class="nl">↵</span>\n'
     if is_hidden(char):
-        return Markup('<span class="hidden-char">{}</span>').format(name_of(char))
+        return f'<span class="hidden-char">{escape(name_of(char))}</span>'
     if only_space and char in " \t":
-        return Markup('<span class="hidden-char">{}</span>').format("·" if char == " " else "\\t")
-    return escape(char)
+        return f'<span class="hidden-char">{"·" if char == " " else name_of(char)}</span>'
+    return ""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsg_core import registry
-from vsg_core.report.rows import Cell, Report
+from vsg_core.report.measures import several
+from vsg_core.report.rows import ACROSS, Cell, Report
 
 _SHARED = ("model_sha256", "dtype", "device", "engine", "versions", "commit", "dirty", "machine")
 
@@ -41,8 +42,22 @@ class Origin:
                 f"{name} {version}" for name, version in (made.get("versions") or {}).items()
             ),
             "Code": commit,
+            "Measured": self.spent,
+            "Seeds": ", ".join(str(seed) for seed in sorted({cell.record["seed"] for cell in self.cells})),
         }
         return {name: str(fact) for name, fact in facts.items() if fact}
+
+    @property
+    def spent(self) -> str:
+        """How many cells, how long they took together, and how fast the tokens went through."""
+        made = [cell.record["provenance"] for cell in self.cells]
+        seconds, forward, tokens = (
+            sum(one.get(key) or 0 for one in made) for key in ("seconds", "forward_seconds", "tokens")
+        )
+        text = f"{several(len(self.cells), 'claim')} in {seconds:,.0f} s"
+        return text + (
+            f", {tokens:,} tokens at {tokens / forward:,.0f} per second of forward passes" if forward else ""
+        )
 
 
 def origins(report: Report, model: str) -> list[Origin]:
@@ -59,9 +74,20 @@ def origins(report: Report, model: str) -> list[Origin]:
 
 def command(record: Mapping[str, Any]) -> str:
     """What measures this cell again, and no other: the brackets around the model end the name that -k looks for."""
-    name, dtype = record["model"]["name"], record["provenance"].get("dtype") or "float32"
-    words = ["pytest", "--model", _target(record["model"]), "-k", f"test_{record['claim']}[{name}]"]
-    return shlex.join([*words, *(["--dtype", dtype] if dtype != "float32" else [])])
+    model = record["model"]
+    chosen = f"test_{record['claim']}" + ("" if model["name"] == ACROSS else f"[{model['name']}]")
+    return _pytest(model, record["provenance"], ["-k", chosen])
+
+
+def model_command(model: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """What measures all claims on a model again, under the same dtype."""
+    return _pytest(model, made, [])
+
+
+def _pytest(model: Mapping[str, Any], made: Mapping[str, Any], which: Sequence[str]) -> str:
+    dtype = made.get("dtype") or "float32"
+    on = [] if model["name"] == ACROSS else ["--model", _target(model)]
+    return shlex.join(["pytest", *on, *which, *(["--dtype", dtype] if dtype != "float32" else [])])
 
 
 def _target(model: Mapping[str, Any]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vsg_core.evidence import write_atomically
+from vsg_core.report.examples import counted, heaviest
+from vsg_core.report.findings import STANDINGS
 from vsg_core.report.literal import literal, visible
 from vsg_core.report.measures import several
-from vsg_core.report.origins import command, origins
-from vsg_core.report.rows import Record, report_of, started
+from vsg_core.report.origins import command, model_command, origins
+from vsg_core.report.rows import ACROSS, Record, Report, report_of, started
+from vsg_core.report.terms import UNIT_NAMES
+
+HERE = Path(__file__).parent
+# How much of the trials the page itself holds, most first, and up to how many bytes it may then weigh: all of every
+# arm, all of the claim's own, examples, fewer examples, none. What it lacks is in the records beside it.
+SMALL, LARGEST = 1_200_000, 2_950_000
+DEPTHS = {"all": SMALL, "claim": SMALL, "examples": LARGEST, "few": LARGEST, "links": sys.maxsize}
 
 
 def write_report(records: Sequence[Record], out_dir: str | Path) -> Path:
@@ -45,36 +57,76 @@ def claim_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     return rows
 
 
-def render(records: Sequence[Record]) -> str:
+def render(records: Sequence[Record], microscopes: Sequence[Mapping[str, Any]] = ()) -> str:
     """The page as text that UTF-8 can hold, whatever the records hold."""
-    page = _environment().get_template("page.html").render(report=report_of(records))
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")
+    report = report_of(records)
+    template = _environment(report).get_template("page.html")
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    shared = {
+        "report": report,
+        "microscopes": microscopes,
+        "style": Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)),
+        "script": Markup(script),
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    for depth, most in DEPTHS.items():
+        if _least(report, depth) > most:
+            continue
+        page = template.render(**shared, depth=depth).encode("utf-8", "backslashreplace")
+        if len(page) <= most:
+            break
+    return page.decode("utf-8")
 
 
-def _environment() -> Environment:
+def _least(report: Report, depth: str) -> int:
+    """A size that a page with all those trials exceeds, known without making it."""
+    if depth not in ("all", "claim"):
+        return 0
+    tables = [table for cell in report.cells for table in cell.tables if depth == "all" or not table.label]
+    return sum(150 + len(trial["prompt"]) for table in tables for trial in table.trials)
+
+
+STYLES = ("page.css", "claim.css")
+
+
+class _Flat(FileSystemLoader):
+    """Templates are indented to be read; in the page that would be a quarter of its bytes."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        source, name, is_current = super().get_source(environment, template)
+        return re.sub(r"^ +", "", source, flags=re.MULTILINE), name, is_current
+
+
+def _environment(report: Report) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=_Flat(HERE),
         autoescape=True,
         finalize=_finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
-        lstrip_blocks=True,
     )
     environment.filters |= {
         "literal": literal,
+        "clip": lambda text: visible(text if len(text) <= 80 else text[:79] + "…"),
         "day": _day,
         "json": lambda value: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
         "web": _web,
         "amount": _amount,
+        "size": _size,
     }
     environment.globals |= {
         "anchor": _anchor,
+        "slug": _slugs([*report.questions, *report.families]).get,
+        "columns": {model["name"]: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
         "origins": origins,
         "command": command,
+        "model_command": model_command,
         "started": started,
-        "record_path": lambda r: (
-            f"records/{quote(r['model']['name'], safe='')}/{quote(r['claim'], safe='')}.json"
-        ),
+        "counted": counted,
+        "heaviest": heaviest,
+        "standing_words": STANDINGS,
+        "unit_names": UNIT_NAMES,
+        "record_path": lambda r: f"records/{_quoted(r['model']['name'])}/{_quoted(r['claim'])}.json",
         "several": several,
     }
     return environment
@@ -94,6 +146,23 @@ def _anchor(*names: str) -> str:
     return "--".join(re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII) for name in names)
 
 
+def _quoted(name: str) -> str:
+    return quote(name, safe="", errors="backslashreplace")
+
+
+def _slugs(names: Sequence[str]) -> dict[str, str]:
+    """A short id of its own for each name, to be read in a URL."""
+    slugs: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")[:60] or "name"
+        taken = sum(
+            slug == plain or re.fullmatch(re.escape(plain) + r"-\d+", slug) is not None
+            for slug in slugs.values()
+        )
+        slugs[name] = plain if not taken else f"{plain}-{taken + 1}"
+    return slugs
+
+
 def _web(link: str | None) -> str | None:
     """A link that a browser may follow: the web's, never a script's."""
     return link if link and re.match(r"https?://", link) else None
@@ -102,3 +171,10 @@ def _web(link: str | None) -> str | None:
 def _amount(value: float | None, digits: int = 1) -> str:
     """A number for a column of numbers; a dash where there is none."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _size(parameters: float | None) -> str:
+    """135 M, 1.8 B; empty where it is not known."""
+    if not parameters:
+        return ""
+    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"

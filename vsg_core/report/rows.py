@@ -6,35 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from vsg_core.report import examples, measures
-from vsg_core.report.axis import Axis, axis_for
+from vsg_core.report import arms, curves, findings, measures
+from vsg_core.report.arms import Arm, Group
+from vsg_core.report.axis import Axis
+from vsg_core.report.examples import Example, Table, all_trials, chosen
+from vsg_core.report.terms import Terms
 
 Record = Mapping[str, Any]
 
 VERDICTS = ("holds", "refuted", "inconclusive", "not run")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One line of numbers: the claim itself on a model, or one of its controls or comparisons."""
-
-    name: str
-    kind: str  # "claim", "control", "positive control" or "comparison"
-    verdict: str | None
-    rule: str | None
-    estimate: str
-    interval: str
-    n: int | None
-    axis: Axis | None  # the scale it is drawn on; None when there is nothing to draw
-    place: float | None  # of the estimate on that axis
-    ends: tuple[float, float] | None  # of the interval
-
-    @property
-    def needs(self) -> str:
-        """The bound of its rule, without how many trials it takes."""
-        return (self.rule or "").partition(", at least ")[0]
+ACROSS = "across-models"  # the name of the model in a record that is judged once over several
 
 
 @dataclass(frozen=True)
@@ -45,7 +29,8 @@ class Cell:
     arms: Sequence[Arm]  # the claim itself, then its controls
     was: Sequence[str]  # the recorded verdict, its estimate and its interval; empty without one
     tag: str  # "changed", "weakened", "new", "not comparable" or "broken"; nothing when as recorded
-    earlier: str  # when it was measured, if that was before this run
+    day: str  # when it was measured, if that was on another day than the newest one
+    earlier: str  # that, or the commit where only that differs
     other_rule: bool  # judged under another rule than its claim has now
 
     @property
@@ -57,13 +42,22 @@ class Cell:
         return self.record["model"]["name"]
 
     @property
+    def flagged(self) -> bool:
+        """Whether it must stand out."""
+        return self.tag in ("changed", "weakened", "broken")
+
+    @property
     def failed_controls(self) -> list[Arm]:
         """Controls that did not come out as they must; positive ones are the reason of a claim not run."""
         return [arm for arm in self.arms if arm.kind == "control" and arm.verdict != "holds"]
 
+    def examples(self, few: bool = False) -> list[Example]:
+        return chosen(self.record, few)
+
     @property
-    def examples(self) -> list[examples.Example]:
-        return examples.chosen(self.record)
+    def tables(self) -> list[Table]:
+        """All trials, arm by arm."""
+        return all_trials(self.record)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -89,6 +83,35 @@ class ClaimRow:
         return measures.wanted(self.record["bound"])
 
     @property
+    def terms(self) -> Terms:
+        return Terms.of(self.record)
+
+    @property
+    def across(self) -> Cell | None:
+        """The cell that is judged over several models at once."""
+        return self.cells.get(ACROSS)
+
+    @property
+    def standing(self) -> str:
+        """One of findings.STANDINGS."""
+        return findings.standing(cell.verdict for cell in self.cells.values())
+
+    @cached_property
+    def distance(self) -> float:
+        """How far it is from what was reported; see findings.distance."""
+        return findings.distance([cell.record for cell in self.cells.values()])
+
+    @cached_property
+    def curves(self) -> list[curves.Curves]:
+        return curves.curves_of(list(self.cells.values()))
+
+    @property
+    def groups(self) -> list[Group]:
+        """The lines of its forest plot; arms that a curve shows are left out."""
+        drawn = {name for found in self.curves for name in found.arms}
+        return arms.groups(list(self.cells.values()), self.axis, drawn)
+
+    @property
     def tally(self) -> list[tuple[str, list[Cell]]]:
         """(verdict, the cells with it), in the order of VERDICTS, without empty ones."""
         by = [(verdict, [c for c in self.cells.values() if c.verdict == verdict]) for verdict in VERDICTS]
@@ -99,7 +122,7 @@ class ClaimRow:
 class Report:
     """Everything that the page and the terminal show."""
 
-    models: Sequence[Mapping[str, Any]]  # record["model"] of each, by family and size
+    models: Sequence[Mapping[str, Any]]  # record["model"] of each, by family and size; ACROSS is none
     questions: Mapping[str, Sequence[ClaimRow]]
     newest: datetime | None  # when the newest record was begun
 
@@ -112,9 +135,31 @@ class Report:
         return [cell for row in self.claims for cell in row.cells.values()]
 
     @property
+    def names(self) -> list[str]:
+        """The names of the models, and ACROSS last where a claim is judged over several."""
+        names = [model["name"] for model in self.models]
+        return names + [ACROSS] * any(row.across for row in self.claims)
+
+    @property
+    def families(self) -> list[str]:
+        return sorted({model["family"] for model in self.models if model.get("family")})
+
+    @property
     def counts(self) -> dict[str, int]:
         found = Counter(cell.verdict for cell in self.cells)
         return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def standings(self) -> dict[str, int]:
+        """How many claims stand how."""
+        found = Counter(row.standing for row in self.claims)
+        return {standing: found[standing] for standing in findings.STANDINGS}
+
+    @property
+    def farthest(self) -> list[ClaimRow]:
+        """The three claims whose findings contradict most what was reported; fewer when fewer do."""
+        against = [row for row in self.claims if row.distance > 0]
+        return sorted(against, key=lambda row: -row.distance)[:3]
 
     @property
     def earlier(self) -> list[Cell]:
@@ -137,9 +182,11 @@ def report_of(records: Iterable[Record]) -> Report:
         by_claim.setdefault(record["claim"], {})[record["model"]["name"]] = record
     models = {record["model"]["name"]: record["model"] for record in by_age}
     order = sorted(
-        models.values(), key=lambda m: (m.get("family") or "", m.get("parameters") or 0, m["name"])
+        (model for name, model in models.items() if name != ACROSS),
+        key=lambda m: (m.get("family") or "", m.get("parameters") or 0, m["name"]),
     )
-    rows = [_row(found, [model["name"] for model in order], by_age[-1]) for found in by_claim.values()]
+    names = [*(model["name"] for model in order), ACROSS]
+    rows = [_row(found, names, by_age[-1]) for found in by_claim.values()]
     questions: dict[str, list[ClaimRow]] = {}
     for row in sorted(rows, key=lambda row: row.record["question"]):  # within a question: as they first ran
         questions.setdefault(row.record["question"], []).append(row)
@@ -165,65 +212,27 @@ def _recorded(record: Record) -> list[str]:
 
 def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Record) -> ClaimRow:
     newest = max(by_model.values(), key=started)
-    axis = axis_for(newest["bound"], [place for record in by_model.values() for place in _places(record)])
     cells = {
         name: Cell(
             record=by_model[name],
-            arms=_arms(by_model[name], axis),
+            arms=arms.arms_of(by_model[name]),
             was=_recorded(by_model[name]),
             tag="" if by_model[name]["outcome"] in ("same", "not run") else by_model[name]["outcome"],
-            earlier=_earlier(by_model[name], newest_of_all),
+            day=_day(by_model[name], newest_of_all),
+            earlier=_day(by_model[name], newest_of_all) or _commit(by_model[name], newest_of_all),
             other_rule=by_model[name]["rule"] != newest["rule"],
         )
         for name in order
         if name in by_model
     }
-    return ClaimRow(newest, axis, cells)
+    return ClaimRow(newest, arms.axis_of(newest["bound"], [a for c in cells.values() for a in c.arms]), cells)
 
 
-def _places(record: Record) -> list[float]:
-    """All numbers that must fit on the claim's axis: those of arms in its own unit."""
-    unit = measures.unit_of(record["bound"])
-    controls = [arm for arm in record["controls"] if measures.unit_of_arm(arm, record["bound"]) == unit]
-    return [place for arm in (record, *controls) for place in _numbers(arm)]
-
-
-def _numbers(arm: Mapping[str, Any]) -> list[float]:
-    return [] if arm["estimate"] is None else [arm["estimate"], *(arm["interval"] or ())]
-
-
-def _arms(record: Record, axis: Axis) -> list[Arm]:
-    bound = record["bound"]
-    own = _arm({**record, "name": record["model"]["name"], "kind": "claim"}, measures.unit_of(bound), axis)
-    return [own, *(_arm(arm, measures.unit_of_arm(arm, bound), axis) for arm in record["controls"])]
-
-
-def _arm(arm: Mapping[str, Any], unit: str, axis: Axis) -> Arm:
-    """An arm of another unit than the claim's is drawn on a scale of its own."""
-    numbers = _numbers(arm)
-    if numbers and unit != axis.unit:
-        axis = axis_for(
-            {"kind": {"percent": "rate", "counterexamples": "always"}.get(unit, "difference")}, numbers
-        )
-    ends = arm["interval"] if numbers else None
-    return Arm(
-        name=arm["name"],
-        kind=arm["kind"],
-        verdict=arm["verdict"],
-        rule=arm["rule"],
-        estimate=measures.estimate(arm, unit),
-        interval=measures.interval(arm["interval"], unit),
-        n=arm["n"],
-        axis=axis if numbers else None,
-        place=axis.at(arm["estimate"]) if numbers else None,
-        ends=(axis.at(ends[0]), axis.at(ends[1])) if ends else None,
-    )
-
-
-def _earlier(record: Record, newest: Record) -> str:
-    """The date, or the commit when only that differs, of a cell that was not measured with the newest one."""
+def _day(record: Record, newest: Record) -> str:
     day, last = started(record).date(), started(newest).date()
-    if day != last:
-        return day.isoformat()
+    return day.isoformat() if day != last else ""
+
+
+def _commit(record: Record, newest: Record) -> str:
     commits = [r["provenance"].get("commit") or "" for r in (record, newest)]
     return f"at commit {commits[0][:7]}" if commits[0] != commits[1] and commits[0] else ""

@@ -65,8 +65,8 @@ def _change(cell: Cell, width: int) -> list[str]:
 def _matrices(report: Report, width: int) -> Iterator[str]:
     """As many models side by side as the width holds, lettered; further ones in a block below."""
     side_by_side = max(1, (width - _NAME - 2) // (_CELL + 1))
-    for first in range(0, len(report.models), side_by_side):
-        names = [model["name"] for model in report.models[first : first + side_by_side]]
+    for first in range(0, len(report.names), side_by_side):
+        names = report.names[first : first + side_by_side]
         letters = [_letter(first + i) for i in range(len(names))]
         lines = [f"  {letter}  {name}" for letter, name in zip(letters, names, strict=True)]
         lines += ["", _row("", letters)]
