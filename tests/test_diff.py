@@ -49,6 +49,7 @@ BROKEN = not_run("error: ZeroDivisionError") | {"outcome": "broken"}
         (empty(38), empty(2), "flipped", "trials that differ: 36 of 40"),
         (empty(38), empty(20), "flipped", "trials that differ: 18 of 40"),
         (empty(28), empty(39), "moved", "trials that differ: 11 of 40"),
+        (empty(39), empty(28), "moved", "trials that differ: 11 of 40"),
         (empty(33), empty(39), "similar", "trials that differ: 6 of 40"),
         (empty(38), empty(38, statement="Otherwise"), "identical", "in B the claim reads: Otherwise"),
         (empty(38), empty(2, rule="rate above 40 %"), "not comparable", "B alone has “rate above 40 %”"),

@@ -102,8 +102,9 @@ def test_a_record_shows_the_claim_its_verdict_and_its_arms() -> None:
 
 @pytest.mark.parametrize("of", ["table", "record"])
 def test_what_others_wrote_stays_text(of: str) -> None:
-    table = ClaimTable(hostile_records())
-    page = shown(table if of == "table" else table["claim_0", str(MODELS[0]["name"])])
+    records = [record | {"claim": record["claim"] + '"><img onerror="x">'} for record in hostile_records()]
+    table = ClaimTable(records)
+    page = shown(table if of == "table" else table[records[0]["claim"], str(MODELS[0]["name"])])
     assert not [e.tag for e in page.all() if e.tag in ("script", "img", "h1", "style", "textarea", "b!")]
     assert not [name for e in page.all() for name in e.attributes if name.startswith("on")]
     page.raw.encode("utf-8")
