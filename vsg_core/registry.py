@@ -88,6 +88,7 @@ class Entry:
         named_only: fetched only when the model is named, whatever its size.
         architecture: transformers' `model_type`.
         encoder_decoder: embeddings go to the encoder.
+        series: what models share that differ in size, kind or quantisation alone; None where none does.
     """
 
     name: str
@@ -102,6 +103,14 @@ class Entry:
     named_only: bool = False
     architecture: str | None = None
     encoder_decoder: bool = False
+    series: str | None = None
+
+    @property
+    def quantised(self) -> bool:
+        """Its weights have fewer than 16 bits; a GGUF says so by its name."""
+        return self.gguf is not None and not re.search(
+            r"(?i)(?<![a-z0-9])(b?f16|f32)(?![a-z0-9])", self.gguf.file
+        )
 
     @property
     def sha256(self) -> str | None:
