@@ -11,17 +11,25 @@ class WrongUse(VsgError):
     """The call itself is wrong: an unknown model, a value outside its range (exit code 2)."""
 
 
-class WeightsUnavailable(VsgError):
-    """The weights cannot be had now.
+class Unavailable(VsgError):
+    """What is needed is not here now.
 
     Args:
-        message: what was tried and how each source answered.
+        message: what was tried, or looked for, and how that went.
         command: the command that would change it.
     """
 
     def __init__(self, message: str, command: str) -> None:
         super().__init__(f"{message}; to get them: {command}" if command else message)
         self.command = command
+
+
+class WeightsUnavailable(Unavailable):
+    """The weights cannot be had now."""
+
+
+class RecordsUnavailable(Unavailable):
+    """The records that a claim across models rests on are not there."""
 
 
 class NotEnoughMemory(VsgError):

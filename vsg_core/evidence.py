@@ -16,6 +16,7 @@ from vsg_core.rules import Judgement
 from vsg_core.trials import Evidence, Trial
 
 SCHEMA_VERSION = 1
+ACROSS = "across-models"  # stands for the model in the record of a claim that is judged once over several
 OUTCOMES = ("same", "new", "changed", "weakened", "not comparable", "not run", "broken")
 
 _NUMBER = {"type": ["number", "null"]}
@@ -181,10 +182,11 @@ def read_records(folder: str | Path) -> list[dict[str, Any]]:
     Raises:
         VsgError: a file is damaged, or of another schema; one line that names it.
     """
-    return [_read_record(path) for path in sorted(Path(folder).glob("*/*.json"))]
+    return [read_record(path) for path in sorted(Path(folder).glob("*/*.json"))]
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """One record. Errors as of `read_records`."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

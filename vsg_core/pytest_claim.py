@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from vsg_core.claims import Claim
-from vsg_core.errors import NotApplicable, NotEnoughMemory, VsgError, WeightsUnavailable
+from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
 from vsg_core.evidence import build_record, not_run_record, write_record
 from vsg_core.provenance import surroundings
 from vsg_core.pytest_selection import Selected
@@ -25,7 +25,7 @@ from vsg_core.recorded import compare, read_recorded
 from vsg_core.rules import NOT_APPLICABLE, judge
 from vsg_core.trials import Evidence
 
-UNAVAILABLE = (NotEnoughMemory, WeightsUnavailable)
+UNAVAILABLE = (NotEnoughMemory, Unavailable)
 OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)  # no subclasses of Exception
 CHANGED = ("changed", "weakened")
 
@@ -62,10 +62,11 @@ def recorded_folder(config: pytest.Config) -> Path:
 class ClaimRun:
     """One claim on one model, from the start of its setup to what pytest is to show.
 
-    `fault` becomes a failure, `skipped` a skip, and neither of them a pass.
+    `fault` becomes a failure, `skipped` a skip, and neither of them a pass. `selected` is None for a claim across
+    models, see pytest_across.
     """
 
-    def __init__(self, item: pytest.Function, claim: Claim, selected: Selected) -> None:
+    def __init__(self, item: pytest.Function, claim: Claim, selected: Selected | None) -> None:
         self.item = item
         self.claim = claim
         self.selected = selected
@@ -100,8 +101,9 @@ class ClaimRun:
         if isinstance(error, NotApplicable):
             self.conclude(self.not_run(f"{NOT_APPLICABLE}: {error}"))
         elif isinstance(error, UNAVAILABLE):
-            # What was measured when the weights were here stays, with its date.
-            self.conclude(self.not_run(str(error)), keep_measured=True)
+            # What was measured when the weights were here stays, with its date; what rests on records goes with them.
+            keep = not isinstance(error, RecordsUnavailable)
+            self.conclude(self.not_run(str(error)), keep_measured=keep)
         elif isinstance(error, pytest.skip.Exception):
             self.conclude(self.not_run(str(error)))
         else:
@@ -114,7 +116,7 @@ class ClaimRun:
 
     def conclude(self, record: dict[str, Any], details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
-        config, name = self.item.config, f"{self.claim.id} on {self.selected.entry.name}"
+        config, name = self.item.config, f"{self.claim.id} on {record['model']['name']}"
         try:
             recorded = read_recorded(recorded_folder(config), record["model"]["name"]).get(self.claim.id)
             outcome = compare(recorded, record)
@@ -157,6 +159,7 @@ class ClaimRun:
 
     def model(self) -> dict[str, Any]:
         """The record's account of the model."""
+        assert self.selected is not None
         entry = self.selected.entry
         model = {
             "name": entry.name,

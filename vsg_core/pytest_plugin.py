@@ -1,10 +1,12 @@
-"""The pytest plugin: which models (selection), one claim on one (running), the end of a run (session)."""
+"""The pytest plugin: which models (selection), one claim on one (running) or over several (across), the end of a
+run (session)."""
 
 from __future__ import annotations
 
 pytest_plugins = [
     "vsg_core.pytest_options",
     "vsg_core.pytest_selection",
+    "vsg_core.pytest_across",
     "vsg_core.pytest_running",
     "vsg_core.pytest_session",
 ]

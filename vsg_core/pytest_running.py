@@ -12,6 +12,8 @@ from collections.abc import Generator
 import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
+from vsg_core.evidence import ACROSS
+from vsg_core.pytest_across import AcrossRun, is_across
 from vsg_core.pytest_claim import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.pytest_selection import Selected
 
@@ -26,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Turn what keeps a model from being there into a skip, or a failure of one line."""
     run = _claim_run(item)
-    if run and run.selected.entry.kind not in run.claim.kinds:
+    if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
         kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
         run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.entry.name} is a {kind} model"))
         _end(item, run.fault, run.skipped)
@@ -72,16 +74,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def _claim_run(item: pytest.Item) -> ClaimRun | None:
-    """A claim that runs on a model; None for any other test."""
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+    """A claim that runs on a model, or over several; None for any other test."""
+    claim = getattr(getattr(item, "function", None), "claim", None)
+    if claim is None or not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
-    claim, selected = getattr(item.function, "claim", None), item.callspec.params.get("lm")
-    return ClaimRun(item, claim, selected) if claim is not None and isinstance(selected, Selected) else None
+    selected = item.callspec.params.get("lm")
+    if isinstance(selected, Selected):
+        return ClaimRun(item, claim, selected)
+    return AcrossRun(item, claim) if item.callspec.params.get("records") == ACROSS else None
 
 
 def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
-    """Fail or skip with a text and no traceback."""
-    if skipped is not None and item.config.option.require_models:
+    """Fail or skip with a text and no traceback.
+
+    --require-models is about the models that were asked for: it leaves claims across models alone.
+    """
+    if skipped is not None and item.config.option.require_models and not is_across(item):
         fault, skipped = f"{item.name} did not run: {skipped}", None
     if fault is not None:
         raise pytest.fail.Exception(fault, pytrace=False) from None

@@ -128,7 +128,8 @@ def _check_markers(config: pytest.Config) -> None:
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise pytest.UsageError(
             f"-m {config.option.markexpr!r}: there is no marker {name!r}{hint} "
-            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}. Claims: {HEADLINE}."
+            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}. "
+            f"Claims: {HEADLINE}, across."
         )
 
 

@@ -48,8 +48,13 @@ class Outcome:
 
 
 def weights_of(record: Mapping[str, Any]) -> str:
-    """What tells the model's bytes apart: its sha256, else its revision, else nothing."""
-    model = record["model"]
+    """What tells the model's bytes apart: its sha256, else its revision, else nothing.
+
+    Of a claim across models: those of every model it rests on, by name.
+    """
+    model, rests_on = record["model"], record["provenance"].get("records")
+    if rests_on:
+        return ", ".join(sorted({f"{each['model']} {each['weights']}" for each in rests_on}))
     return str(model.get("sha256") or record["provenance"].get("model_sha256") or model.get("revision") or "")
 
 
