@@ -89,7 +89,7 @@ def test_what_is_large_or_under_other_terms_is_skipped_unless_named(catalogue, f
 def test_a_mistyped_marker_is_refused_with_the_right_ones(catalogue):
     result = catalogue.run("-m", "qwem and instruct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline."
+    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline, across."
     result.stderr.fnmatch_lines([f"ERROR: -m 'qwem and instruct': {said}"])
     assert "Traceback" not in result.stderr.str()
 
