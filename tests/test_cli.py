@@ -117,7 +117,9 @@ def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path)
     code, out, _ = vsg("diff", *runs)
     assert code == 0
     assert "flipped: the verdict is another" in out
-    code, out, _ = vsg("diff", *runs, "--json")
+    page = tmp_path / "diff.html"
+    code, out, _ = vsg("diff", *runs, "--json", "--html", str(page))
+    assert "1 verdict flipped" in page.read_text(encoding="utf-8")
     (cell,) = json.loads(out)["cells"]
     assert (code, cell["kind"], cell["a"]["verdict"], cell["b"]["verdict"]) == (
         0,

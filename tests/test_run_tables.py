@@ -145,6 +145,14 @@ def test_the_summary_has_a_cell_for_each_claim_and_model() -> None:
     assert cells.count("") == 1, "a claim that was not asked of a model"
 
 
+def test_a_claim_over_several_models_has_its_column() -> None:
+    across = run()[0] | {"model": {"name": "across-models"}}
+    page = rendered(markdown_summary([across, run()[1]]))
+    (table,) = page.all("table")
+    assert [head.text for head in table.all("th")] == ["claim", str(MODELS[1]["name"]), "across-models"]
+    assert table.all("td")[2].text == "refuted 0 % [0 %, 9 %]"
+
+
 def test_nothing_in_a_summary_is_taken_for_markup() -> None:
     """Statements, names and reasons with HTML, Markdown and hidden characters in them."""
     text = "a | b <img src=x> `tick` ``two`` *bold* [link](http://x) @someone ![i](x) &amp; ~~s~~ \\ \x1b\u202e\ud800"

@@ -135,19 +135,24 @@ def report(as_json: bool, folder: str) -> None:
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @as_json
-def diff(a: Path, b: Path, as_json: bool) -> None:
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page to this file as well.")
+def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
     """Compare two runs, A with B: which verdicts flipped, which estimates moved, what is new, what is gone.
 
     A and B are folders of reports, or of records.
     """
-    from vsg_core.diff import compare_runs, diff_text
+    from vsg_core.diff import compare_runs, diff_text, write_diff
     from vsg_core.tables import read_run
 
-    found = compare_runs(read_run(a), read_run(b))
+    found, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
+    if page:
+        write_diff(found, names, page)
     if as_json:
         _print_json(found.as_json())
     else:
-        click.echo(diff_text(found, (str(a), str(b))))
+        click.echo(diff_text(found, names))
+        if page:
+            click.echo(f"\npage: {page}")
 
 
 @vsg.command()

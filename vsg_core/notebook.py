@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
 from vsg_core.report import measures
-from vsg_core.report.literal import literal, visible
 from vsg_core.report.rows import Report
+from vsg_core.templating import environment
 
 if TYPE_CHECKING:
     from vsg_core.rules import Judgement
@@ -69,18 +68,4 @@ def _show(macro: str, *arguments: Any) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=_finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["literal"] = literal
-    return environment.get_template("notebook.html")
-
-
-def _finalize(value: Any) -> Any:
-    """Where the template does without `literal`, hidden characters are named all the same."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return environment(Path(__file__).parent).get_template("notebook.html")

@@ -55,8 +55,9 @@ def _changes(report: Report) -> Iterator[str]:
         told.append(
             f"{several(len(other), 'verdict is', 'verdicts are')} not comparable with the recorded: {why}."
         )
-    if report.earlier:
-        told.append(f"{several(len(report.earlier), 'cell was', 'cells were')} measured before this run.")
+    dated = [cell for cell in report.cells if cell.day]
+    if dated:
+        told.append(f"{several(len(dated), 'cell was', 'cells were')} measured on an earlier day.")
     if told:
         yield " ".join(told)
 
@@ -68,7 +69,7 @@ def _change(cell: Cell) -> str:
 
 
 def _matrices(report: Report) -> Iterator[str]:
-    models = [model["name"] for model in report.models]
+    models = report.names
     for question, rows in report.questions.items():
         table = [["claim", *map(_text, models)], ["---"] * (1 + len(models))]
         table += [

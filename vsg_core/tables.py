@@ -12,15 +12,11 @@ from vsg_core.errors import VsgError, WrongUse
 from vsg_core.evidence import read_records
 from vsg_core.report.literal import visible
 from vsg_core.report.rows import Report, report_of
+from vsg_core.report.terms import UNIT_NAMES
 from vsg_core.wording import unit_of
 
 # What an estimate is, by its unit; all are numbers as they are, a rate from 0 to 1.
-MEASURES = {
-    "percent": "rate",
-    "points": "difference of rates",
-    "counterexamples": "rate of counterexamples",
-    "number": "mean",
-}
+MEASURES = UNIT_NAMES | {"counterexamples": "rate of counterexamples"}
 
 Record = Mapping[str, Any]
 

@@ -12,6 +12,7 @@ from vsg_core.report.measures import several
 from vsg_core.report.rows import Record
 from vsg_core.report.terminal import visible_lines
 
+NO_BREAK = "\xa0"
 TOLD = ("broken", "flipped", "moved", "not comparable", "new", "gone", "similar")
 
 
@@ -63,7 +64,9 @@ def _claim(pairs: Sequence[Pair], width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, indent: int) -> list[str]:
     margin = " " * indent
-    return wrap(text, width, initial_indent=margin, subsequent_indent=margin + "  ", break_on_hyphens=False)
+    whole = text.replace(" %", NO_BREAK + "%")
+    lines = wrap(whole, width, initial_indent=margin, subsequent_indent=margin + "  ", break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
 def was_and_now(pair: Pair) -> str:
