@@ -17,12 +17,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vsg_core.evidence import write_atomically
+from vsg_core.microscope import read_microscopes
 from vsg_core.report.examples import counted, heaviest
 from vsg_core.report.findings import STANDINGS
 from vsg_core.report.literal import literal, visible
 from vsg_core.report.measures import several
 from vsg_core.report.origins import command, model_command, origins
 from vsg_core.report.rows import ACROSS, Record, Report, report_of, started
+from vsg_core.report.steps import parting, steps_of, together
 from vsg_core.report.terms import UNIT_NAMES
 
 HERE = Path(__file__).parent
@@ -35,14 +37,15 @@ DEPTHS = {"all": SMALL, "claim": SMALL, "examples": LARGEST, "few": LARGEST, "li
 def write_report(records: Sequence[Record], out_dir: str | Path) -> Path:
     """Write `out_dir`/claims.html and claims.json from evidence records alone; returns the path of the page.
 
-    The page links to `out_dir`/records/MODEL/CLAIM.json, where `evidence.write_record` puts all trials.
+    The page links to `out_dir`/records/MODEL/CLAIM.json, where `evidence.write_record` puts all trials, and shows
+    what `microscope.write_microscope` left beside them.
 
     Raises:
         VsgError: a file cannot be written.
     """
     out_dir = Path(out_dir)
     write_atomically(out_dir / "claims.json", json.dumps(claim_rows(records), indent=1) + "\n")
-    return write_atomically(out_dir / "claims.html", render(records))
+    return write_atomically(out_dir / "claims.html", render(records, read_microscopes(out_dir)))
 
 
 def claim_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -86,7 +89,7 @@ def _least(report: Report, depth: str) -> int:
     return sum(150 + len(trial["prompt"]) for table in tables for trial in table.trials)
 
 
-STYLES = ("page.css", "claim.css")
+STYLES = ("page.css", "claim.css", "microscope.css")
 
 
 class _Flat(FileSystemLoader):
@@ -109,7 +112,8 @@ def _environment(report: Report) -> Environment:
         "literal": literal,
         "clip": lambda text: visible(text if len(text) <= 80 else text[:79] + "…"),
         "day": _day,
-        "json": lambda value: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+        "json": _shown,
+        "paragraphs": lambda text: "\n\n".join(" ".join(p.split("\n")) for p in text.split("\n\n")),
         "web": _web,
         "amount": _amount,
         "size": _size,
@@ -128,6 +132,9 @@ def _environment(report: Report) -> Environment:
         "unit_names": UNIT_NAMES,
         "record_path": lambda r: f"records/{_quoted(r['model']['name'])}/{_quoted(r['claim'])}.json",
         "several": several,
+        "steps_of": steps_of,
+        "parting": parting,
+        "together": together,
     }
     return environment
 
@@ -135,6 +142,13 @@ def _environment(report: Report) -> Environment:
 def _finalize(value: Any) -> Any:
     """Where a template forgets `literal`, hidden characters are named all the same, in attributes too."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _shown(value: Any) -> str:
+    """An input of a trial; a record has all digits of a number."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _day(moment: datetime) -> str:

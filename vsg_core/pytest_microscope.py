@@ -1,0 +1,36 @@
+"""A look at a model's concept tokens for the report, taken when the last claim on it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from vsg_core.pytest_claim import BENCH, ClaimRun, reports_folder
+from vsg_core.pytest_selection import Selected
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Look while the model is still loaded. What goes wrong here is a warning: no verdict depends on it."""
+    selected = _model_of(item)
+    bench = item.config.stash[BENCH]
+    if selected and bench.selected == selected != _model_of(nextitem) and isinstance(item, pytest.Function):
+        from vsg_core.microscope import microscope_record, write_microscope
+
+        run = ClaimRun(item, item.function.claim, selected)
+        try:
+            record = microscope_record(bench.model, run.model(), run.provenance())
+            write_microscope(record, reports_folder(item.config))
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            item.warn(pytest.PytestWarning(f"no look at the concept tokens of {selected.entry.name}: {told}"))
+    yield
+
+
+def _model_of(item: pytest.Item | None) -> Selected | None:
+    """The model that a claim runs on; None for any other test."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    selected = item.callspec.params.get("lm")
+    return selected if hasattr(item.function, "claim") and isinstance(selected, Selected) else None
