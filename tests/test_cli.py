@@ -109,6 +109,16 @@ def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
     assert row["rule"] in out
 
 
+def test_the_report_is_made_again_with_all_that_lies_beside_it(vsg, tmp_path: Path) -> None:
+    """From the records alone."""
+    write_record(measured(EMPTY, 0, successes(38), SLICED), tmp_path / "records")
+    code, out, _ = vsg("report", "--reports", str(tmp_path))
+    assert (code, out) == (0, f"{tmp_path / 'claims.html'}\n")
+    shown = {name: EMPTY.statement for name in ("claims.html", "claims.csv", "summary.md")}
+    for name, text in (shown | {"claims.json": EMPTY.id}).items():
+        assert text in (tmp_path / name).read_text(encoding="utf-8")
+
+
 def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path) -> None:
     """Exit code 0, whatever flipped; a run is named by its reports or by its records."""
     for folder, count in (("one/records", 38), ("two", 2)):
