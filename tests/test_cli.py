@@ -114,7 +114,7 @@ def test_the_report_is_made_again_with_all_that_lies_beside_it(vsg, tmp_path: Pa
     write_record(measured(EMPTY, 0, successes(38), SLICED), tmp_path / "records")
     code, out, _ = vsg("report", "--reports", str(tmp_path))
     assert (code, out) == (0, f"{tmp_path / 'claims.html'}\n")
-    shown = {name: EMPTY.statement for name in ("claims.html", "claims.csv", "summary.md")}
+    shown = dict.fromkeys(("claims.html", "claims.csv", "summary.md"), EMPTY.statement)
     for name, text in (shown | {"claims.json": EMPTY.id}).items():
         assert text in (tmp_path / name).read_text(encoding="utf-8")
 
