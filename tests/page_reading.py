@@ -72,3 +72,13 @@ def read(html: str) -> Element:
     reader.close()
     assert [element.tag for element in reader.open] == ["#root"], "an element was left open"
     return reader.open[0]
+
+
+def cell_of(page: Element, claim: str, model: str) -> Element:
+    """The cell of the matrix that links to this claim and model."""
+    (found,) = [
+        cell
+        for cell in page.all("td", "cell")
+        if any(link.attributes["href"] == f"#cell--{claim}--{model}" for link in cell.all("a"))
+    ]
+    return found

@@ -15,7 +15,8 @@ from typing import Any
 
 from vsg_core.claims import Claim, claim
 from vsg_core.evidence import build_record, not_run_record, write_record
-from vsg_core.report import terminal_summary, write_report
+from vsg_core.microscope import write_microscope
+from vsg_core.report import write_report
 from vsg_core.rules import Rule, always, difference, judge, rate
 from vsg_core.trials import Evidence, Trial
 
@@ -177,6 +178,25 @@ def doses() -> list[Record]:
     return [measured(claim, i, values(0.1, 0.1), arms | {"no noise": values(0.01, 0.02)}) for i in (0, 2)]
 
 
+def looks() -> list[Record]:
+    """What the microscope leaves of two models: paths that part, that stay together, and that end."""
+    step = {
+        "tokens": [[" Paris", 0.82], [" located", 0.1], ["\n", 0.03]], "rest": 0.05, "entropy": 0.91,
+        "likely": [[" Paris", 0.7]], "nearest": " Paris", "distance": 0.21,
+    }  # fmt: skip
+    token = {"token": " Paris", "probability": 0.7, "entropy": 0.91}
+    shown = [
+        {"prompt": "The capital of France is", "soft": [step] * 6, "greedy": [token] * 6, "parts_at": 3},
+        {"prompt": "Once upon a time", "soft": [step] * 6, "greedy": [token] * 6, "parts_at": None},
+        {"prompt": "The four seasons are", "soft": [step] * 6, "greedy": [token] * 2, "parts_at": 2},
+    ]
+    mixing = {"temperature": 0.8, "top_k": 50}
+    return [
+        {"schema": 1, "model": MODELS[i], "mixing": mixing, "prompts": shown, "provenance": provenance()}
+        for i in (0, 2)
+    ]
+
+
 def over_all_models() -> Record:
     """A claim that is judged once over several models."""
     claim = make_claim(
@@ -207,10 +227,16 @@ def large(claims: int) -> list[Record]:
     return records
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    records = [*run(), *doses(), over_all_models()] if len(sys.argv) < 3 else large(int(sys.argv[2]))
+def write_everything(folder: Path) -> Path:
+    """A report with every verdict and outcome, curves, a claim over all models, and two microscopes."""
+    records = [*run(), *doses(), over_all_models()]
     for record in records:
         write_record(record, folder / "records")
-    print(write_report(records, folder))
-    print(terminal_summary(records))
+    for look in looks():
+        write_microscope(look, folder)
+    return write_report(records, folder)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    print(write_everything(folder) if len(sys.argv) < 3 else write_report(large(int(sys.argv[2])), folder))

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.page_reading import Element, read
-from tests.report_records import EMPTY, SAME_LOGITS, measured, not_run_record, provenance, successes
+from tests.report_records import EMPTY, SAME_LOGITS, looks, measured, not_run_record, provenance, successes
+from vsg_core.microscope import write_microscope
 from vsg_core.report import terminal_summary, write_report
 from vsg_core.report.literal import visible
 from vsg_core.trials import Trial
@@ -73,6 +74,29 @@ def hostile_records() -> list[dict[str, Any]]:
     return records
 
 
+def hostile_looks() -> list[dict[str, Any]]:
+    """A look at a model whose prompts and tokens are hostile."""
+    (one, *_) = looks()
+    texts = list(HOSTILE)
+    prompts = [
+        shown | {"prompt": text, "soft": [_hostile_step(shown["soft"][0], text)] * 2,
+                 "greedy": [shown["greedy"][0] | {"token": text}] * 2, "parts_at": 1}
+        for shown in one["prompts"][:1] for text in texts
+    ]  # fmt: skip
+    return [one | {"prompts": prompts, "mixing": {texts[0]: texts[1]}}]
+
+
+def _hostile_step(step: dict[str, Any], text: str) -> dict[str, Any]:
+    return step | {"tokens": [[text, 0.9], ["</ol>", 0.05]], "nearest": text}
+
+
+def write_hostile(folder: Path) -> Path:
+    """A report of all that."""
+    for look in hostile_looks():
+        write_microscope(look, folder)
+    return write_report(hostile_records(), folder)
+
+
 def from_file(path: Path) -> str:
     return path.read_bytes().decode("utf-8")
 
@@ -102,7 +126,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: a
 )
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Element:
     load: Callable[[Path], str] = request.param
-    return read(load(write_report(hostile_records(), tmp_path_factory.mktemp("report"))))
+    return read(load(write_hostile(tmp_path_factory.mktemp("report"))))
 
 
 def test_nothing_that_was_produced_became_an_element(page: Element) -> None:
@@ -125,9 +149,11 @@ def test_every_output_is_shown_as_it_is(page: Element) -> None:
 def test_prompts_and_mixtures_are_shown_as_they_are(page: Element) -> None:
     texts = [element.raw for element in page.all("dd", "text")]
     tokens = [element.raw for element in page.all("span", "token")]
+    looked_at = [element.raw for element in page.all("h4", "text")]
     for shown in HOSTILE.values():
         assert shown in texts
         assert shown in tokens
+        assert shown in looked_at
 
 
 def test_nothing_hidden_is_left_in_the_page(page: Element) -> None:

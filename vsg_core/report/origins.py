@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsg_core import registry
+from vsg_core.evidence import ACROSS
 from vsg_core.report.measures import several
-from vsg_core.report.rows import ACROSS, Cell, Report
+from vsg_core.report.rows import Cell, Report
 
 _SHARED = ("model_sha256", "dtype", "device", "engine", "versions", "commit", "dirty", "machine")
 
@@ -70,6 +71,12 @@ def origins(report: Report, model: str) -> list[Origin]:
     return [
         Origin(cells[0].record["model"], cells[0].record["provenance"], cells) for cells in groups.values()
     ]
+
+
+def rests_on(record: Mapping[str, Any]) -> list[str]:
+    """The records that a claim across models was judged over, as "claim on model"."""
+    used = record["provenance"].get("records") or []
+    return list(dict.fromkeys(f"{each['claim']} on {each['model']}" for each in used))
 
 
 def command(record: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@
       document.getElementById("verdicts").scrollIntoView();
       return;
     }
-    const target = fragment && document.getElementById(decodeURIComponent(fragment));
+    const target = fragment && document.getElementById(fragment);
     if (!target) return;
     if (target.closest("[hidden]")) {
       form.reset();

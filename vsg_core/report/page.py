@@ -16,14 +16,14 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from vsg_core.evidence import write_atomically
+from vsg_core.evidence import ACROSS, write_atomically
 from vsg_core.microscope import read_microscopes
 from vsg_core.report.examples import counted, heaviest
 from vsg_core.report.findings import STANDINGS
 from vsg_core.report.literal import literal, visible
 from vsg_core.report.measures import several
-from vsg_core.report.origins import command, model_command, origins
-from vsg_core.report.rows import ACROSS, Record, Report, report_of, started
+from vsg_core.report.origins import command, model_command, origins, rests_on
+from vsg_core.report.rows import Record, Report, report_of, started
 from vsg_core.report.steps import parting, steps_of, together
 from vsg_core.report.terms import UNIT_NAMES
 
@@ -123,6 +123,7 @@ def _environment(report: Report) -> Environment:
         "slug": _slugs([*report.questions, *report.families]).get,
         "columns": {model["name"]: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
         "origins": origins,
+        "rests_on": rests_on,
         "command": command,
         "model_command": model_command,
         "started": started,

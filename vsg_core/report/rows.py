@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from vsg_core.evidence import ACROSS
 from vsg_core.report import arms, curves, findings, measures
 from vsg_core.report.arms import Arm, Group
 from vsg_core.report.axis import Axis
@@ -18,7 +19,6 @@ from vsg_core.report.terms import Terms
 Record = Mapping[str, Any]
 
 VERDICTS = ("holds", "refuted", "inconclusive", "not run")
-ACROSS = "across-models"  # the name of the model in a record that is judged once over several
 
 
 @dataclass(frozen=True)
