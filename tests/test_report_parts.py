@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from tests.page_reading import Element, cell_of, read
-from tests.report_records import MODELS, doses, large, over_all_models, run
+from tests.report_records import MODELS, doses, large, make_claim, measured, over_all_models, run, values
 from vsg_core.report.page import render
+from vsg_core.rules import difference
 
 SORTED = sorted(MODELS, key=lambda model: (str(model["family"]), int(str(model["parameters"]))))
 
@@ -33,7 +35,7 @@ def test_intervals_controls_and_threshold_are_drawn(page: Element) -> None:
 def test_each_arm_is_drawn_over_the_models_with_its_own_threshold(page: Element) -> None:
     part = page.by_id("claim--next_distribution_is_nearer_to_the_mixture")
     own, positive, control = part.all("table", "forest")[0].all("tbody")
-    assert [row.all("th")[0].text for row in own.all("tr")] == [model["name"] for model in SORTED]
+    assert [row.all("th")[0].text for row in own.all("tr", "line")] == [model["name"] for model in SORTED]
     assert control.all("tr")[0].all("th")[0].text == "permuted weights control: difference below 0.02"
     assert positive.all("tr")[0].all("th")[0].text == "names the top token positive control: rate above 50 %"
     assert "100 %" in positive.all("svg", "scale")[0].text
@@ -70,6 +72,24 @@ def test_examples_show_successes_failures_and_every_arm(page: Element) -> None:
     assert "temperature0.8" in cards[0].text
     links = [link.attributes["href"] for link in details.all("p", "all")[0].all("a")]
     assert links == ["records/qwen2.5-coder-1.5b-instruct/chat_embeddings_give_empty_output.json"]
+
+
+def test_inputs_are_shown_to_four_digits_and_a_bare_value_is_no_example() -> None:
+    """An arm that gives values only, as a curve's, has nothing to look at."""
+    shown = [
+        replace(t, inputs={"bits": [1 / 3, {"share": 2e-9 / 3}], "word": "gato"}) for t in values(0.2, 0.1)
+    ]
+    bare = [replace(t, output="") for t in values(0.01, 0.02)]
+    claim = make_claim("one", "One", "Which?", difference(above=0), comparisons=["bare", "written"])
+    part = read(render([measured(claim, 0, shown, {"bare": bare, "written": values(0.1, 0.1)})])).by_id(
+        "claim--one"
+    )
+    cards = part.all("div", "example")
+    assert 'bits[0.3333, {"share": 6.667e-10}]' in cards[0].text
+    assert "wordgato" in cards[0].text
+    labels = [card.all("p", "label")[0].text for card in cards]
+    assert [label.split(":")[0] for label in labels][-1] == "comparison “written”"
+    assert len(labels) == 4
 
 
 def test_a_counterexample_is_shown(page: Element) -> None:

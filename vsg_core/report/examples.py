@@ -93,7 +93,13 @@ def chosen(record: Mapping[str, Any], few: bool = False) -> list[Example]:
     if few:
         return own if len(own) < 3 else [own[0], own[-1]]
     prompt = own[0].trial["prompt"] if own else None
-    return own + [_beside(control, prompt) for control in record["controls"] if control["trials"]]
+    others = [_beside(control, prompt) for control in record["controls"] if control["trials"]]
+    return own + [example for example in others if _says_something(example.trial)]
+
+
+def _says_something(trial: Trial) -> bool:
+    """Whether there is more to see than its value; of a trial that succeeds or fails, empty output tells enough."""
+    return trial["value"] is None or bool(trial["inputs"]) or any(trial["outputs"].values())
 
 
 def _of_arm(trials: Sequence[Trial], failure: str, each: int) -> list[Example]:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from vsg_core.evidence import ACROSS, write_atomically
 from vsg_core.microscope import read_microscopes
 from vsg_core.report.examples import counted, heaviest
 from vsg_core.report.findings import STANDINGS
-from vsg_core.report.literal import literal, visible
+from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
 from vsg_core.report.origins import command, model_command, origins, rests_on
 from vsg_core.report.rows import Record, Report, report_of, started
@@ -101,15 +101,11 @@ class _Flat(FileSystemLoader):
 
 
 def _environment(report: Report) -> Environment:
-    environment = Environment(
-        loader=_Flat(HERE),
-        autoescape=True,
-        finalize=_finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters |= {
-        "literal": literal,
+    from vsg_core.templating import environment  # it imports this package
+
+    made = environment(HERE)
+    made.loader = _Flat(HERE)
+    made.filters |= {
         "clip": lambda text: visible(text if len(text) <= 80 else text[:79] + "…"),
         "day": _day,
         "json": _shown,
@@ -118,7 +114,7 @@ def _environment(report: Report) -> Environment:
         "amount": _amount,
         "size": _size,
     }
-    environment.globals |= {
+    made.globals |= {
         "anchor": _anchor,
         "slug": _slugs([*report.questions, *report.families]).get,
         "columns": {model["name"]: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
@@ -137,19 +133,20 @@ def _environment(report: Report) -> Environment:
         "parting": parting,
         "together": together,
     }
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Where a template forgets `literal`, hidden characters are named all the same, in attributes too."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return made
 
 
 def _shown(value: Any) -> str:
-    """An input of a trial; a record has all digits of a number."""
+    """An input of a trial, its numbers to four digits; the record has all of them."""
+    return value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
+
+
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return float(f"{value:.4g}")
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return {name: _rounded(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _day(moment: datetime) -> str:
