@@ -216,12 +216,7 @@ import weakref
 KEPT = {}
 
 def remember(lm):
-    import torch
-    KEPT[lm.name] = [weakref.ref(lm), *map(weakref.ref, weights())]
-
-def weights():
-    import torch
-    return [thing for thing in gc.get_objects() if type(thing) is torch.nn.Parameter]
+    KEPT[lm.name] = [weakref.ref(lm), *map(weakref.ref, lm.engine.model.parameters())]
 
 @pytest.fixture(scope="session")
 def shared(lm):
