@@ -170,7 +170,7 @@ def doses() -> list[Record]:
     """A claim on two models with comparisons that make two curves, and one that makes none."""
     claim = make_claim(
         "divergence_grows_with_noise", "The next distribution moves away as noise grows", "How much noise?",
-        difference(above=0.05),
+        difference(above=0.05), source=f"vector/{'a_long_path_' * 6}.py",
         comparisons=[f"{arm} at {d:g} std" for arm in ("noise", "random tokens") for d in DOSES] + ["no noise"],
     )  # fmt: skip
     arms = {f"noise at {d:g} std": values(0.1 * d, 0.05) for d in DOSES}
