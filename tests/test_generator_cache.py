@@ -132,3 +132,23 @@ def test_a_float32_vector_can_be_stepped_into_a_bfloat16_model(architecture):
     vector = lm.embed(torch.tensor([5]))
     expected = lm.step(lm.select(state, torch.tensor([0])), vector).logits
     assert torch.equal(lm.step(state, vector.float()).logits, expected)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt"])
+def test_a_step_does_not_copy_what_came_before(architecture):
+    """After the first step keys and values stay where they are for the next 60, and a branch has a place of its own."""
+    lm = tiny(architecture)
+    ((rows, state),) = prefilled(lm, [torch.arange(9), torch.arange(6)], 30)
+
+    def places(state: State) -> list[int]:
+        return [states.data_ptr() for layer in state.cache.layers for states in (layer.keys, layer.values)]
+
+    state = lm.step(state, torch.tensor([3, 3]))
+    first = places(state)
+    branch = lm.select(state, torch.arange(len(rows)))
+    for _ in range(20):
+        state = lm.step(state, torch.tensor([4, 5]))
+        branch = lm.step(branch, torch.tensor([6, 7]))
+    assert places(state) == first
+    assert not set(places(branch)) & set(first)
+    assert state.cache.layers[0].keys.shape[-2] == 9 + 21

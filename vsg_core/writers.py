@@ -159,11 +159,11 @@ class ConceptWriter:
             vectors = vectors * (longest / norms).clamp(max=1).to(vectors.dtype)
         if mixing.gaussian is not None and each is not None:
             vectors = draws.gaussian(vectors, mixing.gaussian * self.lm.embedding_std, each)
+        counts = (heaviest > 0).sum(-1)  # [batch]; the heaviest come first
+        columns = (one.tolist() for one in (ids, heaviest, counts, entropy_bits(logits)))
         kept = [
-            ConceptToken(vector, i[w > 0].tolist(), w[w > 0].tolist(), entropy, self.lm.tokenizer)
-            for vector, i, w, entropy in zip(
-                vectors, ids, heaviest, entropy_bits(logits).tolist(), strict=True
-            )
+            ConceptToken(vector, i[:n], w[:n], entropy, self.lm.tokenizer)
+            for vector, i, w, n, entropy in zip(vectors, *columns, strict=True)
         ]
         return Written(vectors, kept, self._cold.stops(logits, rows))
 

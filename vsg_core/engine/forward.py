@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers import EncoderDecoderCache, PreTrainedModel
+
+from vsg_core.engine.growing import growing_cache
 
 
 @dataclass
@@ -141,7 +143,7 @@ class Engine:
         lengths = attention_mask.sum(-1).tolist()
         if self.is_encoder_decoder:
             return self._start_decoder(inputs, attention_mask, lengths)
-        cache = DynamicCache(config=self.model.config) if keep_cache else None
+        cache = growing_cache(self.model.config) if keep_cache else None
         output = self.forward(inputs, attention_mask, cache=cache)
         return State(_last(output.logits), self._seen, cache, attention_mask, lengths)
 
@@ -210,9 +212,7 @@ class Engine:
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
             encoded = encoder(**{name_of(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
-        cache = EncoderDecoderCache(
-            DynamicCache(config=self.model.config), DynamicCache(config=self.model.config)
-        )
+        cache = EncoderDecoderCache(growing_cache(self.model.config), growing_cache(self.model.config))
         first = self.model.config.decoder_start_token_id
         state = State(torch.empty(0), torch.empty(0), cache, attention_mask, lengths, encoded)
         return self.step(state, torch.full((batch, 1), first, device=self.device))
