@@ -93,13 +93,9 @@ def _measured(cell: Cell) -> str:
 
 def _not_run(report: Report) -> Iterator[str]:
     """Each reason once, with what it kept from running; a reason says what would change it."""
-    reasons: dict[str, list[Cell]] = {}
-    for cell in report.cells:
-        if cell.verdict == "not run" and cell.tag != "broken":
-            reasons.setdefault(cell.record["reason"], []).append(cell)
-    if reasons:
+    if report.not_run:
         lines = []
-        for reason, cells in reasons.items():
+        for reason, cells in report.not_run.items():
             claims = ", ".join(_code(name) for name in dict.fromkeys(cell.record["claim"] for cell in cells))
             models = ", ".join(_text(name) for name in dict.fromkeys(cell.model for cell in cells))
             lines.append(f"- {claims} on {models}: {_code(reason)}")

@@ -135,6 +135,15 @@ class Report:
         return [cell for row in self.claims for cell in row.cells.values()]
 
     @property
+    def not_run(self) -> dict[str, list[Cell]]:
+        """Each reason once, which says what would change it, with what it kept from running."""
+        reasons: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            if cell.verdict == "not run" and cell.tag != "broken":
+                reasons.setdefault(cell.record["reason"], []).append(cell)
+        return reasons
+
+    @property
     def names(self) -> list[str]:
         """The names of the models, and ACROSS last where a claim is judged over several."""
         names = [model["name"] for model in self.models]

@@ -99,13 +99,9 @@ def _cell(cell: Cell | None) -> str:
 
 def _not_run(report: Report, width: int) -> Iterator[str]:
     """Reasons, each with the claims and models it kept from running; a reason says what would change it."""
-    reasons: dict[str, list[Cell]] = {}
-    for cell in report.cells:
-        if cell.verdict == "not run" and cell.tag != "broken":
-            reasons.setdefault(cell.record["reason"], []).append(cell)
-    if reasons:
+    if report.not_run:
         lines = ["not run:"]
-        for reason, cells in reasons.items():
+        for reason, cells in report.not_run.items():
             lines += [*_indented(_where(cells, report), width, 2), *_indented(reason, width, 6)]
         yield "\n".join(lines)
 
