@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vsg_core import LanguageModel, load_model
-from vsg_core.registry import DEFAULT_MODEL
+from vsg_core.weights.registry import DEFAULT_MODEL
 
 ROUNDS = 5
 Work = Callable[[], int]  # does the work once and returns how many positions it wrote

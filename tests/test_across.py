@@ -8,7 +8,7 @@ import shutil
 import pytest
 from huggingface_hub import constants
 
-from vsg_core import registry
+from vsg_core.weights import registry
 
 REVISIONS = {"small": "a" * 40, "large": "b" * 40, "large, retrained": "c" * 40}
 MODEL = """

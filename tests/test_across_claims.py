@@ -10,13 +10,13 @@ import pytest
 from hypotheses import test_across_models as across_claims
 from hypotheses import test_reading as reading_claims
 from tests.report_records import make_claim, provenance, successes
-from vsg_core import registry
 from vsg_core.across import DIFFERENCES, QUANTISATION, SIZE, TUNING, Records, command
 from vsg_core.claims import load_claims
 from vsg_core.errors import NotApplicable, RecordsUnavailable
 from vsg_core.evidence import build_record, write_record
 from vsg_core.rules import always, judge, rate
 from vsg_core.trials import Evidence, Trial
+from vsg_core.weights import registry
 
 CLAIMS = {claim.id: claim for claim in load_claims(Path(__file__).parent.parent / "hypotheses")}
 FRAME = "The meaning of {} in plain English is"

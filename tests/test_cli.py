@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.report_records import EMPTY, SLICED, measured, successes
-from vsg_core import cli, loading
+from vsg_core import cli
 from vsg_core.errors import VsgError
 from vsg_core.evidence import write_record
+from vsg_core.weights import loading
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,8 +8,8 @@ from hypothesis import given
 
 from tests.architectures import ARCHITECTURES, ROWS, TOKENS, as_input, every_architecture, tiny
 from tests.drawing import Drawn, distributions, property_test, sequences
-from vsg_core import registry
 from vsg_core.errors import VsgError
+from vsg_core.weights import registry
 
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.weight_sources import COMMIT, HubRepo, entry_of, local_hub, package_index, write_gguf, write_wheels
-from vsg_core import hub, loading, sources
 from vsg_core.errors import WeightsUnavailable, WrongUse
-from vsg_core.registry import Hub, entry
+from vsg_core.weights import hub, loading, sources
+from vsg_core.weights.registry import Hub, entry
 
 REPO = "someone/tiny"
 
@@ -112,7 +112,8 @@ def test_fetching_takes_safetensors_and_no_code(tmp_path: Path, tiny_llama: Path
 def test_a_gguf_is_fetched_from_the_hub_and_converted(tmp_path: Path) -> None:
     gguf = write_gguf(tmp_path / "tiny.gguf")
     tiny = entry_of(gguf, Hub(REPO))
-    script = f"from vsg_core import sources, registry\nfrom vsg_core.registry import *\nprint(sources.get({tiny!r}))"
+    imports = "from vsg_core.weights.registry import *\nfrom vsg_core.weights.sources import get"
+    script = f"{imports}\nprint(get({tiny!r}))"
     with local_hub({REPO: HubRepo({"tiny.gguf": gguf.read_bytes()})}) as (url, _):
         result = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True,

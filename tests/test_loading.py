@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from tests.weight_sources import entry_of, write_gguf
-from vsg_core import engine, gguf_files, loading, memory, sources
-from vsg_core.cache import DiskFull
+from vsg_core import engine
 from vsg_core.errors import NotEnoughMemory, VsgError, WeightsUnavailable, WrongUse
-from vsg_core.registry import Wheels
+from vsg_core.weights import gguf_files, loading, memory, sources
+from vsg_core.weights.cache import DiskFull
+from vsg_core.weights.registry import Wheels
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def test_a_full_disk_while_converting_leaves_nothing(
 def test_too_little_disk_for_a_conversion_is_said_before_it(
     gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsg_core.cache._free", lambda folder: 1000)
+    monkeypatch.setattr("vsg_core.weights.cache._free", lambda folder: 1000)
     with pytest.raises(DiskFull, match=r"too full for converting .*: 66.7 kB needed, 1.0 kB free"):
         loading.load_model(gguf)
 

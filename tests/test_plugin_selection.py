@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from vsg_core import loading, registry
+from vsg_core.weights import loading, registry
 
 REGISTRY = """
 [[model]]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vsg_core.registry import DEFAULT_MODEL
 from vsg_core.table import recorded_table
+from vsg_core.weights.registry import DEFAULT_MODEL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

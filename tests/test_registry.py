@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vsg_core import registry
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.registry import Hub, Wheels
+from vsg_core.weights import registry
+from vsg_core.weights.registry import Hub, Wheels
 
 MODEL = """
 [[model]]

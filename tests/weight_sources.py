@@ -18,8 +18,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from gguf import GGUFWriter
 
-from vsg_core.cache import digest
-from vsg_core.registry import Entry, Gguf, Hub, Package, Wheels
+from vsg_core.weights.cache import digest
+from vsg_core.weights.registry import Entry, Gguf, Hub, Package, Wheels
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

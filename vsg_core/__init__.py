@@ -9,7 +9,7 @@ from typing import Any
 _HOME = {
     "LanguageModel": "language_model",
     "Generation": "language_model",
-    "load_model": "loading",
+    "load_model": "weights.loading",
     "ClaimTable": "tables",
     "claim": "claims",
     "Evidence": "claims",

@@ -8,11 +8,11 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from vsg_core import loading, registry
 from vsg_core.errors import RecordsUnavailable
 from vsg_core.evidence import read_record
 from vsg_core.recorded import weights_of
-from vsg_core.registry import Entry
+from vsg_core.weights import loading, registry
+from vsg_core.weights.registry import Entry
 
 Record = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vsg_core.engine import Engine, State
 from vsg_core.errors import WrongUse
-from vsg_core.memory import available
+from vsg_core.weights.memory import available
 
 MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
 WORTH_SHARING = 64  # positions saved: about what one more pass over a single sequence costs

@@ -28,7 +28,7 @@ def models(context: click.Context, as_json: bool) -> None:
     """List the models of the registry, and whether their weights are here."""
     if context.invoked_subcommand:
         return
-    from vsg_core import loading, registry
+    from vsg_core.weights import loading, registry
 
     rows = [
         {
@@ -63,7 +63,7 @@ def fetch(name: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from vsg_core import loading, sources
+    from vsg_core.weights import loading, sources
 
     weights = sources.get(loading.describe(name))
     if as_json:
@@ -205,7 +205,7 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vsg_core.cache import bytes_text
+    from vsg_core.weights.cache import bytes_text
 
     columns = ("name", "family", "kind", "source", "size", "licence", "here")
     table = Table(*columns, box=None, header_style="bold")

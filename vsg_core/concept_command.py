@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vsg_core.registry import DEFAULT_MODEL
+from vsg_core.weights.registry import DEFAULT_MODEL
 
 # Those of vsg_core.mixture, which takes too long to import for --help.
 PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
@@ -37,9 +37,9 @@ def concept(
 
     import torch
 
-    from vsg_core.loading import load_model
     from vsg_core.mixture import PRESETS
     from vsg_core.readers import nearest_tokens
+    from vsg_core.weights.loading import load_model
     from vsg_core.writers import write_concepts
 
     changed = {option: value for option, value in given.items() if value is not None}

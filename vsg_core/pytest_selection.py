@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from _pytest.mark.expression import Expression
 
-from vsg_core import loading, registry
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.registry import DEFAULT_MODEL, Entry
+from vsg_core.weights import loading, registry
+from vsg_core.weights.registry import DEFAULT_MODEL, Entry
 
 HEADLINE = "headline"  # the marker of claims declared with headline=True
 FETCHED_UNASKED = 2_000_000_000  # bytes; anything larger is fetched only when it is named

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vsg_core import registry
 from vsg_core.evidence import ACROSS
 from vsg_core.report.measures import several
 from vsg_core.report.rows import Cell, Report
+from vsg_core.weights import registry
 
 _SHARED = ("model_sha256", "dtype", "device", "engine", "versions", "commit", "dirty", "machine")
 

@@ -9,8 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from vsg_core.cache import digest
 from vsg_core.errors import VsgError
+from vsg_core.weights.cache import digest
 
 # Weights, configuration and tokenizer; no pickles, and no code.
 FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]

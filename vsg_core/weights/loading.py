@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsg_core import registry, sources
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.folders import check_folder, config_of, has_chat_template, parameters, weight_files
-from vsg_core.gguf_files import converted, identify, read_header
-from vsg_core.hub import cached
-from vsg_core.memory import check_memory
-from vsg_core.registry import Entry, Hub, Local
+from vsg_core.weights import registry, sources
+from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
+from vsg_core.weights.gguf_files import converted, identify, read_header
+from vsg_core.weights.hub import cached
+from vsg_core.weights.memory import check_memory
+from vsg_core.weights.registry import Entry, Hub, Local
 
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel

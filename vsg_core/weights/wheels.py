@@ -19,10 +19,10 @@ from zipfile import BadZipFile, ZipFile
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from vsg_core import wheel_bytes
-from vsg_core.cache import bytes_text, check_room, digest, disk_faults, root, say
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.registry import Gguf, Package, Wheels
+from vsg_core.weights import wheel_bytes
+from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, root, say
+from vsg_core.weights.registry import Gguf, Package, Wheels
 
 CHUNK = 1 << 20
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from vsg_core.cache import bytes_text, check_room, digest, disk_faults, say
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.folders import FILES, check_folder, is_complete
-from vsg_core.registry import Hub
+from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, say
+from vsg_core.weights.folders import FILES, check_folder, is_complete
+from vsg_core.weights.registry import Hub
 
 TIMEOUT = 5.0  # seconds to the first answer; the client's own default is five attempts of ten seconds
 

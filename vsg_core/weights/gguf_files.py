@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vsg_core.cache import building, bytes_text, check_room, digest, disk_faults, root, say
 from vsg_core.errors import VsgError
-from vsg_core.registry import Gguf
+from vsg_core.weights.cache import building, bytes_text, check_room, digest, disk_faults, root, say
+from vsg_core.weights.registry import Gguf
 
 CONVERTER = 1  # raise it when convert_gguf writes something else from the same bytes
 META = "vsg.json"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from vsg_core.cache import bytes_text
 from vsg_core.errors import NotEnoughMemory
+from vsg_core.weights.cache import bytes_text
 
 # Beside the weights: activations and KV cache of a small batch, and the libraries themselves.
 MARGIN, FIXED = 1.2, 300_000_000
