@@ -13,7 +13,6 @@ import pytest
 from vsg_core import LanguageModel, load_model
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-ROUNDS = 5
 Work = Callable[[], int]  # does the work once and returns how many positions it wrote
 
 
@@ -47,13 +46,13 @@ def endless() -> Iterator[LanguageModel]:
 
 
 @pytest.fixture
-def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[str, Work]], None]:
+def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[str, Work], int], None]:
     """Let contestants run in turn, A B C A B C, so that what else the machine does falls on all alike.
 
     pytest-benchmark times the first one, and runs the others between its rounds.
     """
 
-    def run(name: str, contestants: Mapping[str, Work]) -> None:
+    def run(name: str, contestants: Mapping[str, Work], rounds: int) -> None:
         written = {contestant: work() for contestant, work in contestants.items()}  # the warm-up
         assert len(set(written.values())) == 1, f"the contestants did not do equal work: {written}"
         (first, timed), *others = contestants.items()
@@ -65,7 +64,7 @@ def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[
                 work()
                 seconds[contestant].append(time.perf_counter() - began)
 
-        benchmark.pedantic(timed, setup=run_others, rounds=ROUNDS)
+        benchmark.pedantic(timed, setup=run_others, rounds=rounds)
         if benchmark.stats is None:
             return  # --benchmark-disable: they ran, nothing was timed
         seconds[first] = benchmark.stats.stats.data

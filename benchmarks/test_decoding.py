@@ -32,7 +32,7 @@ def test_decoding(endless, open_prompts, race, batch):
         "transformers' generate": lambda: transformers_generate(lm, prompts),
         "bare passes": lambda: bare_passes(lm, prompts),
     }
-    race(f"batch {batch}", contestants)
+    race(f"batch {batch}", contestants, rounds=15)  # single rounds differ by a tenth
 
 
 def test_the_studys_loop(endless, open_prompts, race):
@@ -44,7 +44,7 @@ def test_the_studys_loop(endless, open_prompts, race):
         "study's loop": lambda: sum(study_loop(lm, prompt, 3, metrics=False) for prompt in prompts),
         "study's, with metrics": lambda: sum(study_loop(lm, prompt, 3, metrics=True) for prompt in prompts),
     }
-    race("3 vectors x 40 prompts", contestants)
+    race("3 vectors x 40 prompts", contestants, rounds=3)
 
 
 def concept_tokens(lm: LanguageModel, prompts: list[Tensor], n: int, mixing: Mixing) -> int:
