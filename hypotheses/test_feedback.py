@@ -13,33 +13,33 @@ REPORTED = (
     "limit of 32,768 tokens each time"
 )
 POWER = "60 prompts: holds from 39, refuted up to 21; a true rate of 70 % holds in 84 % of runs"
-TOKENS, CONCEPTS, RAW = "greedy tokens", "concept tokens", "raw hidden states"
+TOKENS, CONCEPTS, DRAWN, RAW = "greedy tokens", "concept tokens", "drawn tokens", "raw hidden states"
+NAMED = "the aligner names the tokens of texts that it was not fitted on"
 LAST, FEW = 8, 2
 
 
 @claim(
-    "Raw hidden-state feedback collapses in an untrained model, for most prompts",
+    "Raw hidden-state feedback collapses in an untrained model, into repetition or into text that the model itself "
+    "finds unlikely, for most prompts",
     source=COCONUT_TF,
     link=COCONUT_TF_LINK,
     reported=REPORTED,
     rule=rate(above=0.5),
-    controls={TOKENS: rate(below=0.5)},
-    comparisons=[CONCEPTS],
+    controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
+    comparisons=[CONCEPTS, "by repetition alone"],
     power=POWER,
 )
-def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, traces, feedback_traces):
+def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, feedback):
     """16 times the last hidden state (after the final norm, as the head saw it) goes back in as the next position.
 
-    Collapsed: of the last 8 positions' likeliest tokens at most 2 are different. That is about the generation
-    itself; the paper counted solved problems, which small models do not solve. Control: greedy tokens after the
-    same prompts, since small models repeat themselves anyway; concept tokens are shown beside.
+    What was written is the likeliest token at each position. Collapsed: at most 2 different ones among the last 8,
+    or a text that costs the model more bits a token, after its prompt, than 95 of 100 texts drawn from it at
+    temperature 1 do. That is about the generation itself; the paper counted solved problems, which small models do
+    not solve. Controls: greedy tokens after the same prompts, since small models repeat themselves anyway, and drawn
+    ones, of which one in twenty is unlikely by construction. Concept tokens are shown beside.
     """
     return Evidence(
-        collapsed(lm, forking_prompts, feedback_traces["raw"]),
-        {
-            TOKENS: collapsed(lm, forking_prompts, traces["greedy"]),
-            CONCEPTS: collapsed(lm, forking_prompts, traces["soft"]),
-        },
+        collapsed(lm, forking_prompts, feedback, "raw"), arms(lm, forking_prompts, feedback, "raw")
     )
 
 
@@ -47,20 +47,18 @@ def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, traces, feedba
     "Hidden-state feedback collapses in an untrained model even at the length of a token embedding, for most prompts",
     source=COCONUT_TF,
     link=COCONUT_TF_LINK,
-    reported=f"{REPORTED}; not said of states scaled to a token's length",
+    reported=f"{REPORTED}; not said of states at a token's length, which is about what LatentMAS (arXiv 2511.20639) "
+    "feeds back where head and embedding table are the same, and which is said to work",
     rule=rate(above=0.5),
-    controls={TOKENS: rate(below=0.5)},
-    comparisons=[CONCEPTS],
+    controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
+    comparisons=[CONCEPTS, "by repetition alone"],
     power=POWER,
 )
-def test_norm_matched_feedback_collapses(lm, forking_prompts, traces, feedback_traces):
+def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
     """As for raw states, but each is scaled to the mean length of a token embedding: then only direction is foreign."""
     return Evidence(
-        collapsed(lm, forking_prompts, feedback_traces["norm-matched"]),
-        {
-            TOKENS: collapsed(lm, forking_prompts, traces["greedy"]),
-            CONCEPTS: collapsed(lm, forking_prompts, traces["soft"]),
-        },
+        collapsed(lm, forking_prompts, feedback, "norm-matched"),
+        arms(lm, forking_prompts, feedback, "norm-matched"),
     )
 
 
@@ -71,40 +69,59 @@ def test_norm_matched_feedback_collapses(lm, forking_prompts, traces, feedback_t
     reported="with a closed-form ridge map from the space of last hidden states to that of input embeddings, untrained "
     "models work through latent thoughts, and answer up to 14.6 % better",
     rule=rate(below=0.5),
-    positive_controls={RAW: rate(above=0.5)},
-    comparisons=[TOKENS, CONCEPTS],
+    positive_controls={RAW: rate(above=0.5), NAMED: rate(above=0.5)},
+    comparisons=[TOKENS, CONCEPTS, DRAWN, "by repetition alone"],
     power=POWER,
 )
-def test_aligned_feedback_does_not_collapse(lm, forking_prompts, traces, feedback_traces):
-    """The aligner is fitted on greedy continuations of other texts: last hidden state to the token decoded there.
+def test_aligned_feedback_does_not_collapse(lm, forking_prompts, feedback):
+    """The aligner is fitted on greedy continuations of other texts, from each last hidden state to the token decoded
+    there, and its vectors have the mean length of a token embedding.
 
-    LatentMAS fits its map on the rows of head and embedding table instead. Positive control: raw feedback collapses
-    on this model, else there is nothing to prevent. An aligner that says what the greedy token says would not
-    collapse either: how many tokens agree with the greedy trace is kept with each trial.
+    LatentMAS fits its map on the rows of head and embedding table instead. Positive controls: raw feedback collapses
+    on this model, else there is nothing to prevent; and the aligner works, in that after most prompts the token
+    nearest to the aligned state is the one decoded there, for over half of the greedy tokens: else a collapse would
+    be the aligner's. An aligner that says what the greedy token says would not collapse either: how many tokens
+    agree with the greedy text is kept with each trial.
     """
+    beside = arms(lm, forking_prompts, feedback, "aligned")
+    named = [
+        Trial(prompt, success=share > 0.5, inputs={"share of tokens named": share})
+        for prompt, share in zip(forking_prompts, feedback.named, strict=True)
+    ]
     return Evidence(
-        collapsed(lm, forking_prompts, feedback_traces["aligned"], beside=traces["greedy"]),
-        {
-            RAW: collapsed(lm, forking_prompts, feedback_traces["raw"]),
-            TOKENS: collapsed(lm, forking_prompts, traces["greedy"]),
-            CONCEPTS: collapsed(lm, forking_prompts, traces["soft"]),
-        },
+        collapsed(lm, forking_prompts, feedback, "aligned"),
+        {**beside, RAW: collapsed(lm, forking_prompts, feedback, "raw"), NAMED: named},
     )
 
 
-def collapsed(lm, prompts, traces, beside=None):
-    """A trial a prompt: its trace has collapsed. Traces that ended before their last 8 positions have not."""
-    from vsg_core.thinking import token_of
+def arms(lm, prompts, feedback, kind):
+    """What stands beside states fed back: tokens, concept tokens, and the states by repetition alone."""
+    beside = {TOKENS: "greedy", CONCEPTS: "soft", DRAWN: "drawn"}
+    return {
+        **{name: collapsed(lm, prompts, feedback, other) for name, other in beside.items()},
+        "by repetition alone": [
+            Trial(prompt, lm.decode(tokens), success=repeats(tokens))
+            for prompt, tokens in zip(prompts, feedback.tokens[kind], strict=True)
+        ],
+    }
 
+
+def collapsed(lm, prompts, feedback, kind):
+    """A trial a prompt: its text repeats itself, or is one that the model finds unlikely."""
     trials = []
-    for i, (prompt, trace) in enumerate(zip(prompts, traces, strict=True)):
-        tokens = [token_of(kept) for kept in trace.steps]
-        different = len(set(tokens[-LAST:]))
-        inputs = {f"different tokens of the last {LAST}": different}
-        if beside is not None:
-            inputs["tokens as in the greedy trace"] = sum(
-                one == other for one, other in zip(tokens, beside[i].steps, strict=False)
-            )
-        success = len(tokens) > LAST and different <= FEW
-        trials.append(Trial(prompt, output=lm.decode(tokens), success=success, inputs=inputs))
+    texts = zip(prompts, feedback.tokens[kind], feedback.bits[kind], feedback.tokens["greedy"], strict=True)
+    for prompt, tokens, bits, greedy in texts:
+        inputs = {
+            f"different tokens of the last {LAST}": len(set(tokens[-LAST:])),
+            "bits a token": bits,
+            "unlikely from": feedback.unlikely,
+            "tokens as in the greedy text": sum(a == b for a, b in zip(tokens, greedy, strict=False)),
+        }
+        unlikely = bits is not None and bits > feedback.unlikely
+        trials.append(Trial(prompt, lm.decode(tokens), success=repeats(tokens) or unlikely, inputs=inputs))
     return trials
+
+
+def repeats(tokens):
+    """Whether the last 8 tokens are at most 2 different ones; a text that ended before them does not repeat itself."""
+    return len(tokens) > LAST and len(set(tokens[-LAST:])) <= FEW

@@ -7,8 +7,17 @@ import torch
 
 from tests.architectures import every_architecture, tiny
 from vsg_core.decode import decode
-from vsg_core.feedback import FeedbackWriter, fit_ridge, norm_matched, raw, ridge_aligner, write_hidden_states
+from vsg_core.feedback import (
+    FeedbackWriter,
+    fit_ridge,
+    greedy_states,
+    norm_matched,
+    raw,
+    ridge_aligner,
+    write_hidden_states,
+)
 from vsg_core.mixture import entropy_bits
+from vsg_core.readers import nearest_tokens
 
 SEQUENCES = [torch.arange(3, 9), torch.arange(20, 23), torch.tensor([7])]
 
@@ -64,15 +73,32 @@ def test_a_large_penalty_gives_the_mean_target():
 
 
 def test_the_aligner_maps_states_to_the_tokens_decoded_there():
-    """After each text it was fitted on it gives nearly the embedding of the greedy token, where raw states do not."""
+    """After each text it was fitted on, the nearest token is the greedy one, which it is not to the raw state."""
     lm = tiny("llama")
     align = ridge_aligner(lm, SEQUENCES, n=5, penalty=1e-6)
     hidden = lm.hidden_states(SEQUENCES)[:, -1]
-    tokens = torch.tensor([generation.ids[0] for generation in lm.generate(SEQUENCES, 1)])
-    aligned, plain = ((fed - lm.embed(tokens)).norm(dim=-1) for fed in (align(hidden), hidden))
-    assert (aligned < 0.05 * plain).all()
+    tokens = [generation.ids[0] for generation in lm.generate(SEQUENCES, 1)]
+    aligned, plain = (nearest_tokens(lm, fed)[0].tolist() for fed in (align(hidden), hidden))
+    assert aligned == tokens
+    assert plain != tokens
+    torch.testing.assert_close(
+        align(hidden).norm(dim=-1), torch.full((3,), lm.embedding_norm), rtol=1e-4, atol=0
+    )
     (trace, *_) = write_hidden_states(lm, SEQUENCES, 1, align)
     torch.testing.assert_close(trace.steps[0].vector, align(hidden[:1])[0], atol=1e-4, rtol=1e-4)
+
+
+def test_states_are_kept_with_the_tokens_decoded_at_them():
+    """Of each text on its own, in order, and no further than its end."""
+    lm = tiny("llama")
+    for sequence, (hidden, tokens) in zip(SEQUENCES, greedy_states(lm, SEQUENCES, 4), strict=True):
+        assert tokens.tolist() == lm.generate([sequence], 4)[0].ids
+        longer = torch.cat([sequence, tokens[:2]])
+        torch.testing.assert_close(hidden[2], lm.hidden_states([longer])[0, -1], atol=1e-4, rtol=1e-4)
+    ended = tokens[1].item()  # of the last text
+    lm.__dict__["end_ids"] = frozenset({ended})
+    *_, (hidden, tokens) = greedy_states(lm, SEQUENCES, 4)
+    assert len(hidden) == len(tokens) == tokens.tolist().index(ended) + 1 <= 2
 
 
 def test_feedback_does_not_depend_on_the_batch():

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fixtures.generation import Feedback
 from fixtures.prompts import Problem, Question
-from hypotheses.test_feedback import collapsed
+from hypotheses.test_feedback import collapsed, repeats
 from hypotheses.test_word_problems import differences, solves
 from vsg_core.errors import NotApplicable
 from vsg_core.thinking import Thought
@@ -81,16 +82,19 @@ def test_arms_that_solve_the_same_problems_tell_no_difference():
         differences(problems, worked, {"a": [1, 0], "b": [1, 0]}, "a", ["b"])
 
 
-def test_collapsed_is_two_tokens_at_most_at_the_end():
-    """One or two tokens over and over have collapsed; three, a late change, or a text that ended before have not."""
-    lm = SimpleNamespace(decode=str)
+def test_repetition_is_two_tokens_at_most_at_the_end():
+    """One or two tokens over and over repeat; three, a late change, or a text that ended before do not."""
     begin = list(range(20, 28))
-    traces = [[5] * 8, [5, 6] * 4, [5, 6, 7, 5, 6, 7, 5, 6], [5] * 7 + [6], list(range(8))]
-    found = collapsed(lm, list("abcde"), [SimpleNamespace(steps=begin + end) for end in traces])
-    assert [trial.success for trial in found] == [True, True, False, True, False]
-    (short,) = collapsed(lm, ["a"], [SimpleNamespace(steps=[5] * 8)])
-    assert not short.success
-    (beside,) = collapsed(
-        lm, ["a"], [SimpleNamespace(steps=[1, 2, 3])], beside=[SimpleNamespace(steps=[1, 9, 3, 4])]
-    )
-    assert beside.inputs["tokens as in the greedy trace"] == 2
+    ends = [[5] * 8, [5, 6] * 4, [5, 6, 7, 5, 6, 7, 5, 6], [5] * 7 + [6], list(range(8))]
+    assert [repeats(begin + end) for end in ends] == [True, True, False, True, False]
+    assert not repeats([5] * 8)
+
+
+def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
+    """Of texts that do not repeat themselves, those above the bits that few drawn texts cost; an empty one is none."""
+    fine, again = list(range(16)), [5] * 16
+    tokens = {"raw": [fine, fine, again, []], "greedy": [[0, 9, 2], fine, fine, fine]}
+    feedback = Feedback(tokens, {"raw": [4.0, 4.1, 1.0, None]}, unlikely=4.0, named=[])
+    found = collapsed(SimpleNamespace(decode=str), list("abcd"), feedback, "raw")
+    assert [trial.success for trial in found] == [False, True, True, False]
+    assert found[0].inputs["tokens as in the greedy text"] == 2

@@ -16,13 +16,16 @@ from tests.architectures import tiny
 def test_surprisal_is_what_the_library_gives_each_text(architecture):
     """Texts of different lengths, read together, surprise as each does in one pass of transformers' own model."""
     lm = tiny(architecture)
-    start, texts = torch.tensor([3]), [[7, 8, 9, 10], [11, 12], [13]]
-    for text, bits in zip(texts, surprisal_bits(lm, start, texts), strict=True):
+    starts, texts = [[3], [4, 5], [3]], [[7, 8, 9, 10], [11, 12], [13]]
+    found = surprisal_bits(lm, [torch.tensor(start) for start in starts], texts)
+    for start, text, bits in zip(starts, texts, found, strict=True):
         with torch.no_grad():
-            logits = lm.engine.model(torch.tensor([[3, *text]])).logits[0, :-1]  # [len(text), vocab]
+            logits = lm.engine.model(torch.tensor([[*start, *text]])).logits[
+                0, len(start) - 1 : -1
+            ]  # [text, vocab]
         chances = logits.masked_fill(~lm.is_token, -torch.inf).softmax(-1)[range(len(text)), text]
         assert bits == pytest.approx(-chances.log2().mean().item(), abs=1e-3)
-    assert surprisal_bits(lm, start, []) == []
+    assert surprisal_bits(lm, [], []) == []
 
 
 def test_new_pairs_are_those_found_nowhere_else():

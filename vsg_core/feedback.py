@@ -92,27 +92,47 @@ def fit_ridge(hidden: Tensor, targets: Tensor, penalty: float) -> Ridge:
 
 
 def ridge_aligner(
-    lm: LanguageModel, sequences: Sequence[Tensor], n: int = 20, penalty: float = 0.01
-) -> Ridge:
-    """From a hidden state to the embedding of the token that was decoded there, fitted on `n` greedy tokens a text."""
+    lm: LanguageModel, sequences: Sequence[Tensor], n: int = 16, penalty: float = 0.01
+) -> Aligner:
+    """From a hidden state to the embedding of the token that was decoded there, fitted on `n` greedy tokens a text.
+
+    A ridge regression shrinks what it is unsure of: its vectors are brought to the mean length of a token embedding.
+    """
+    found = greedy_states(lm, sequences, n)
+    hidden, tokens = (torch.cat(parts) for parts in zip(*found, strict=True))
+    ridge, at_length = fit_ridge(hidden, lm.embed(tokens), penalty), norm_matched(lm)
+    return lambda states: at_length(ridge(states))
+
+
+def greedy_states(lm: LanguageModel, sequences: Sequence[Tensor], n: int) -> list[tuple[Tensor, Tensor]]:
+    """Of up to `n` greedy tokens after each sequence, end included: hidden states [n, hidden], the tokens [n] there."""
     recorder = _Recorder(lm)
     decode(lm, sequences, recorder, n)
-    return fit_ridge(torch.cat(recorder.hidden), lm.embed(torch.cat(recorder.tokens)), penalty)
+    return [
+        (torch.stack(hidden), torch.stack(ids))
+        for hidden, ids in (recorder.kept[i] for i in range(len(sequences)))
+    ]
 
 
 class _Recorder(TokenWriter):
-    """Greedy decoding that keeps each hidden state with the token decoded there."""
+    """Greedy decoding that keeps each hidden state with the token decoded there, up to the end of its text."""
 
     def __init__(self, lm: LanguageModel) -> None:
         super().__init__(lm)
-        self.hidden: list[Tensor] = []
-        self.tokens: list[Tensor] = []
+        self.kept: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+        self._ended: set[int] = set()
 
-    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
+    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
         written = super().__call__(logits, rows, step)
-        assert hidden is not None
-        self.hidden.append(hidden.float())
-        self.tokens.append(written.inputs)
+        parts = zip(rows.tolist(), hidden.float(), written.inputs, written.stopped, strict=True)
+        for row, state, token, stopped in parts:
+            if row in self._ended:
+                continue  # ended earlier, still in the batch
+            states, tokens = self.kept.setdefault(row, ([], []))
+            states.append(state)
+            tokens.append(token)
+            if stopped:
+                self._ended.add(row)
         return written
 
 
