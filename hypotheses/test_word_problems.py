@@ -9,6 +9,7 @@ from vsg_core.errors import NotApplicable
 
 SOFT_THINKING = "Zhang et al., Soft Thinking, arXiv 2505.15778"
 SOFT_THINKING_LINK = "https://arxiv.org/abs/2505.15778"
+OWN = "the effect of Cold Stop alone"
 CAN = {"greedy tokens": rate(above=0.1, trials=100)}
 POWER = (
     "100 problems: a mean difference of 0.28 standard deviations is told from 0 in 80 % of runs, 14 points where "
@@ -82,6 +83,7 @@ def test_soft_thinking_beats_greedy_decoding(word_problems, worked_problems):
     "76.9 % of sampled chains of thought; discrete tokens with Cold Stop were not tried",
     rule=difference(above=0.0, trials=100),
     positive_controls={**CAN, "thoughts that Cold Stop ends": rate(above=0.1, trials=100)},
+    controls={OWN: difference(above=0.0, trials=100)},
     comparisons=["tokens with Cold Stop", "mixtures", "mixtures with Cold Stop"],
     power=POWER,
 )
@@ -91,7 +93,8 @@ def test_cold_stop_matters_more_than_mixing(word_problems, worked_problems):
     Value: the effect of Cold Stop (the mean over both writers) less that of mixing (the mean over both ways to
     stop); of the four cells all but two cancel: tokens with Cold Stop less mixtures without. Thoughts here are some
     20 positions and not thousands, so Cold Stop waits for 4 steps in a row and not 256 below the paper's 0.01 nats.
-    Positive control: it ends more than a tenth of the soft thoughts, else nothing was tried.
+    Positive control: it ends more than a tenth of the soft thoughts, else nothing was tried. Control: the effect of
+    Cold Stop by itself must be above 0, else it raises nothing, and only mixing lowers.
     """
     solved = scored(word_problems, worked_problems)
     cells = {
@@ -101,6 +104,13 @@ def test_cold_stop_matters_more_than_mixing(word_problems, worked_problems):
         "mixtures with Cold Stop": "soft cold",
     }
     arms = {name: arm(word_problems, worked_problems, solved, cell) for name, cell in cells.items()}
+    outcomes = zip(*(solved[cell] for cell in ("greedy cold", "greedy", "soft cold", "soft")), strict=True)
+    gains = [(token_cold - token + soft_cold - soft) / 2 for token_cold, token, soft_cold, soft in outcomes]
+    if len(set(gains)) == 1:
+        raise NotApplicable("Cold Stop changes whether a problem is solved for none: no effect to compare")
+    arms[OWN] = [
+        Trial(problem.question, value=gain) for problem, gain in zip(word_problems, gains, strict=True)
+    ]
     arms["thoughts that Cold Stop ends"] = [
         Trial(problem.question, output=thought.trace, success=thought.ended == "cold")
         for problem, thought in zip(word_problems, worked_problems["soft cold"], strict=True)
