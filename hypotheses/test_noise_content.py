@@ -10,6 +10,7 @@ BYPASS = "abstractionlair/vector-space-generation, experiments/test_embedding_by
 CHAT_LOG = f"{REPO}/conversations_and_artifacts/Claude-Code-1.md"
 NOISE, TOKENS, NOTHING = "after noise", "after random tokens", "after nothing"  # kinds of texts
 SHUFFLED = "after noise, shuffled"
+REPLY = 24  # greedy tokens in which a model must say that it does not understand
 
 
 @claim(
@@ -106,7 +107,7 @@ def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words,
     ordinary, made_up = open_prompts[: len(noise)], [f"{a} {b}" for a, b in pairs_round(made_up_words)]
 
     def decode(shown, vectors):
-        replies = lm.generate([chat_frame(lm, each) for each in vectors], max_new_tokens=24)
+        replies = lm.generate([chat_frame(lm, each) for each in vectors], max_new_tokens=REPLY)
         return judge(shown, replies)
 
     def judge(shown, replies):
@@ -119,7 +120,7 @@ def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words,
         return [lm.embed(lm.tokenize(text, special=False)) for text in texts]
 
     told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
-    replies = lm.generate([lm.tokenize(lm.chat(request)) for request in told], max_new_tokens=12)
+    replies = lm.generate([lm.tokenize(lm.chat(request)) for request in told], max_new_tokens=REPLY)
     return Evidence(
         decode([f"noise {i + 1}" for i in range(len(noise))], noise),
         {
