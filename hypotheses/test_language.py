@@ -15,14 +15,18 @@ WRITES_CYRILLIC = "copies names in Cyrillic"
     reported="words came out, not always in English: Chinese from two concept tokens in the completion frame",
     rule=rate(above=0.05, over=TOP, trials=100),
     positive_controls={WRITES_CYRILLIC: rate(above=0.5)},
-    comparisons=[TOP, NOISE],
+    controls={NOISE: rate(below=0.05, over=TOP, trials=100)},
+    comparisons=[TOP],
     power="100 prompts, none of the top-1 tokens' replies: holds from 12, refuted at 0; a true 15 % holds in 84 %",
 )
 def test_mixtures_cause_non_english_output(lm, open_prompts, copied_names, generator):
     """Two concept tokens of the study's in its frame, "The meaning of ... in plain English is", 8 greedy tokens.
 
+    That is the frame of experiments/qwen_completion_translation.py; the saved Chinese came from one with "is:".
+
     A reply counts with one letter whose Unicode name is not a Latin one's. That tells Chinese or Cyrillic, not
-    French from English. At the same place: each mixture's heaviest token, and noise of each mixture's norm. The
+    French from English. At the same place: each mixture's heaviest token, and noise of each mixture's norm, which
+    must not do the same: else any foreign vector would, and not the mixture. The
     study sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work.
     Positive control: the model writes Cyrillic, after names in it, and the reader of scripts sees it.
     """
