@@ -20,50 +20,67 @@ FEWEST = 40  # prompts that a verdict on branches rests on
     reported="each concept token is said to encapsulate multiple meanings from related discrete tokens",
     rule=difference(above=0.05),
     controls={"in the untrained twin": difference(below=0.05)},
-    comparisons=["over the tokens of another prompt"],
+    comparisons=["with the hidden state's direction", "over the tokens of another prompt"],
     power="100 prompts: a mean 0.33 standard deviations above the bound holds in 90 % of runs",
 )
-def test_mixed_tokens_are_related(lm, open_prompts, open_logits, generator):
-    """Value: mean cosine between the five most probable tokens' static embeddings, minus that of stand-ins.
+def test_mixed_tokens_are_related(lm, open_prompts, generator):
+    """Value: mean cosine between the five most probable tokens' static embeddings, minus that of stand-ins, both
+    without their component along the last hidden state.
 
-    A stand-in is drawn from the 100 tokens next to the token by id among those of its form (word beginning or
-    not, letters or not, capital or not): BPE ids follow the order of merges, a rough proxy of frequency. Where
-    the head is the table, the most probable tokens all lie along one hidden state, and so near each other, in any
-    table: the bound is above that, and the control is the same model with random weights. Related means whatever
-    embeddings hold, parts of speech included: the comparison takes off the cosine with another prompt's tokens.
+    Where the head is the table, the most probable tokens all lie along one hidden state, and so near each other,
+    whatever they mean: that direction is taken off, and shown in a comparison. A stand-in is drawn from the 100
+    tokens next to the token by id among those of its form (word beginning or not, letters or not, capital or not):
+    BPE ids follow the order of merges, a rough proxy of frequency. Control: the same model with random weights.
+    Related means whatever embeddings hold, parts of speech included: another comparison takes off the cosine with
+    another prompt's tokens.
     """
     twin = lm.untrained()
-    twin_logits = twin.next_logits([twin.tokenize(prompt) for prompt in open_prompts])
-    untrained, _ = relatedness(twin, open_prompts, twin_logits, generator)
+    untrained = relatedness(twin, open_prompts, generator)[0]
     twin.close()
-    trials, others = relatedness(lm, open_prompts, open_logits, generator)
-    return Evidence(trials, {"in the untrained twin": untrained, "over the tokens of another prompt": others})
+    trials, along, others = relatedness(lm, open_prompts, generator)
+    arms = {"with the hidden state's direction": along, "over the tokens of another prompt": others}
+    return Evidence(trials, {"in the untrained twin": untrained, **arms})
 
 
-def relatedness(lm, prompts, logits, generator):
-    """Trials on the tokens of each prompt, against stand-ins and against the tokens of the prompt before."""
+def relatedness(lm, prompts, generator):
+    """Trials on the tokens of each prompt, against stand-ins: without the hidden state's direction and with it, and
+    (without it) against the tokens of the prompt before."""
     import torch
 
-    top = logits.topk(MIXED).indices  # [prompts, MIXED]
+    sequences = [lm.tokenize(prompt) for prompt in prompts]
+    top = lm.next_logits(sequences).topk(MIXED).indices  # [prompts, MIXED]
     forms = tokens_by_form(lm)
     stand_ins = torch.tensor([like_tokens(lm, ids, forms, generator) for ids in top.tolist()]).to(lm.device)
-    directions = [
-        torch.nn.functional.normalize(lm.embedding_table[ids].float(), dim=-1) for ids in (top, stand_ins)
-    ]
-    own, drawn = directions  # [prompts, MIXED, hidden], [prompts, STAND_INS, MIXED, hidden]
+    hidden = torch.nn.functional.normalize(lm.hidden_states(sequences)[:, -1].to(lm.device).float(), dim=-1)
+    own, drawn = (
+        lm.embedding_table[ids].float() for ids in (top, stand_ins)
+    )  # [prompts, (STAND_INS,) MIXED, hidden]
+    with_it = mean_cosine(directions(own)) - mean_cosine(directions(drawn)).mean(-1)  # [prompts]
+    own = directions(own, but=hidden[:, None])
+    drawn = directions(drawn, but=hidden[:, None, None])
     within, among_drawn = mean_cosine(own), mean_cosine(drawn).mean(-1)  # each [prompts]
     across = own @ own.roll(1, 0).mT  # [prompts, MIXED, MIXED]
     different = top.unsqueeze(-1) != top.roll(1, 0).unsqueeze(-2)
     across = (across * different).sum((-1, -2)) / different.sum((-1, -2))  # [prompts]
-    trials, others = [], []
+    trials, along, others = [], [], []
     for i, prompt in enumerate(prompts):
         tokens, set_in = (names(lm, ids.tolist()) for ids in (top[i], stand_ins[i, 0]))
         inputs = {"cosine": within[i].item(), "stand-ins' cosine": among_drawn[i].item()}
         value = (within[i] - among_drawn[i]).item()
         outputs = {"one set of stand-ins": set_in}
         trials.append(Trial(prompt, output=tokens, value=value, inputs=inputs, outputs=outputs))
+        along.append(Trial(prompt, output=tokens, value=with_it[i].item()))
         others.append(Trial(prompt, output=tokens, value=(within[i] - across[i]).item()))
-    return trials, others
+    return trials, along, others
+
+
+def directions(rows, but=None):
+    """[..., hidden] vectors as unit vectors; without their component along the unit vectors `but`, if given."""
+    import torch
+
+    if but is not None:
+        rows = rows - (rows * but).sum(-1, keepdim=True) * but
+    return torch.nn.functional.normalize(rows, dim=-1)
 
 
 def mean_cosine(rows):
@@ -110,12 +127,13 @@ def like_tokens(lm, ids, forms, generator):
 
 
 @claim(
-    "The second most probable token after a factual prompt leads to a rival answer rather than to the same one",
+    "The second most probable token after a factual prompt leads to a rival answer more often than to the same one",
     source="abstractionlair/vector-space-generation, README, Results",
     link="https://github.com/abstractionlair/vector-space-generation#results",
-    reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination",
+    reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination; "
+    "only the first of the three names an answer",
     rule=difference(above=0.0),
-    comparisons=["rival answers", "the same answer again"],
+    comparisons=["rival answers", "the same answer again", "no answer named"],
     power="100 prompts at most: a mean difference of 0.33 standard deviations is told from 0 in 90 % (60: 0.43)",
 )
 def test_second_token_leads_to_a_rival_answer(lm, facts):
@@ -149,7 +167,7 @@ def test_second_token_leads_to_a_rival_answer(lm, facts):
             )
     if len(trials) < FEWEST:
         raise NotApplicable(f"{lm.name} names an answer after {len(trials)} facts only, {FEWEST} are needed")
-    arms = {"rival answers": 1, "the same answer again": -1}
+    arms = {"rival answers": 1, "the same answer again": -1, "no answer named": 0}
     shares = {
         name: [Trial(trial.prompt, trial.output, success=trial.value == kind) for trial in trials]
         for name, kind in arms.items()

@@ -10,7 +10,7 @@ from fixtures.prompts import Fact
 from fixtures.words import ids_by_spelling, nearest_by_cosine, single_token
 from hypotheses.test_concept_vectors import overlap, random_directions
 from hypotheses.test_geometry import nearest_capitals
-from hypotheses.test_mixed_tokens import STAND_INS, first_named, form, like_tokens, mean_cosine
+from hypotheses.test_mixed_tokens import STAND_INS, directions, first_named, form, like_tokens, mean_cosine
 from tests.architectures import tiny
 from vsg_core.mixture import STUDY, js_divergence_bits
 from vsg_core.writers import write_concepts
@@ -84,6 +84,14 @@ def test_random_directions_keep_the_norms(lm):
     table = random_directions(lm, torch.Generator().manual_seed(0))
     assert torch.allclose(table.norm(dim=-1), lm.embedding_norms, rtol=1e-5)
     assert torch.nn.functional.cosine_similarity(table, lm.embedding_table.float()).abs().mean() < 0.3
+
+
+def test_what_lies_along_the_hidden_state_is_taken_off():
+    """Two rows that agree in nothing else are at right angles without it; rows keep no length."""
+    rows, but = torch.tensor([[3.0, 1.0, 0.0], [3.0, 0.0, 2.0]]), torch.tensor([1.0, 0.0, 0.0])
+    assert directions(rows, but).tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert directions(rows).norm(dim=-1).tolist() == pytest.approx([1, 1])
+    assert mean_cosine(directions(rows)).item() == pytest.approx(9 / 130**0.5)
 
 
 def test_mean_cosine_is_over_pairs_of_different_rows():
