@@ -12,8 +12,8 @@ SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)  # times the standard deviation of the emb
 
 
 @claim(
-    "A model's tolerance to noise grows weaker with the noise's scale: each doubling moves the next-token distribution "
-    "over 0.05 bits further",
+    "A model's tolerance to noise grows weaker with the noise's scale: over four doublings each moves the next-token "
+    "distribution over 0.05 bits further on average",
     source=f"{BYPASS}, test 3; Gaussian noise on soft tokens: Butt et al., arXiv 2509.19170",
     link=f"{REPO}/experiments/test_embedding_bypass.py",
     reported="one scale only, the table's standard deviation, on two vectors: the model went on regardless",
@@ -76,7 +76,7 @@ def test_tolerance_to_noise_falls_with_its_scale(lm, open_prompts, generator):
     power="40 prompts, the fewest: holds from 27, refuted up to 13; a true rate of 0.75 or 0.25 is decided in 90 %",
 )
 def test_mixed_real_and_noise_still_answers(lm, facts, generator):
-    """Noise of the table's standard deviation after a random one of the prompt's tokens, 5 greedy tokens.
+    """Noise of the table's standard deviation between two of the prompt's tokens, drawn at random; 5 greedy tokens.
 
     Asked are the prompts that the model answers without noise, at least 40 of 100 where the positive control holds.
     Control: as many vectors of noise as the prompt has tokens, which must not bring the answer. Beside it, two
