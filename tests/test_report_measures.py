@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vsg_core.report.axis import axis_for
 from vsg_core.report.measures import estimate, interval, number, unit_of_arm, wanted
-from vsg_core.wording import measured_text
+from vsg_core.wording import measured_text, number_text
 
 PLACE = st.floats(-1e6, 1e6)
 
@@ -24,6 +24,10 @@ PLACE = st.floats(-1e6, 1e6)
         (1.0, "percent", 0.2, "100 %"),
         (0.0012, "percent", 0.2, "0.1 %"),
         (0.997, "percent", 0.2, "99.7 %"),
+        (0.9997, "percent", 0.05, "99.97 %"),
+        (0.00004, "percent", 0.05, "0.004 %"),
+        (0.00004, "points", 0.05, "+0.004 points"),
+        (0.1 + 0.2 - 0.3, "points", 0.05, "0 points"),
         (0.124, "points", 0.2, "+12 points"),
         (-0.124, "points", 0.2, "−12 points"),
         (-0.0, "points", 0.2, "0 points"),
@@ -36,6 +40,14 @@ PLACE = st.floats(-1e6, 1e6)
 )
 def test_number(value: float, unit: str, width: float | None, text: str) -> None:
     assert number(value, unit, width) == text
+
+
+@given(st.integers(2, 10**6).flatmap(lambda n: st.tuples(st.integers(1, n - 1), st.just(n))))
+def test_only_a_rate_of_0_reads_0_percent_and_only_one_of_1_reads_100(rate: tuple[int, int]) -> None:
+    """On the page and in the terminal, and in verdicts and the tables made of them."""
+    value = rate[0] / rate[1]
+    for text in (number(value, "percent"), number_text("percent", value)):
+        assert 0 < float(text.removesuffix(" %")) < 100
 
 
 def test_interval_and_estimate() -> None:
@@ -51,6 +63,7 @@ def test_interval_and_estimate() -> None:
     ("bound", "estimate", "interval", "text"),
     [
         ({"kind": "rate", "over": None}, 0.267, (0.189, 0.3521), "26.7 % [18.9 %, 35.2 %] of 120"),
+        ({"kind": "rate", "over": None}, 0.99, (0.945, 0.9997), "99 % [94.5 %, 99.97 %] of 120"),
         ({"kind": "rate", "over": "noise"}, 0.267, (-0.189, 0.3521), "+26.7 points [-18.9, +35.2] of 120"),
         ({"kind": "rate", "over": "noise"}, -0.0, (-0.05, 0.05), "0 points [-5, +5] of 120"),
         ({"kind": "difference"}, -0.0288, (-0.07, 0.02), "-0.0288 [-0.07, 0.02] of 120"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,9 +26,17 @@ def unit_of(bound: Bound) -> str:
 def number_text(unit: str, number: float, digits: int = 3) -> str:
     """A number of that unit: 12 %, +12 points, 0.031."""
     value = (number if unit == "number" else 100 * number) + 0.0  # + 0.0 turns -0.0 into 0.0
+    if unit != "number" and abs(value) > 99:
+        digits = max(digits, 2 + decimals(value))
     if unit == "points":
         return f"{'+' if value > 0 else ''}{value:.{digits}g} points"
     return f"{value:.{digits}g}" if unit == "number" else f"{value:.{digits}g} %"
+
+
+def decimals(percent: float) -> int:
+    """How many a whole percent needs next to 0 and 100, so that no other rate than 0 and 1 reads 0 % or 100 %."""
+    away = min(abs(percent), abs(100 - abs(percent)))
+    return -math.floor(math.log10(away)) if 1e-9 < away < 1 else 0  # below is what floats leave of a sum
 
 
 def measured_text(bound: Bound, estimate: float, interval: Sequence[float], n: int) -> str:

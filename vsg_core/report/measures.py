@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vsg_core.wording import Bound, unit_of
+from vsg_core.wording import Bound, decimals, unit_of
 
 
 def unit_of_arm(arm: Mapping[str, Any], bound: Bound) -> str:
@@ -23,12 +23,11 @@ def number(value: float, unit: str, width: float | None = None) -> str:
 
     Args:
         width: of the interval around the value: values get as many decimals as leave it two digits, else
-            three digits in all. Percents are whole, but next to 0 and 100.
+            three digits in all. Percents are whole; next to 0 and 100 they get the decimals that tell them apart.
     """
     if unit != "number":
         percent = 100 * value
-        close = 0 < abs(percent) < 1 or 99 < abs(percent) < 100
-        text = f"{percent:.{1 if close else 0}f}"
+        text = f"{percent:.{decimals(percent)}f}"
     elif width and 1e-5 < width < 1e5:
         text = f"{value:.{max(0, 1 - math.floor(math.log10(width)))}f}"
     else:
