@@ -14,7 +14,6 @@ REPORTED = (
 )
 POWER = "60 prompts: holds from 39, refuted up to 21; a true rate of 70 % holds in 84 % of runs"
 TOKENS, CONCEPTS, DRAWN, RAW = "greedy tokens", "concept tokens", "drawn tokens", "raw hidden states"
-NAMED = "the aligner names the tokens of texts that it was not fitted on"
 LAST, FEW = 8, 2
 
 
@@ -69,28 +68,24 @@ def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
     reported="with a closed-form ridge map from the space of last hidden states to that of input embeddings, untrained "
     "models work through latent thoughts, and answer up to 14.6 % better",
     rule=rate(below=0.5),
-    positive_controls={RAW: rate(above=0.5), NAMED: rate(above=0.5)},
+    positive_controls={RAW: rate(above=0.5)},
     comparisons=[TOKENS, CONCEPTS, DRAWN, "by repetition alone"],
     power=POWER,
 )
 def test_aligned_feedback_does_not_collapse(lm, forking_prompts, feedback):
-    """The aligner is fitted on greedy continuations of other texts, from each last hidden state to the token decoded
-    there, and its vectors have the mean length of a token embedding.
+    """The aligner is theirs: a ridge regression from the rows of the head to those of the embedding table, and then
+    the mean length of a token embedding.
 
-    LatentMAS fits its map on the rows of head and embedding table instead. Positive controls: raw feedback collapses
-    on this model, else there is nothing to prevent; and the aligner works, in that after most prompts the token
-    nearest to the aligned state is the one decoded there, for over half of the greedy tokens: else a collapse would
-    be the aligner's. An aligner that says what the greedy token says would not collapse either: how many tokens
-    agree with the greedy text is kept with each trial.
+    Where head and table are the same it changes only the length, and this is the claim before, the other way round.
+    Positive control: raw feedback collapses on this model, else there is nothing to prevent. An aligner that says
+    what the greedy token says would not collapse either: how many tokens agree is kept with each trial.
     """
-    beside = arms(lm, forking_prompts, feedback, "aligned")
-    named = [
-        Trial(prompt, success=share > 0.5, inputs={"share of tokens named": share})
-        for prompt, share in zip(forking_prompts, feedback.named, strict=True)
-    ]
     return Evidence(
         collapsed(lm, forking_prompts, feedback, "aligned"),
-        {**beside, RAW: collapsed(lm, forking_prompts, feedback, "raw"), NAMED: named},
+        {
+            **arms(lm, forking_prompts, feedback, "aligned"),
+            RAW: collapsed(lm, forking_prompts, feedback, "raw"),
+        },
     )
 
 

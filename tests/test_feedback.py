@@ -10,14 +10,12 @@ from vsg_core.decode import decode
 from vsg_core.feedback import (
     FeedbackWriter,
     fit_ridge,
-    greedy_states,
     norm_matched,
     raw,
     ridge_aligner,
     write_hidden_states,
 )
 from vsg_core.mixture import entropy_bits
-from vsg_core.readers import nearest_tokens
 
 SEQUENCES = [torch.arange(3, 9), torch.arange(20, 23), torch.tensor([7])]
 
@@ -49,56 +47,41 @@ def test_norm_matched_states_keep_their_direction(architecture):
 
 
 def test_ridge_worked_out_by_hand():
-    """States -1, 1 about 5 and targets -2, 2 about 3: a slope of 4 / (2 + 2) at a penalty of 1, and the means kept."""
-    ridge = fit_ridge(torch.tensor([[4.0], [6.0]]), torch.tensor([[1.0], [5.0]]), penalty=1.0)
-    torch.testing.assert_close(
-        ridge(torch.tensor([[5.0], [6.0], [7.0]])), torch.tensor([[3.0], [4.0], [5.0]])
-    )
+    """Inputs 1, 2 and targets 2, 4: a slope of (1 * 2 + 2 * 4) / (1 + 4 + 5) at a penalty of 5, of 2 without any."""
+    inputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+    assert fit_ridge(inputs, targets, penalty=5.0).item() == pytest.approx(1.0)
+    assert fit_ridge(inputs, targets, penalty=0.0).item() == pytest.approx(2.0)
 
 
-def test_a_small_penalty_finds_an_affine_map():
-    """Targets that are an affine map of the states are met, those left out of the fit too; scale does not matter."""
+def test_a_small_penalty_finds_a_linear_map():
+    """Targets that are a linear map of the inputs are met, those left out of the fit too."""
     noise = torch.Generator().manual_seed(0)
-    hidden, matrix = torch.randn(80, 8, generator=noise), torch.randn(8, 6, generator=noise)
-    targets = hidden @ matrix + 2.0
-    for scale in (1.0, 1000.0):
-        ridge = fit_ridge(scale * hidden[:60], targets[:60], penalty=1e-6)
-        torch.testing.assert_close(ridge(scale * hidden[60:]), targets[60:], atol=1e-3, rtol=1e-3)
-
-
-def test_a_large_penalty_gives_the_mean_target():
-    hidden = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
-    ridge = fit_ridge(hidden, hidden, penalty=1e9)
-    torch.testing.assert_close(ridge(hidden), hidden.mean(0).expand(20, -1), atol=1e-5, rtol=0)
-
-
-def test_the_aligner_maps_states_to_the_tokens_decoded_there():
-    """After each text it was fitted on, the nearest token is the greedy one, which it is not to the raw state."""
-    lm = tiny("llama")
-    align = ridge_aligner(lm, SEQUENCES, n=5, penalty=1e-6)
-    hidden = lm.hidden_states(SEQUENCES)[:, -1]
-    tokens = [generation.ids[0] for generation in lm.generate(SEQUENCES, 1)]
-    aligned, plain = (nearest_tokens(lm, fed)[0].tolist() for fed in (align(hidden), hidden))
-    assert aligned == tokens
-    assert plain != tokens
+    inputs, matrix = torch.randn(80, 8, generator=noise), torch.randn(8, 6, generator=noise)
     torch.testing.assert_close(
-        align(hidden).norm(dim=-1), torch.full((3,), lm.embedding_norm), rtol=1e-4, atol=0
+        fit_ridge(inputs[:60], inputs[:60] @ matrix, 1e-6), matrix, atol=1e-3, rtol=1e-3
     )
-    (trace, *_) = write_hidden_states(lm, SEQUENCES, 1, align)
-    torch.testing.assert_close(trace.steps[0].vector, align(hidden[:1])[0], atol=1e-4, rtol=1e-4)
 
 
-def test_states_are_kept_with_the_tokens_decoded_at_them():
-    """Of each text on its own, in order, and no further than its end."""
-    lm = tiny("llama")
-    for sequence, (hidden, tokens) in zip(SEQUENCES, greedy_states(lm, SEQUENCES, 4), strict=True):
-        assert tokens.tolist() == lm.generate([sequence], 4)[0].ids
-        longer = torch.cat([sequence, tokens[:2]])
-        torch.testing.assert_close(hidden[2], lm.hidden_states([longer])[0, -1], atol=1e-4, rtol=1e-4)
-    ended = tokens[1].item()  # of the last text
-    lm.__dict__["end_ids"] = frozenset({ended})
-    *_, (hidden, tokens) = greedy_states(lm, SEQUENCES, 4)
-    assert len(hidden) == len(tokens) == tokens.tolist().index(ended) + 1 <= 2
+@every_architecture
+def test_the_aligner_maps_rows_of_the_head_to_the_table(architecture):
+    """A state along a row of the head comes out along that token's embedding, at the mean length of one."""
+    lm = tiny(architecture).untrained()  # one of its own, whose head may change
+    ids = torch.tensor([3, 7, 11])
+    wide = len(lm.embedding_table[0])
+    with torch.no_grad():  # a head of its own, of which the table is a linear map
+        turn = torch.linalg.qr(torch.randn(wide, wide, generator=torch.Generator().manual_seed(0)))[0]
+        head = torch.nn.Linear(wide, len(lm.embedding_table), bias=False)
+        head.weight.copy_(lm.embedding_table.float() @ turn)
+    lm.engine.model.set_output_embeddings(head)
+    aligned = ridge_aligner(lm)(lm.head_table[ids].float())
+    assert (torch.cosine_similarity(aligned, lm.embed(ids), dim=-1) > 0.999).all()
+    torch.testing.assert_close(aligned.norm(dim=-1), torch.full((3,), lm.embedding_norm), rtol=1e-4, atol=0)
+
+
+def test_where_head_and_table_are_the_same_the_aligner_only_changes_length():
+    lm = tiny("gpt2")
+    states = torch.randn(4, len(lm.embedding_table[0]), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ridge_aligner(lm)(states), norm_matched(lm)(states), atol=1e-3, rtol=1e-3)
 
 
 def test_feedback_does_not_depend_on_the_batch():

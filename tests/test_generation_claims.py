@@ -94,7 +94,7 @@ def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
     """Of texts that do not repeat themselves, those above the bits that few drawn texts cost; an empty one is none."""
     fine, again = list(range(16)), [5] * 16
     tokens = {"raw": [fine, fine, again, []], "greedy": [[0, 9, 2], fine, fine, fine]}
-    feedback = Feedback(tokens, {"raw": [4.0, 4.1, 1.0, None]}, unlikely=4.0, named=[])
+    feedback = Feedback(tokens, {"raw": [4.0, 4.1, 1.0, None]}, unlikely=4.0)
     found = collapsed(SimpleNamespace(decode=str), list("abcd"), feedback, "raw")
     assert [trial.success for trial in found] == [False, True, True, False]
     assert found[0].inputs["tokens as in the greedy text"] == 2

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsg_core.engine import position_table
+from vsg_core.engine import head_table, position_table
 from vsg_core.errors import VsgError
 from vsg_core.text import Text
 
@@ -58,6 +58,15 @@ class Embeddings(Text):
     def position_table(self) -> Tensor | None:
         """[positions, hidden] learned absolute position embeddings; None where the model has none."""
         return position_table(self.engine.model)
+
+    @property
+    def head_table(self) -> Tensor:
+        """[vocab, hidden] the rows of the head that a last hidden state is multiplied with for its logits.
+
+        Raises:
+            NotApplicable: the model's head is no table.
+        """
+        return head_table(self.engine.model)
 
     @cached_property
     def embedding_std(self) -> float:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from vsg_core.decode import Trace, Written, decode
 from vsg_core.mixture import entropy_bits
-from vsg_core.writers import TokenWriter
 
 if TYPE_CHECKING:
     from vsg_core.language_model import LanguageModel
@@ -62,78 +61,33 @@ def norm_matched(lm: LanguageModel) -> Aligner:
     return lambda hidden: hidden * (lm.embedding_norm / hidden.norm(dim=-1, keepdim=True))
 
 
-@dataclass(frozen=True)
-class Ridge:
-    """An affine map by ridge regression: what it was fitted on, in closed form."""
+def ridge_aligner(lm: LanguageModel, penalty: float = 1e-5) -> Aligner:
+    """The map of LatentMAS (arXiv 2511.20639): a ridge regression from the head's rows to the embedding table's.
 
-    matrix: Tensor  # [hidden, hidden]
-    hidden_mean: Tensor  # [hidden]
-    target_mean: Tensor  # [hidden]
+    Its vectors are brought to the mean length of a token embedding. Where head and table are the same it leaves the
+    direction as it is, so that this is `norm_matched`.
+    """
+    table, at_length = lm.embedding_table[lm.is_token], norm_matched(lm)
+    matrix = fit_ridge(lm.head_table[lm.is_token].float(), table.float(), penalty)  # [hidden, hidden]
+    return lambda hidden: at_length(hidden @ matrix)
 
-    def __call__(self, hidden: Tensor) -> Tensor:
-        return (hidden - self.hidden_mean) @ self.matrix + self.target_mean
 
-
-def fit_ridge(hidden: Tensor, targets: Tensor, penalty: float) -> Ridge:
-    """The map W with the least |H W - T|^2 + lambda |W|^2, both centred (Hoerl & Kennard, 1970).
+def fit_ridge(inputs: Tensor, targets: Tensor, penalty: float) -> Tensor:
+    """W [hidden, hidden] with the least |X W - Y|^2 + penalty |W|^2 (Hoerl & Kennard, 1970).
 
     Args:
-        hidden: H [pairs, hidden].
-        targets: T [pairs, hidden].
-        penalty: lambda in units of the mean eigenvalue of H'H, so that it means the same for every model.
+        inputs: X [rows, hidden].
+        targets: Y [rows, hidden].
+        penalty: in units of the inputs, squared.
     """
-    h, t = hidden.cpu().double(), targets.cpu().double()
-    h_mean, t_mean = h.mean(0), t.mean(0)
-    h, t = h - h_mean, t - t_mean
-    gram = h.T @ h  # [hidden, hidden]
-    scale = penalty * gram.trace() / len(gram)
-    matrix = torch.linalg.solve(gram + scale * torch.eye(len(gram), dtype=gram.dtype), h.T @ t)
-    return Ridge(*(part.to(hidden.device, torch.float32) for part in (matrix, h_mean, t_mean)))
+    gram, products = (_on_cpu(inputs.T @ other) for other in (inputs, targets))  # each [hidden, hidden]
+    matrix = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), products)
+    return matrix.to(targets)
 
 
-def ridge_aligner(
-    lm: LanguageModel, sequences: Sequence[Tensor], n: int = 16, penalty: float = 0.01
-) -> Aligner:
-    """From a hidden state to the embedding of the token that was decoded there, fitted on `n` greedy tokens a text.
-
-    A ridge regression shrinks what it is unsure of: its vectors are brought to the mean length of a token embedding.
-    """
-    found = greedy_states(lm, sequences, n)
-    hidden, tokens = (torch.cat(parts) for parts in zip(*found, strict=True))
-    ridge, at_length = fit_ridge(hidden, lm.embed(tokens), penalty), norm_matched(lm)
-    return lambda states: at_length(ridge(states))
-
-
-def greedy_states(lm: LanguageModel, sequences: Sequence[Tensor], n: int) -> list[tuple[Tensor, Tensor]]:
-    """Of up to `n` greedy tokens after each sequence, end included: hidden states [n, hidden], the tokens [n] there."""
-    recorder = _Recorder(lm)
-    decode(lm, sequences, recorder, n)
-    return [
-        (torch.stack(hidden), torch.stack(ids))
-        for hidden, ids in (recorder.kept[i] for i in range(len(sequences)))
-    ]
-
-
-class _Recorder(TokenWriter):
-    """Greedy decoding that keeps each hidden state with the token decoded there, up to the end of its text."""
-
-    def __init__(self, lm: LanguageModel) -> None:
-        super().__init__(lm)
-        self.kept: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
-        self._ended: set[int] = set()
-
-    def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        written = super().__call__(logits, rows, step)
-        parts = zip(rows.tolist(), hidden.float(), written.inputs, written.stopped, strict=True)
-        for row, state, token, stopped in parts:
-            if row in self._ended:
-                continue  # ended earlier, still in the batch
-            states, tokens = self.kept.setdefault(row, ([], []))
-            states.append(state)
-            tokens.append(token)
-            if stopped:
-                self._ended.add(row)
-        return written
+def _on_cpu(matrix: Tensor) -> Tensor:
+    """In float64, which not every device has."""
+    return matrix.cpu().double()
 
 
 def write_hidden_states(
