@@ -128,20 +128,33 @@ class LanguageModel(Embeddings):
 
         Sequences of one length go through together: padding would count as text for some options.
         """
-        check_sequences(self.engine, self.name, sequences)
         options = {"suppress_tokens": self._padding.tolist() or None, **options}
         found: dict[int, Generation] = {}
-        alike = defaultdict(list)
-        for row, sequence in enumerate(sequences):
-            alike[sequence.shape, sequence.dtype].append(row)
-        for rows in alike.values():
-            inputs = torch.stack([sequences[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
+        for rows, inputs in self._of_one_length(sequences):
             new = engine.library_generate(self.engine, inputs, max_new_tokens, self.end_ids, **options)
             for row, ids in zip(rows, new, strict=True):
                 kept = list(takewhile(lambda i: i not in self.end_ids, ids))
                 stopped = "end" if len(kept) < len(ids) else "length"
                 found[row] = Generation(kept, self.decode(kept), stopped)
         return [found[row] for row in range(len(sequences))]
+
+    def library_scores(self, sequences: Sequence[Tensor], **options: Any) -> Tensor:
+        """[batch, vocab] float32: the logits from which transformers' own generate takes the first token after each
+        sequence, as its `options` left them."""
+        found = [torch.empty(0)] * len(sequences)
+        for rows, inputs in self._of_one_length(sequences):
+            for row, scores in zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True):
+                found[row] = scores
+        return torch.stack(found)
+
+    def _of_one_length(self, sequences: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+        """Rows that have one length and kind, and their sequences as one tensor [batch, seq(, hidden)]."""
+        check_sequences(self.engine, self.name, sequences)
+        alike = defaultdict(list)
+        for row, sequence in enumerate(sequences):
+            alike[sequence.shape, sequence.dtype].append(row)
+        for rows in alike.values():
+            yield rows, torch.stack([sequences[row] for row in rows])
 
     def hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
         """Sequences -> [batch, layers + 1, hidden] float32 at their last position, on the CPU.

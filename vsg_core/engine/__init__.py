@@ -6,9 +6,17 @@ caches, embedding scale, padded vocabulary rows, encoder and decoder. Nothing el
 
 from vsg_core.engine.files import convert_gguf, open_model, open_tokenizer
 from vsg_core.engine.forward import Engine, State
-from vsg_core.engine.inside import last_hidden_states, lens, library_generate, position_table, untrained
+from vsg_core.engine.inside import (
+    head_table,
+    last_hidden_states,
+    lens,
+    library_generate,
+    library_scores,
+    position_table,
+    untrained,
+)
 
 __all__ = [
-    "Engine", "State", "convert_gguf", "last_hidden_states", "lens", "library_generate", "open_model",
-    "open_tokenizer", "position_table", "untrained",
+    "Engine", "State", "convert_gguf", "head_table", "last_hidden_states", "lens", "library_generate", "library_scores",
+    "open_model", "open_tokenizer", "position_table", "untrained",
 ]  # fmt: skip

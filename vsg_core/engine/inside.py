@@ -60,6 +60,18 @@ def position_table(model: PreTrainedModel) -> Tensor | None:
     return None
 
 
+def head_table(model: PreTrainedModel) -> Tensor:
+    """[vocab, hidden] the rows of the head, which logits are products with; for what only these rows can say.
+
+    Raises:
+        NotApplicable: the model's head is no table.
+    """
+    head = model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear):
+        raise NotApplicable(f"the head of {type(model).__name__} is no table of rows")
+    return head.weight.detach()
+
+
 def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """A model of the same configuration with the random weights its training would begin with."""
     with torch.random.fork_rng():
@@ -76,27 +88,37 @@ def library_generate(
     Nothing is on but what `options` says: the model's own generation defaults are put aside. A row that ends
     before others goes on with zeros.
     """
+    output = _generate(engine, inputs, max_new_tokens=max_new_tokens, eos_token_id=list(end_ids), **options)
+    if engine.is_encoder_decoder:
+        return output.sequences[:, 1:].tolist()  # after the token that starts the decoder
+    # From ids the prompt comes first; from embeddings only what is new comes back.
+    return output.sequences[:, 0 if inputs.is_floating_point() else inputs.shape[1] :].tolist()
+
+
+def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
+    """[batch, vocab] float32: the logits from which transformers' generate takes its first token, as `options` left
+    them, after ids [batch, seq] or embeddings [.., hidden]."""
+    return _generate(engine, inputs, max_new_tokens=1, output_scores=True, **options).scores[0].float()
+
+
+def _generate(engine: Engine, inputs: Tensor, max_new_tokens: int, **options: Any) -> Any:
     model, inputs = engine.model, inputs.to(engine.device)
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        eos_token_id=list(end_ids),
         pad_token_id=0,
         decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        return_dict_in_generate=True,
         **options,
     )
     own, model.generation_config = model.generation_config, GenerationConfig()
     batch, length = inputs.shape[:2]
     try:
         with engine.metered(batch * (length + max_new_tokens)):
-            ids = model.generate(
+            return model.generate(
                 **{name_of(inputs): inputs},
                 attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
                 generation_config=config,
             )
     finally:
         model.generation_config = own
-    if engine.is_encoder_decoder:
-        return ids[:, 1:].tolist()  # after the token that starts the decoder
-    # From ids the prompt comes first; from embeddings only what is new comes back.
-    return ids[:, 0 if inputs.is_floating_point() else length :].tolist()
