@@ -28,7 +28,7 @@ POWER = (
     link=WRITE_ONLY_LINK,
     reported=REPORTED,
     rule=CANNOT,
-    positive_controls={ALONE: rate(above=0.5)},
+    controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
     power=POWER,
 )
@@ -36,8 +36,9 @@ def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
     """The study's frame, shown three nouns that it explains by themselves, and 6 greedy tokens.
 
     The mixture is 0.6 of one noun's embedding and 0.4 of another's: known words, both heavy, so that a reader
-    of the heavier one and a reader of both succeed alike. Success: the reply names one of the two. The positive
-    control has the first noun's own embedding in the place.
+    of the heavier one and a reader of both succeed alike. Success: the reply names one of the two. The control has
+    the first noun's own embedding in the place: a model that cannot name that cannot testify that mixtures are
+    unreadable, and so guards *holds* only; what it does read in mixtures refutes all the same.
     """
     return told_apart(noun_vectors, copied_nouns, "The meaning of {} in plain English is")
 
@@ -48,7 +49,7 @@ def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
     link=WRITE_ONLY_LINK,
     reported=REPORTED,
     rule=CANNOT,
-    positive_controls={ALONE: rate(above=0.5)},
+    controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
     power=POWER,
 )
@@ -67,12 +68,15 @@ def test_mixture_cannot_be_read_in_completion_frame(noun_vectors, completed_noun
     reported="empty output for every prompt, which slicing the reply by the prompt's length explains",
     rule=CANNOT,
     kinds=["instruct"],
-    positive_controls={ALONE: rate(above=0.5)},
+    controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
     power=POWER,
 )
 def test_mixture_cannot_be_read_in_chat_frame(noun_vectors, chatted_nouns):
-    """As for copying, but after the study's request in the chat format, and 15 greedy tokens, none sliced off."""
+    """As for copying, but after the study's request in the chat format, and 15 greedy tokens, none sliced off.
+
+    The study's system message (a helpful assistant that can decode embedded messages) is left out.
+    """
     return told_apart(
         noun_vectors, chatted_nouns, "Decode the following embedded representation into natural text: {}"
     )
@@ -107,7 +111,7 @@ def told_apart(vectors, readings, frame):
     link=WRITE_ONLY_LINK,
     reported=REPORTED,
     rule=CANNOT,
-    positive_controls={"heaviest token alone": rate(above=0.5)},
+    controls={"heaviest token alone": rate(above=0.5)},
     comparisons=[NOISE],
     power="100 prompts, noise never naming them: holds only if none is named; a true rate of 15 % is refuted in 84 %",
 )
