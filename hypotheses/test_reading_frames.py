@@ -15,7 +15,8 @@ BETTER = "120 pairs: 25 % over 10 % is seen in 87 % of runs, 70 % over 50 % in 8
     "A mixture fed directly is named by the reply more often than one in the study's translation frame",
     source="abstractionlair/vector-space-generation, ai-generated-notes/vector-space-write-up-claude.md, 3.2 and 4.2",
     link=f"{REPO}/ai-generated-notes/vector-space-write-up-claude.md",
-    reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж",
+    reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж (after the "
+    "prompt, and before an assistant's tag)",
     rule=rate(above=0.0, over=FRAME, trials=100),
     controls={"noise fed directly": rate(below=0.1, trials=100)},
     comparisons=[FRAME, "first noun fed directly", "first noun in the frame"],
@@ -86,7 +87,8 @@ def naming(pairs, replies, shown, both=True):
 
 
 @claim(
-    "Translating a mixture of two nouns adds nothing over translating the heavier one alone: the other goes unnamed",
+    "Asked for one noun, translating a mixture of two adds nothing over translating the heavier one alone: the other "
+    "goes unnamed",
     source="abstractionlair/vector-space-generation, ai-generated-notes/vector-space-write-up-claude.md, 6.1",
     link=f"{REPO}/ai-generated-notes/vector-space-write-up-claude.md",
     reported="deferring discretization gives no clear benefit, you still must choose a token; not measured",
@@ -100,7 +102,7 @@ def test_translating_adds_nothing_over_the_top_token(lm, noun_vectors, copy_fram
 
     Value: how probable the second noun is as the answer, less what it is after the first noun alone. A reader
     that went by the weights would give it 0.4; the margin is a quarter of that. What the mixture costs the first
-    noun is shown beside it.
+    noun is shown beside it. Whether a reader that is asked for both names both is a claim of test_reading.py.
     """
 
     def answers(rows):
@@ -146,28 +148,46 @@ def test_translating_adds_nothing_over_the_top_token(lm, noun_vectors, copy_fram
     reported="the study left the prompt out, to see whether the vectors are messages on their own; not compared",
     rule=difference(above=0.0, trials=100),
     positive_controls={"heaviest token alone": rate(above=0.5)},
-    comparisons=["vector", "norm-matched noise", "vector after its prompt", "noise after the prompt"],
+    comparisons=[
+        "over no prompt",
+        "vector",
+        "norm-matched noise",
+        "vector after its prompt",
+        "noise after the prompt",
+        "vector after another prompt",
+        "noise after another prompt",
+    ],
     power="100 prompts: a mean of 0.3 standard deviations is told from 0 in 84 % of runs",
 )
 def test_original_context_improves_reading(lm, own_readings):
     """The study's concept token after each of 100 open prompts, in the copying frame, whose answer is the next token.
 
     What a vector contributes is the probability of its heaviest component as the answer, less the same with noise
-    in its place. Value: what it contributes with its prompt in the line before, less what it does without. So a
-    prompt that makes the component likely by itself improves nothing. The comparisons are plain probabilities.
+    in its place. Value: what it contributes with its prompt in the line before, less what it does with the prompt
+    before on the list there. So a prompt that makes the component likely by itself improves nothing, and neither
+    does a line of text as such, which may break the pattern of the examples: "over no prompt" leaves the line out
+    instead. The other comparisons are plain probabilities.
     """
-    from fixtures.readings import NOISE, NOISE_WITH_PROMPT, VECTOR, WITH_PROMPT
+    from fixtures.readings import NOISE, NOISE_WITH_OTHER, NOISE_WITH_PROMPT, VECTOR, WITH_OTHER, WITH_PROMPT
 
-    trials, alone = [], []
-    arms: dict[str, list[Trial]] = {arm: [] for arm in (VECTOR, NOISE, WITH_PROMPT, NOISE_WITH_PROMPT)}
+    trials, over_none, alone = [], [], []
+    kinds = (VECTOR, NOISE, WITH_PROMPT, NOISE_WITH_PROMPT, WITH_OTHER, NOISE_WITH_OTHER)
+    arms: dict[str, list[Trial]] = {arm: [] for arm in kinds}
     for one in own_readings:
         with_prompt = one.top[WITH_PROMPT] - one.top[NOISE_WITH_PROMPT]
+        with_other = one.top[WITH_OTHER] - one.top[NOISE_WITH_OTHER]
         without = one.top[VECTOR] - one.top[NOISE]
-        inputs = {"mixture": one.concept.components(lm), "with its prompt": with_prompt, "without": without}
+        inputs = {
+            "mixture": one.concept.components(lm),
+            "with its prompt": with_prompt,
+            "with another": with_other,
+            "without": without,
+        }
         answer = lm.token(one.named[WITH_PROMPT])
-        trials.append(Trial(one.prompt, answer, value=with_prompt - without, inputs=inputs))
+        trials.append(Trial(one.prompt, answer, value=with_prompt - with_other, inputs=inputs))
+        over_none.append(Trial(one.prompt, answer, value=with_prompt - without))
         for arm, found in arms.items():
             found.append(Trial(one.prompt, lm.token(one.named[arm]), value=one.top[arm]))
         named = one.named["heaviest token alone"]
         alone.append(Trial(one.prompt, lm.token(named), success=named == one.concept.token_ids[0]))
-    return Evidence(trials, {**arms, "heaviest token alone": alone})
+    return Evidence(trials, {"over no prompt": over_none, **arms, "heaviest token alone": alone})
