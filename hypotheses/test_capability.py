@@ -9,47 +9,41 @@ REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 CONVERSATION = "abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md"
 CONVERSATION_LINK = f"{REPO}/conversations_and_artifacts/Claude-Code-1.md"
 WITHOUT, COPIES = "the same sentence without examples", "copies a word after three examples"
-LEAST_MISSED = 75  # fewer could not hold against a chance of 0
+MOST_FOUND = 30  # words of 120 that a model finds which cannot translate
 SHUFFLED, REAL_WORD, OTHER = "shuffled pairs", "the word itself", "another placeholder's words"
 
 
 @claim(
-    "Three examples do not help a model that cannot translate: of the words it misses they win less than 5 in 100",
+    "Three examples do not help a model that cannot translate: with them it finds less than 5 in 100 words more",
     source=f"{CONVERSATION}; experiments/test_translation_capability.py",
     link=CONVERSATION_LINK,
     reported="few-shot doesn't help: even with examples GPT-2 doesn't learn the pattern; one word was tried, sol",
-    rule=rate(below=0.05, over=WITHOUT, trials=LEAST_MISSED),
+    rule=rate(below=0.05, over=WITHOUT, trials=100),
     positive_controls={COPIES: rate(above=0.5)},
     comparisons=[WITHOUT],
-    power="75 to 120 missed words, none found without examples: holds up to 0 or 1 (at 110) gained, refuted from 10 "
-    "to 13; a true gain of 20 % is refuted in 95 % or more",
+    power="120 words: with none found without examples, holds up to 1 and is refuted from 13; with 10, up to 7 and "
+    "from 27; a true 35 % over 8 % is refuted in 99 % of runs, and no gain over 2 % holds in 59 %",
 )
 def test_examples_do_not_help_where_translation_fails(lm, spanish_words, translation_examples):
-    """Only the words that the study's question, "The Spanish word 'gato' in English is", leaves untranslated.
+    """The study's three examples and its sentence, "The meaning of 'gato' in plain English is", against the same
+    sentence without examples, for the same words.
 
-    A model that misses fewer than 75 of the 120 can translate, and the claim is not about it. The study's three
-    examples and its sentence, "The meaning of 'gato' in plain English is", are held against the same sentence
-    without examples: whoever asks again finds some of what was missed, examples or not. 8 greedy tokens each, an
-    answer in the first line counts. Positive control: the examples' frame, with copies in place of translations.
+    A model that finds more than 30 of the 120 without examples can translate, and the claim is not about it. All
+    words count, found or not: of those missed, whoever asks again finds some. 8 greedy tokens each, an answer in
+    the first line counts. Positive control: the examples' frame, with copies in place of translations.
     """
-    missed = [
-        (word, answers)
-        for (word, answers), trial in zip(
-            spanish_words, translations(lm, spanish_words, "The Spanish word '{}' in English is"), strict=True
-        )
-        if not trial.success
-    ]
-    if len(missed) < LEAST_MISSED:
-        found = len(spanish_words) - len(missed)
-        raise NotApplicable(f"it can translate: {found} of {len(spanish_words)} words without examples")
     sentence = "The meaning of '{}' in plain English is"
+    without = translations(lm, spanish_words, sentence)
+    found = sum(bool(trial.success) for trial in without)
+    if found > MOST_FOUND:
+        raise NotApplicable(f"it can translate: {found} of {len(without)} words without examples")
     shown = "".join(f"{sentence.format(a)} {b}.\n" for a, b in translation_examples)
     copied = "".join(f"The copy of '{a}' is {a}.\n" for a, _ in translation_examples)
     copies = [(word, [word]) for word, _ in spanish_words[:60]]
     return Evidence(
-        translations(lm, missed, f"Examples of translations:\n{shown}{sentence}"),
+        translations(lm, spanish_words, f"Examples of translations:\n{shown}{sentence}"),
         {
-            WITHOUT: translations(lm, missed, sentence),
+            WITHOUT: without,
             COPIES: translations(lm, copies, f"Examples of copies:\n{copied}The copy of '{{}}' is"),
         },
     )
@@ -82,7 +76,8 @@ def test_placeholders_are_read_literally(lm, placeholders):
     """The study's frame, "The meaning of [UNKNOWN] in plain English is", and 15 greedy tokens.
 
     Success: the reply has the placeholder's word, or one of a few that an explanation of the word would use,
-    listed beforehand. A model that filled in something else, or translated, would have neither. Control: the
+    listed beforehand; the placeholder itself, in its capitals, is taken out first, as to repeat it is not to read
+    it. A model that filled in something else, or translated, would have neither. Control: the
     same replies with the words of another placeholder. Positive control: the word itself, lower case, no brackets.
     """
     from vsg_core.answers import names
@@ -94,8 +89,13 @@ def test_placeholders_are_read_literally(lm, placeholders):
 
     def judged(answered, words):
         return [
-            Trial(prompt, reply.text, success=names(reply.text, senses), inputs={"words that count": senses})
-            for (prompt, reply), senses in zip(answered, words, strict=True)
+            Trial(
+                prompt,
+                reply.text,
+                success=names(reply.text.replace(word.upper(), ""), senses),
+                inputs={"words that count": senses},
+            )
+            for (prompt, reply), (word, _), senses in zip(answered, placeholders, words, strict=True)
         ]
 
     literal = asked(lambda word: f"[{word.upper()}]")
