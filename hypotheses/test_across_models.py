@@ -71,13 +71,14 @@ def test_reading_grows_with_size(records):
     """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
 
     Paired by the two nouns and the frame. Only where both models name the nouns' own embeddings in that frame, else
-    better copying would pass for better reading. The models share series, kind and form; of more than two sizes the
+    better copying would pass for better reading; and only frames in which the smaller model reads under nine
+    mixtures in ten, else there is no room to grow. The models share series, kind and form; of more than two sizes the
     smallest and the largest count. Two sizes make one step: that it grows on, or in another family, is not measured.
     """
     from vsg_core.across import SIZE
 
     asked = asked_of_both(records.pairs(SIZE, READING))
-    known = [each for each in asked if each.known]
+    known = with_room([each for each in asked if each.known])
     return Evidence(
         enough([each.trial(each.read[1] - each.read[0]) for each in known]),
         {
@@ -122,6 +123,15 @@ def test_instruction_tuning_makes_brittle(records):
             ],
         },
     )
+
+
+def with_room(asked: list[Asked]) -> list[Asked]:
+    """Those in frames in which the first model of the pair reads under nine mixtures in ten."""
+    read: dict[tuple[str, str], list[bool]] = {}
+    for each in asked:
+        read.setdefault((each.models.first.name, each.claim), []).append(each.read[0])
+    full = {frame for frame, found in read.items() if sum(found) >= 0.9 * len(found)}
+    return [each for each in asked if (each.models.first.name, each.claim) not in full]
 
 
 def asked_of_both(pairs: list[Pair]) -> list[Asked]:
@@ -178,7 +188,8 @@ def enough(trials: list[Trial]) -> list[Trial]:
 def test_quantised_weights_change_verdicts(records):
     """Success: the verdict of a claim on the quantised form is another than on the full form of the same model.
 
-    Not applicable is a verdict here, and to or from inconclusive is a change; "turned round" counts only holds against
+    Not applicable is a verdict here where something was measured, and to or from inconclusive is a change; "turned
+    round" counts only holds against
     refuted. Claims of one question share prompts and vectors and are one unit. Identities (always) are left out: they
     hold for any weights. A GGUF brings its own tokenizer and chat format, whose part in a change is not told apart.
     """

@@ -100,7 +100,7 @@ def as_sequence(lm, chat, ids):
 
 
 @claim(
-    "Slicing by the prompt length, as the study's code did, empties the chat replies from embeddings",
+    "Slicing by the prompt length, as the study's code did, empties the chat replies of 20 tokens from embeddings",
     source="abstractionlair/vector-space-generation, qwen_concept_tokens.py: generated_ids = outputs[0, seq_len:]",
     link="https://github.com/abstractionlair/vector-space-generation/blob/main/src/qwen_concept_tokens.py",
     headline=True,

@@ -36,7 +36,7 @@ def test_top1_dominates_the_next_step(lm, forks):
 
 
 @claim(
-    "The likelier of two tokens dominates by more than its weight explains: also where both weigh the same",
+    "Of two tokens that weigh the same the likelier one dominates the next step",
     source=WU,
     link=WU_LINK,
     reported="models rely on the token of the highest probability; equal weights, which tell the two apart, not tried",
@@ -46,7 +46,7 @@ def test_top1_dominates_the_next_step(lm, forks):
     power=POWER,
 )
 def test_top1_dominates_beyond_its_weight(lm, forks):
-    """As for the concept token, with half of each of the prompt's two likeliest tokens.
+    """As for the concept token, with half of each of the prompt's two likeliest tokens: what weight cannot explain.
 
     A longer embedding, or a branch that is flat, may draw the mixture to one token in any context. Control: the
     same two tokens, half and half, after the next prompt on the list that finds the second likelier, must lead
