@@ -83,6 +83,16 @@ def test_bounds(rule: Any, bound: dict[str, Any]) -> None:
     assert record["bound"] == bound
 
 
+def test_a_record_says_whether_its_claim_is_a_headline_claim_and_one_that_does_not_say_is_valid() -> None:
+    records = [record_of(40, headline=True), record_of(40)]
+    assert [record["headline"] for record in records] == [True, False]
+    for record in records:
+        validate(record)
+        validate({key: value for key, value in record.items() if key != "headline"})
+    with pytest.raises(jsonschema.ValidationError):
+        validate(records[0] | {"headline": "yes"})
+
+
 def test_a_claim_that_did_not_run() -> None:
     record = not_run_record(declare(rate(above=0.5)), MODEL, "weights unavailable", {})
     validate(record)

@@ -11,8 +11,10 @@ import pytest
 
 from tests.page_reading import Element, cell_of, read
 from tests.report_records import (
+    BRANCHES,
     EMPTY,
     MODELS,
+    RECOVERED,
     SAME_LOGITS,
     SLICED,
     measured,
@@ -110,6 +112,20 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
 )
 def test_a_cell_shows(page: Element, claim: str, model: str, shown: str) -> None:
     assert shown in cell_of(page, claim, model).text
+
+
+def test_the_questions_of_headline_claims_come_first_and_headline_claims_first_in_them() -> None:
+    """Where no record says which these are, as in the first ones, questions stand by their words."""
+    plain = [{key: value for key, value in record.items() if key != "headline"} for record in run()]
+    marked = [record | {"headline": record["claim"] == EMPTY.id} for record in run()]
+    orders = {}
+    for name, records in {"plain": plain, "marked": marked}.items():
+        matrix = read(render(records)).by_id("matrix")
+        orders[name] = [
+            row.attributes["data-claim"].removeprefix("claim--") for row in matrix.all("tr", "row")
+        ]
+    assert orders["plain"] == [BRANCHES.id, RECOVERED.id, SAME_LOGITS.id, EMPTY.id]
+    assert orders["marked"] == [EMPTY.id, SAME_LOGITS.id, BRANCHES.id, RECOVERED.id]
 
 
 def test_a_pair_without_a_record_says_so(page: Element) -> None:

@@ -78,6 +78,7 @@ RECORD_SCHEMA: dict[str, Any] = {
         provenance={"type": "object"},
     ),
 }
+RECORD_SCHEMA["properties"]["headline"] = {"type": "boolean"}  # not required: the first records lack it
 
 
 def build_record(
@@ -110,6 +111,7 @@ def build_record(
         "power": claim.power,
         "docstring": claim.docstring,
         "seed": claim.seed,
+        "headline": claim.headline,
         "model": dict(model),
         "verdict": judgement.verdict,
         "reason": judgement.reason,

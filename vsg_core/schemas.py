@@ -24,6 +24,7 @@ MEANINGS = {
     "power": "What this number of trials can tell apart.",
     "docstring": "The docstring of the claim's function.",
     "seed": "Of every random draw.",
+    "headline": "Whether it is one of the claims that the study is known for; their questions come first on the page.",
     "model": "The model: its name, and as far as known family, kind (base or instruct), parameters, sha256, "
     "revision and source.",
     "verdict": "holds, refuted or inconclusive; not run, with a reason, is none.",

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vsg_core.evidence import write_atomically
+from vsg_core.report.cells import Cell, Record
 from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
-from vsg_core.report.rows import Cell, Record, Report, report_of
+from vsg_core.report.rows import Report, report_of
 from vsg_core.tables import ClaimTable
 
 

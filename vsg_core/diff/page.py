@@ -15,8 +15,8 @@ from vsg_core.diff.text import TOLD, headline
 from vsg_core.evidence import write_atomically
 from vsg_core.report.arms import Arm, arms_of
 from vsg_core.report.axis import Axis, axis_for
+from vsg_core.report.cells import Record
 from vsg_core.report.measures import several, thresholds
-from vsg_core.report.rows import Record
 from vsg_core.templating import environment
 from vsg_core.wording import unit_of
 

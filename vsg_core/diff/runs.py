@@ -13,7 +13,8 @@ from itertools import zip_longest
 from typing import Any
 
 from vsg_core.recorded import weights_of
-from vsg_core.report.rows import Record, report_of, started
+from vsg_core.report.cells import Record, started
+from vsg_core.report.rows import report_of
 from vsg_core.rules import NOT_APPLICABLE
 
 # What can become of a pair, in the order in which it is told.

@@ -8,8 +8,8 @@ from textwrap import wrap
 
 from vsg_core.diff.runs import KINDS, Pair, RunDiff
 from vsg_core.report import measures
+from vsg_core.report.cells import Record
 from vsg_core.report.measures import several
-from vsg_core.report.rows import Record
 from vsg_core.report.terminal import visible_lines
 
 NO_BREAK = "\xa0"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsg_core.evidence import ACROSS
+from vsg_core.report.cells import Cell
 from vsg_core.report.measures import several
-from vsg_core.report.rows import Cell, Report
+from vsg_core.report.rows import Report
 from vsg_core.weights import registry
 
 _SHARED = ("model_sha256", "dtype", "device", "engine", "versions", "commit", "dirty", "machine")

@@ -18,12 +18,13 @@ from markupsafe import Markup
 
 from vsg_core.evidence import ACROSS, write_atomically
 from vsg_core.microscope import read_microscopes
+from vsg_core.report.cells import Record, started
 from vsg_core.report.examples import counted, heaviest
 from vsg_core.report.findings import STANDINGS
 from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
 from vsg_core.report.origins import command, model_command, origins, rests_on
-from vsg_core.report.rows import Record, Report, report_of, started
+from vsg_core.report.rows import Report, report_of
 from vsg_core.report.steps import parting, steps_of, together
 from vsg_core.report.terms import UNIT_NAMES
 

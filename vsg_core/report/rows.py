@@ -11,63 +11,12 @@ from typing import Any
 
 from vsg_core.evidence import ACROSS
 from vsg_core.report import arms, curves, findings, measures
-from vsg_core.report.arms import Arm, Group
+from vsg_core.report.arms import Group
 from vsg_core.report.axis import Axis
-from vsg_core.report.examples import Example, Table, all_trials, chosen
+from vsg_core.report.cells import Cell, Record, cell_of, started
 from vsg_core.report.terms import Terms
 
-Record = Mapping[str, Any]
-
 VERDICTS = ("holds", "refuted", "inconclusive", "not run")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One claim on one model."""
-
-    record: Record
-    arms: Sequence[Arm]  # the claim itself, then its controls
-    was: Sequence[str]  # the recorded verdict, its estimate and its interval; empty without one
-    tag: str  # "changed", "weakened", "new", "not comparable" or "broken"; nothing when as recorded
-    day: str  # when it was measured, if that was on another day than the newest one
-    earlier: str  # that, or the commit where only that differs
-    other_rule: bool  # judged under another rule than its claim has now
-
-    @property
-    def verdict(self) -> str:
-        return self.record["verdict"]
-
-    @property
-    def model(self) -> str:
-        return self.record["model"]["name"]
-
-    @property
-    def flagged(self) -> bool:
-        """Whether it must stand out."""
-        return self.tag in ("changed", "weakened", "broken")
-
-    @property
-    def failed_controls(self) -> list[Arm]:
-        """Controls that did not come out as they must; positive ones are the reason of a claim not run."""
-        return [arm for arm in self.arms if arm.kind == "control" and arm.verdict != "holds"]
-
-    def examples(self, few: bool = False) -> list[Example]:
-        return chosen(self.record, few)
-
-    @property
-    def tables(self) -> list[Table]:
-        """All trials, arm by arm."""
-        return all_trials(self.record)
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        """Tokens that went through the model per second of its forward passes."""
-        made = self.record["provenance"]
-        return (
-            made["tokens"] / made["forward_seconds"]
-            if made.get("tokens") and made.get("forward_seconds")
-            else None
-        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +39,11 @@ class ClaimRow:
     def across(self) -> Cell | None:
         """The cell that is judged over several models at once."""
         return self.cells.get(ACROSS)
+
+    @property
+    def headline(self) -> bool:
+        """Whether the study is known for it; records made before this was noted do not say."""
+        return self.record.get("headline", False)
 
     @property
     def standing(self) -> str:
@@ -197,51 +151,21 @@ def report_of(records: Iterable[Record]) -> Report:
     names = [*(model["name"] for model in order), ACROSS]
     rows = [_row(found, names, by_age[-1]) for found in by_claim.values()]
     questions: dict[str, list[ClaimRow]] = {}
-    for row in sorted(rows, key=lambda row: row.record["question"]):  # within a question: as they first ran
+    for row in rows:
         questions.setdefault(row.record["question"], []).append(row)
-    return Report(order, questions, started(by_age[-1]) if by_age else None)
+    return Report(order, _ordered(questions), started(by_age[-1]) if by_age else None)
 
 
-def started(record: Record) -> datetime:
-    """When the record was begun, with a time zone."""
-    return datetime.fromisoformat(record["provenance"]["started"]).astimezone()
-
-
-def _recorded(record: Record) -> list[str]:
-    recorded, unit = record["recorded"], measures.unit_of(record["bound"])
-    if not recorded:
-        return []
-    parts = (
-        recorded["verdict"],
-        measures.estimate(recorded, unit),
-        measures.interval(recorded["interval"], unit),
-    )
-    return [part for part in parts if part]
+def _ordered(questions: Mapping[str, Sequence[ClaimRow]]) -> dict[str, Sequence[ClaimRow]]:
+    """Questions with a headline claim first, and headline claims first in them; the rest by the question's words,
+    and within it as they first ran."""
+    headline_first = {
+        question: sorted(rows, key=lambda row: not row.headline) for question, rows in questions.items()
+    }
+    return dict(sorted(headline_first.items(), key=lambda pair: (not pair[1][0].headline, pair[0])))
 
 
 def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Record) -> ClaimRow:
     newest = max(by_model.values(), key=started)
-    cells = {
-        name: Cell(
-            record=by_model[name],
-            arms=arms.arms_of(by_model[name]),
-            was=_recorded(by_model[name]),
-            tag="" if by_model[name]["outcome"] in ("same", "not run") else by_model[name]["outcome"],
-            day=_day(by_model[name], newest_of_all),
-            earlier=_day(by_model[name], newest_of_all) or _commit(by_model[name], newest_of_all),
-            other_rule=by_model[name]["rule"] != newest["rule"],
-        )
-        for name in order
-        if name in by_model
-    }
+    cells = {name: cell_of(by_model[name], newest, newest_of_all) for name in order if name in by_model}
     return ClaimRow(newest, arms.axis_of(newest["bound"], [a for c in cells.values() for a in c.arms]), cells)
-
-
-def _day(record: Record, newest: Record) -> str:
-    day, last = started(record).date(), started(newest).date()
-    return day.isoformat() if day != last else ""
-
-
-def _commit(record: Record, newest: Record) -> str:
-    commits = [r["provenance"].get("commit") or "" for r in (record, newest)]
-    return f"at commit {commits[0][:7]}" if commits[0] != commits[1] and commits[0] else ""

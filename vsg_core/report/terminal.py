@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import shorten, wrap
 
+from vsg_core.report.cells import Cell, Record
 from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
-from vsg_core.report.rows import Cell, Record, Report, report_of
+from vsg_core.report.rows import Report, report_of
 
 MARKS = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
 _NAME = 33  # columns of a claim's name
