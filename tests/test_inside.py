@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from tests.architectures import CONTEXT, END, every_architecture, tiny
+from tests.architectures import CONTEXT, every_architecture, tiny
 from vsg_core.errors import NotApplicable
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
@@ -92,30 +92,46 @@ def test_untrained_weights_are_others_and_seeded():
 def test_transformers_generate_and_ours_agree(architecture):
     """With no option on, transformers' generate writes what lm.generate does, from ids and from embeddings."""
     lm = tiny(architecture)
-    ids = [*SEQUENCES, SEQUENCES[0] + 20, SEQUENCES[2].flip(0)]  # two pairs of one length
-    ours = lm.generate(ids, 8)
-    assert {reply.stopped for reply in ours} <= {"end", "length"}
-    assert lm.library_generate(ids, 8) == ours
-    assert lm.library_generate([lm.embed(sequence) for sequence in ids], 8) == ours
-
-
-def test_the_models_own_generation_defaults_are_put_aside():
-    """A penalty in the model's configuration changes nothing; given as an option it does, and only from ids."""
-    lm = tiny("llama")
-    plain = lm.library_generate(SEQUENCES, 8)
-    own = lm.engine.model.generation_config
-    lm.engine.model.generation_config = GenerationConfig(
-        repetition_penalty=9.0, do_sample=True, eos_token_id=END
+    model, encodes = lm.engine.model, lm.engine.is_encoder_decoder
+    config = GenerationConfig(
+        max_new_tokens=8,
+        eos_token_id=list(lm.end_ids),
+        pad_token_id=0,
+        decoder_start_token_id=model.config.decoder_start_token_id if encodes else None,
+        suppress_tokens=(~lm.is_token).nonzero().flatten().tolist() or None,
     )
+    for ids, ours in zip(SEQUENCES, lm.generate(SEQUENCES, 8), strict=True):
+        mask = torch.ones(1, len(ids), dtype=torch.long)
+        for given in ({"input_ids": ids[None]}, {"inputs_embeds": lm.embed(ids)[None]}):
+            (written,) = model.generate(**given, attention_mask=mask, generation_config=config).tolist()
+            before = (
+                1 if encodes else len(ids) if "input_ids" in given else 0
+            )  # from embeddings only what is new
+            assert [i for i in written[before:] if i not in lm.end_ids] == ours.ids
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "t5"])
+def test_scores_of_transformers_generate_are_the_logits(architecture):
+    """With no option on, whatever the model's own defaults say; a penalty of 9 changes those of the ids it saw."""
+    lm = tiny(architecture)
+    logits = lm.next_logits(SEQUENCES)
+    own = lm.engine.model.generation_config
+    lm.engine.model.generation_config = GenerationConfig(repetition_penalty=9.0, do_sample=True)
     try:
-        assert lm.library_generate(SEQUENCES, 8) == plain
+        scores = lm.library_scores(SEQUENCES)
         assert lm.engine.model.generation_config.repetition_penalty == 9.0
     finally:
         lm.engine.model.generation_config = own
-    penalised = lm.library_generate(SEQUENCES, 8, repetition_penalty=9.0)
-    from_embeddings = lm.library_generate([lm.embed(s) for s in SEQUENCES], 8, repetition_penalty=9.0)
-    assert penalised != plain
-    assert penalised != from_embeddings, "transformers' penalty now knows an embeddings-only prompt"
+    torch.testing.assert_close(scores[:, lm.is_token], logits[:, lm.is_token], atol=1e-4, rtol=1e-4)
+    if architecture == "t5":
+        return  # the penalty is of the decoder's tokens
+    penalised = lm.library_scores(SEQUENCES, repetition_penalty=9.0)
+    for ids, before, after in zip(SEQUENCES, scores, penalised, strict=True):
+        expected = before.clone()
+        expected[ids] = torch.where(before[ids] > 0, before[ids] / 9, before[ids] * 9)
+        torch.testing.assert_close(after, expected)
+    from_embeddings = lm.library_scores([lm.embed(s) for s in SEQUENCES], repetition_penalty=9.0)
+    torch.testing.assert_close(from_embeddings, scores, atol=1e-4, rtol=1e-4)
 
 
 def test_an_encoder_decoder_has_no_hidden_states_at_its_prompt():

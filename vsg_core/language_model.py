@@ -7,7 +7,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -121,40 +120,21 @@ class LanguageModel(Embeddings):
         traces = decode(self, sequences, TokenWriter(self, sampling, draws), max_new_tokens)
         return [Generation(trace.steps, self.decode(trace.steps), trace.stopped) for trace in traces]
 
-    def library_generate(
-        self, sequences: Sequence[Tensor], max_new_tokens: int = 20, **options: Any
-    ) -> list[Generation]:
-        """What transformers' own generate makes of each sequence, greedily, with its `options` only.
+    def library_scores(self, sequences: Sequence[Tensor], **options: Any) -> Tensor:
+        """[batch, vocab] float32: from what transformers' own generate takes its first token, with its `options` only.
 
         Sequences of one length go through together: padding would count as text for some options.
         """
-        options = {"suppress_tokens": self._padding.tolist() or None, **options}
-        found: dict[int, Generation] = {}
-        for rows, inputs in self._of_one_length(sequences):
-            new = engine.library_generate(self.engine, inputs, max_new_tokens, self.end_ids, **options)
-            for row, ids in zip(rows, new, strict=True):
-                kept = list(takewhile(lambda i: i not in self.end_ids, ids))
-                stopped = "end" if len(kept) < len(ids) else "length"
-                found[row] = Generation(kept, self.decode(kept), stopped)
-        return [found[row] for row in range(len(sequences))]
-
-    def library_scores(self, sequences: Sequence[Tensor], **options: Any) -> Tensor:
-        """[batch, vocab] float32: the logits from which transformers' own generate takes the first token after each
-        sequence, as its `options` left them."""
-        found = [torch.empty(0)] * len(sequences)
-        for rows, inputs in self._of_one_length(sequences):
-            for row, scores in zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True):
-                found[row] = scores
-        return torch.stack(found)
-
-    def _of_one_length(self, sequences: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-        """Rows that have one length and kind, and their sequences as one tensor [batch, seq(, hidden)]."""
         check_sequences(self.engine, self.name, sequences)
+        found = [torch.empty(0)] * len(sequences)
         alike = defaultdict(list)
         for row, sequence in enumerate(sequences):
             alike[sequence.shape, sequence.dtype].append(row)
         for rows in alike.values():
-            yield rows, torch.stack([sequences[row] for row in rows])
+            inputs = torch.stack([sequences[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
+            for row, scores in zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True):
+                found[row] = scores
+        return torch.stack(found)
 
     def hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
         """Sequences -> [batch, layers + 1, hidden] float32 at their last position, on the CPU.

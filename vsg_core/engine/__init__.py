@@ -10,13 +10,12 @@ from vsg_core.engine.inside import (
     head_table,
     last_hidden_states,
     lens,
-    library_generate,
     library_scores,
     position_table,
     untrained,
 )
 
 __all__ = [
-    "Engine", "State", "convert_gguf", "head_table", "last_hidden_states", "lens", "library_generate", "library_scores",
+    "Engine", "State", "convert_gguf", "head_table", "last_hidden_states", "lens", "library_scores",
     "open_model", "open_tokenizer", "position_table", "untrained",
 ]  # fmt: skip

@@ -3,7 +3,6 @@ architecture untrained, and transformers' own generate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -80,45 +79,31 @@ def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     return fresh.to(model.device, model.dtype)
 
 
-def library_generate(
-    engine: Engine, inputs: Tensor, max_new_tokens: int, end_ids: Iterable[int], **options: Any
-) -> list[list[int]]:
-    """The new ids that transformers' generate writes, greedily, after ids [batch, seq] or embeddings [.., hidden].
-
-    Nothing is on but what `options` says: the model's own generation defaults are put aside. A row that ends
-    before others goes on with zeros.
-    """
-    output = _generate(engine, inputs, max_new_tokens=max_new_tokens, eos_token_id=list(end_ids), **options)
-    if engine.is_encoder_decoder:
-        return output.sequences[:, 1:].tolist()  # after the token that starts the decoder
-    # From ids the prompt comes first; from embeddings only what is new comes back.
-    return output.sequences[:, 0 if inputs.is_floating_point() else inputs.shape[1] :].tolist()
-
-
 def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
-    """[batch, vocab] float32: the logits from which transformers' generate takes its first token, as `options` left
-    them, after ids [batch, seq] or embeddings [.., hidden]."""
-    return _generate(engine, inputs, max_new_tokens=1, output_scores=True, **options).scores[0].float()
+    """[batch, vocab] float32: from what transformers' generate takes its first token after ids [batch, seq] or
+    embeddings [batch, seq, hidden].
 
-
-def _generate(engine: Engine, inputs: Tensor, max_new_tokens: int, **options: Any) -> Any:
+    Nothing is on but what `options` says: the model's own generation defaults are put aside.
+    """
     model, inputs = engine.model, inputs.to(engine.device)
     config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=1,
         do_sample=False,
         pad_token_id=0,
         decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
         return_dict_in_generate=True,
+        output_scores=True,
         **options,
     )
     own, model.generation_config = model.generation_config, GenerationConfig()
     batch, length = inputs.shape[:2]
     try:
-        with engine.metered(batch * (length + max_new_tokens)):
-            return model.generate(
+        with engine.metered(batch * (length + 1)):
+            output = model.generate(
                 **{name_of(inputs): inputs},
                 attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
                 generation_config=config,
             )
     finally:
         model.generation_config = own
+    return output.scores[0].float()
