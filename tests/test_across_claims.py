@@ -140,6 +140,22 @@ def test_reading_counts_where_both_name_the_nouns(models, tmp_path):
     assert len(records.used) == 6
 
 
+def test_growth_counts_frames_with_room_to_grow(models, tmp_path):
+    """Where the smaller model reads nine in ten mixtures, the frame would only dilute what it gains elsewhere."""
+    write_readings(tmp_path, "small", read=range(30), known=range(60))
+    write_readings(tmp_path, "large", read=range(50), known=range(60))
+    full = SimpleNamespace(pairs=NOUNS)
+    for model in ("small", "large"):
+        replies = [SimpleNamespace(text=noun) for noun, _ in NOUNS]
+        readings = SimpleNamespace(mixture=replies, noise=replies, alone=replies[:60])
+        evidence = reading_claims.told_apart(full, readings, FRAME)
+        write(tmp_path, CLAIMS["mixture_cannot_be_copied"], model, evidence)
+    evidence = across_claims.test_reading_grows_with_size(Records(tmp_path))
+    frames = {trial.inputs["asked in"] for trial in evidence.trials}
+    assert frames == {"mixture_cannot_be_read_in_completion_frame", "reader_names_both_components"}
+    assert sum(trial.value for trial in evidence.trials) == 2 * 20
+
+
 def test_brittle_is_who_reads_less(models, tmp_path):
     """The base model reads 40 of 60, the instruction-tuned 10: 30 in 60 less. The other way round it is refuted."""
     claim = CLAIMS["instruction_tuning_makes_brittle"]
