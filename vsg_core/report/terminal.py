@@ -8,22 +8,23 @@ from textwrap import shorten, wrap
 from vsg_core.report.cells import Cell, Record
 from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
+from vsg_core.report.origins import command
 from vsg_core.report.rows import Report, report_of
 
 MARKS = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
-_NAME = 33  # columns of a claim's name
-_CELL = 14  # columns of a verdict with its estimate
+_NAME = 40  # columns that most names of claims fit in
 
 
 def terminal_summary(records: Sequence[Record], width: int = 96) -> str:
-    """The records as text of at most `width` columns (80 or more); one line when there are none."""
+    """The records as text of at most `width` columns (80 or more), but commands, which stay whole to be
+    copied; one line when there are none."""
     report = report_of(records)
     if not report.cells:
         return "no claim was run"
     blocks = [
         _headline(report),
         *_changes(report, width),
-        *_matrices(report, width),
+        _matrix(report, width),
         *_not_run(report, width),
     ]
     return visible_lines("\n\n".join(blocks))
@@ -53,49 +54,65 @@ def _changes(report: Report, width: int) -> Iterator[str]:
 
 
 def _change(cell: Cell, width: int) -> list[str]:
-    own = cell.arms[0]
-    now = (
-        cell.record["reason"]
-        if cell.tag == "broken"
-        else f"{cell.verdict} {own.estimate} {own.interval}".strip()
-    )
+    """What it was and is; of what failed the run also the command that measures it again, and nothing else."""
+    now = cell.record["reason"] if cell.tag == "broken" else f"{cell.verdict} {_measured(cell)}".strip()
     text = f"was {' '.join(cell.was)}, now {now}" if cell.was else now
-    return [f"  {cell.record['claim']} on {cell.model}", *_indented(text, width, 6)]
+    again = [f"      again: {command(cell.record)}"] if cell.flagged else []
+    return [f"  {cell.record['claim']} on {cell.model}", *_indented(text, width, 6), *again]
 
 
-def _matrices(report: Report, width: int) -> Iterator[str]:
-    """As many models side by side as the width holds, lettered; further ones in a block below."""
-    side_by_side = max(1, (width - _NAME - 2) // (_CELL + 1))
-    for first in range(0, len(report.names), side_by_side):
-        names = report.names[first : first + side_by_side]
-        letters = [_letter(first + i) for i in range(len(names))]
-        lines = [f"  {letter}  {name}" for letter, name in zip(letters, names, strict=True)]
-        lines += ["", _row("", letters)]
-        for question, rows in report.questions.items():
-            lines.append(shorten(question, width, placeholder=" ..."))
-            lines += [
-                _row(row.record["claim"], [_cell(row.cells.get(name)) for name in names]) for row in rows
-            ]
-        yield "\n".join(lines)
-    yield (
-        "  ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items()) + "  ! changed, weakened or broken"
-    )
+def _measured(cell: Cell) -> str:
+    return f"{cell.arms[0].estimate} {cell.arms[0].interval}".strip()
+
+
+def _matrix(report: Report, width: int) -> str:
+    """Claims down, lettered models across: the cells beside the names where there is room, else below them."""
+    names = report.names
+    letters = [f"{_letter(i)}  " for i in range(len(names))] if len(names) > 1 else [""]
+    columns = list(zip(letters, names, strict=True))
+    rows = {
+        row.record["claim"]: [_cell(letter, row.cells.get(name)) for letter, name in columns]
+        for row in report.claims
+    }
+    cell_width = max(len(cell) for cells in rows.values() for cell in cells)
+    room = width - 2 - len(names) * (2 + cell_width)
+    name_width = min(room, max(map(len, rows)))
+    lines = [f"  {letter}{name}" for letter, name in columns]
+    for question, claims in report.questions.items():
+        lines += ["", shorten(question, width, placeholder=" ...")]
+        for row in claims:
+            name = row.record["claim"]
+            if room < _NAME:
+                lines += [f"  {name}", *_stacked(rows[name], cell_width, width)]
+            else:
+                *above, head = [name] if len(name) <= name_width else [f"  {name}", ""]
+                lines += [*above, _line([head.ljust(name_width), *rows[name]], cell_width, 2)]
+    marks = "  ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+    return "\n".join([*lines, "", f"{marks}  ! changed, weakened or broken"])
+
+
+def _stacked(cells: Sequence[str], cell_width: int, width: int) -> Iterator[str]:
+    """As many cells in a line as it holds, each under its like; lines of models that have none are left out."""
+    in_line = max(1, (width - 4) // (2 + cell_width))
+    for first in range(0, len(cells), in_line):
+        part = cells[first : first + in_line]
+        if any(part):
+            yield _line(part, cell_width, 6)
+
+
+def _line(parts: Sequence[str], cell_width: int, indent: int) -> str:
+    return " " * indent + "  ".join(part.ljust(cell_width) for part in parts).rstrip()
 
 
 def _letter(index: int) -> str:
     return chr(ord("A") + index) if index < 26 else str(index + 1)
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
-    clipped = name if len(name) <= _NAME else name[: _NAME - 3] + "..."
-    return "  " + " ".join([clipped.ljust(_NAME), *(cell.ljust(_CELL) for cell in cells)]).rstrip()
-
-
-def _cell(cell: Cell | None) -> str:
+def _cell(letter: str, cell: Cell | None) -> str:
     if cell is None:
         return ""
-    flag = "!" if cell.tag in ("changed", "weakened", "broken") else " "
-    return f"{flag}{MARKS[cell.verdict]} {cell.arms[0].estimate.replace(' points', ' pt')}"[:_CELL]
+    measured = _measured(cell).replace(" points", " pt")
+    return f"{letter.strip()} {'!' if cell.flagged else ' '}{MARKS[cell.verdict]} {measured}".strip()
 
 
 def _not_run(report: Report, width: int) -> Iterator[str]:
