@@ -72,6 +72,16 @@ def test_without_a_choice_the_models_that_are_here_else_the_embedded_one(catalog
     assert collected(catalogue) == ["qwen-small", "qwen-large", "gemma"]
 
 
+def test_a_run_that_chose_no_models_names_those_whose_weights_are_not_here_in_one_line(
+    catalogue, monkeypatch
+):
+    monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name == "qwen-small")
+    catalogue.claims(catalogue.rate_claim(38).replace("rule=", "kinds=['instruct'], rule="))
+    absent = "smollm2-135m-instruct, qwen-large, gemma; to get one: vsg models fetch NAME"
+    catalogue.run().stdout.fnmatch_lines([f"models not run, their weights are not here: {absent}"])
+    catalogue.run("-m", "base").stdout.no_fnmatch_line("models not run*")
+
+
 @pytest.mark.parametrize(
     ("family", "why"),
     [

@@ -96,12 +96,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 )
 
 
+def left_out(config: pytest.Config) -> list[str]:
+    """The models of the registry that a run which chose none did not take, for their weights are not here."""
+    if config.option.models or _chooses_models(config):
+        return []
+    taken = {model.entry.name for model in selected(config)}
+    return [entry.name for entry in registry.entries() if entry.name not in taken]
+
+
 def selected(config: pytest.Config) -> list[Selected]:
     """The models named at --model; else all of the registry, if -m is to choose among them; else those whose
     weights are here; else the embedded one."""
     if SELECTED not in config.stash:
         models = [Selected(entry.name, entry) for entry in registry.entries()]
-        if not _names(config) & set(model_markers()):
+        if not _chooses_models(config):
             here = [model for model in models if loading.weights_here(model.entry)]
             models = here or [default_model()]
         config.stash[SELECTED] = models
@@ -111,6 +119,11 @@ def selected(config: pytest.Config) -> list[Selected]:
 def default_model() -> Selected:
     """The embedded model."""
     return Selected(DEFAULT_MODEL, registry.entry(DEFAULT_MODEL))
+
+
+def _chooses_models(config: pytest.Config) -> bool:
+    """Whether -m names a family or a kind."""
+    return bool(_names(config) & set(model_markers()))
 
 
 def _names(config: pytest.Config) -> frozenset[str]:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from vsg_core.errors import VsgError
-from vsg_core.evidence import read_records
+from vsg_core.evidence import ACROSS, read_records
 from vsg_core.pytest_claim import CHANGED, recorded_folder, reports_folder
+from vsg_core.pytest_selection import left_out
 from vsg_core.recorded import write_recorded
 from vsg_core.report import terminal_summary, write_report
 from vsg_core.summary import write_neighbours
@@ -83,7 +84,12 @@ class Session:
         if not self.outcomes:
             return
         terminalreporter.section("claims")
-        terminalreporter.write_line(terminal_summary(self.records))
+        width = min(max(80, self.config.get_terminal_writer().fullwidth), 120)
+        terminalreporter.write_line(terminal_summary(self.records, width))
+        asked = {model for model, _ in self.outcomes} != {ACROSS}
+        if asked and (absent := left_out(self.config)):
+            told = f"models not run, their weights are not here: {', '.join(absent)}"
+            terminalreporter.write_line(f"{told}; to get one: vsg models fetch NAME\n")
         spent = [record["provenance"] for record in self.records]
         seconds, forward = (sum(each[key] for each in spent) for key in ("seconds", "forward_seconds"))
         if forward:
