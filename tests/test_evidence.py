@@ -128,6 +128,39 @@ def test_what_json_lacks_becomes_text() -> None:
     validate(record)
 
 
+def test_what_is_judged_keeps_all_digits_and_what_only_went_in_keeps_six() -> None:
+    """Half the digits of a weight in float32 are those of its conversion."""
+    value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.float32([0.1])}
+    example = declare(difference(above=0))
+    evidence = Evidence([Trial("p", value=i / 3, inputs=value) for i in range(40)])
+    record = build_record(example, MODEL, evidence, judge(example, evidence), {"seconds": 1 / 3})
+    trial = record["trials"][1]
+    assert trial["inputs"] == {
+        "mixture": [[" a", 0.333333]],
+        "nested": {"x": [6.66667e-10, 7]},
+        "array": [0.1],
+    }
+    assert (trial["value"], record["provenance"]["seconds"]) == (1 / 3, 1 / 3)
+
+
+def test_a_record_has_a_line_for_each_trial_and_no_others_than_for_fields_and_arms() -> None:
+    """So that it can be compared line by line, and is not half white space."""
+    inputs = {"mixture": [[" a", 0.5], [" b", 0.5]]}
+    example = declare(rate(above=0.5), comparisons=["other"])
+    evidence = Evidence(successes(40, inputs=inputs), {"other": successes(3, inputs=inputs)})
+    record = build_record(example, MODEL, evidence, judge(example, evidence), {"versions": {"torch": "2"}})
+    text = record_text(record)
+    assert json.loads(text) == record
+    lines = text.splitlines()
+    assert [json.loads(line.rstrip(",")) for line in lines if line.startswith('{"prompt"')] == [
+        *record["trials"],
+        *record["controls"][0]["trials"],
+    ]
+    fields = len(record) + len(record["controls"][0])
+    brackets = 2 + 2 + 3 * 1  # of the record and the arm; the ends of three lists
+    assert len(lines) == 80 + fields + brackets
+
+
 def _record(trial: Trial) -> dict[str, Any]:
     example = declare(rate(above=0.5))
     evidence = Evidence([trial, *successes(39, 39)])

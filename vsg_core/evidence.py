@@ -90,7 +90,8 @@ def build_record(
 ) -> dict[str, Any]:
     """The full record of one claim on one model, as plain JSON values.
 
-    Numbers that JSON lacks (NaN, infinity) become strings; none can be among the judged ones. The outcome is
+    Numbers that JSON lacks (NaN, infinity) become strings; none can be among the judged ones. Those of a trial's
+    inputs, which are shown and not judged, keep six digits. The outcome is
     "new" or "not run", and `recorded` is None, until the verdict is compared with the recorded one.
 
     Args:
@@ -137,8 +138,23 @@ def not_run_record(
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """A record as JSON text, in plain ASCII: control characters and lone surrogates survive any file."""
-    return json.dumps(record, ensure_ascii=True, allow_nan=False, indent=1)
+    """A record as JSON text, in plain ASCII: control characters and lone surrogates survive any file.
+
+    A line for each field, arm and trial: indented to the depth of a mixture it would be half as large again.
+    """
+    return _lines(record)
+
+
+def _lines(value: Any, name: str = "") -> str:
+    if isinstance(value, Mapping) and "trials" in value:
+        return "{\n" + ",\n".join(f"{_compact(key)}:{_lines(value[key], key)}" for key in value) + "\n}"
+    if name in ("trials", "controls") and value:
+        return "[\n" + ",\n".join(map(_lines, value)) + "\n]"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def write_record(record: Mapping[str, Any], folder: str | Path) -> Path:
@@ -205,7 +221,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def _trial(trial: Trial) -> dict[str, Any]:
     return {
         "prompt": trial.prompt,
-        "inputs": trial.inputs,
+        "inputs": _plain(trial.inputs, digits=6),
         "outputs": {"output": trial.output, **(trial.outputs or {})},
         "value": trial.value,
         "success": trial.success,
@@ -213,16 +229,20 @@ def _trial(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Plain JSON values: numpy and torch ones by their own `tolist`, paths and the like as text."""
+def _plain(value: Any, digits: int = 17) -> Any:
+    """Plain JSON values: numpy and torch ones by their own `tolist`, paths and the like as text.
+
+    Args:
+        digits: significant ones of a float; 17 are all of them.
+    """
     if hasattr(value, "tolist"):
         value = value.tolist()
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _plain(entry, digits) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, digits) for entry in value]
     return str(value)
