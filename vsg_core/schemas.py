@@ -32,7 +32,8 @@ MEANINGS = {
     "estimate": "A rate, a difference of rates, a rate of counterexamples (always), or a mean; rates are 0 to 1.",
     "interval": "Confidence interval of the estimate, low then high. The rule looks at this one.",
     "n": "Independent units: trials, those of one cluster counted once.",
-    "trials": "Every trial of the claim's own arm: what went in (numbers to six digits), what came out, what was counted.",
+    "trials": "Every trial of the claim's own arm: what went in (numbers to six digits), what came out, "
+    "what was counted.",
     "controls": "All other arms, each with its rule, its verdict and its trials; a comparison has no rule.",
     "recorded": "The verdict accepted before, under the same name; null without one.",
     "outcome": "How the verdict compares with the recorded one.",
