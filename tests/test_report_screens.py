@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chromium import PHONE, WIDE, browser, opened, visible
-from tests.report_records import large, write_everything
-from tests.test_report_hostile import write_hostile
+from tests.report_records import large, provenance, run, write_everything
+from tests.test_diff import empty
+from tests.test_report_hostile import hostile_records, write_hostile
+from vsg_core.diff import compare_runs, write_diff
 from vsg_core.report import write_report
 
 if TYPE_CHECKING:
@@ -33,11 +35,33 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_hostile(tmp_path_factory.mktemp("hostile"))
 
 
-@pytest.mark.parametrize("which", ["report", "hostile"])
+@pytest.fixture(scope="module")
+def diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs compared, with a pair of each kind."""
+    a = [*run(), empty(38, claim="flips"), empty(39, claim="moves"), empty(33, claim="varies")]
+    b = [*run()[2:], empty(2, claim="flips"), empty(28, claim="moves"), empty(39, claim="varies")]
+    b += [empty(38, claim="appears"), empty(38, provenance=provenance(commit="f" * 40))]
+    a += [empty(38, rule="rate above 40 %")]
+    compared = compare_runs(a, b)
+    assert all(compared.counts.values())
+    return write_diff(compared, ("monday", "tuesday"), tmp_path_factory.mktemp("diff") / "diff.html")
+
+
+@pytest.fixture(scope="module")
+def hostile_diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs compared whose every text is hostile."""
+    a = hostile_records()
+    compared = compare_runs(
+        a, [record | {"outcome": "broken", "reason": record["statement"]} for record in a[1:]]
+    )
+    return write_diff(compared, ("<b>\u202e", "x" * 300), tmp_path_factory.mktemp("diff") / "diff.html")
+
+
+@pytest.mark.parametrize("which", ["report", "hostile", "diff", "hostile_diff"])
 def test_a_phone_needs_no_sideways_scrolling(
-    chromium: Browser, report: Path, hostile: Path, which: str
+    chromium: Browser, which: str, request: pytest.FixtureRequest
 ) -> None:
-    with opened(chromium, report if which == "report" else hostile, viewport=PHONE) as page:
+    with opened(chromium, request.getfixturevalue(which), viewport=PHONE) as page:
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
@@ -56,8 +80,9 @@ def violations(page: Page) -> list[str]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.evaluate(
         """() => {
-            for (const kind of ["details.examples", "details.every", "details.as-numbers", "details.model"])
-                for (const details of [...document.querySelectorAll(kind)].slice(0, 3)) details.open = true;
+            for (const kind of ["examples", "every", "as-numbers", "model", "same"])
+                for (const details of [...document.querySelectorAll(`details.${kind}`)].slice(0, 3))
+                    details.open = true;
         }"""
     )
     found = axe.run(
@@ -70,15 +95,24 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("which", ["report", "diff"])
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)], ids=["wide", "phone"])
-def test_axe_finds_nothing(chromium: Browser, report: Path, scheme: str, viewport: dict[str, int]) -> None:
-    with opened(chromium, report, viewport=viewport, color_scheme=scheme) as page:
+def test_axe_finds_nothing(
+    chromium: Browser, which: str, scheme: str, viewport: dict[str, int], request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(which)
+    with opened(chromium, path, viewport=viewport, color_scheme=scheme) as page:
         assert violations(page) == []
 
 
-def test_axe_finds_nothing_in_a_hostile_page_and_nothing_ran(chromium: Browser, hostile: Path) -> None:
-    with opened(chromium, hostile) as page:
-        assert page.title().startswith("Claim report: ")
+@pytest.mark.parametrize(
+    ("which", "title"), [("hostile", "Claim report: "), ("hostile_diff", "Two runs compared: ")]
+)
+def test_axe_finds_nothing_in_a_hostile_page_and_nothing_ran(
+    chromium: Browser, which: str, title: str, request: pytest.FixtureRequest
+) -> None:
+    with opened(chromium, request.getfixturevalue(which)) as page:
+        assert page.title().startswith(title)
         assert violations(page) == []
 
 

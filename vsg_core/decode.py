@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from vsg_core.errors import WrongUse
 if TYPE_CHECKING:
     from vsg_core.engine import State
     from vsg_core.language_model import LanguageModel
+
+Name = TypeVar("Name")
 
 
 @dataclass
@@ -55,8 +57,8 @@ def decode(lm: LanguageModel, sequences: Sequence[Tensor], writer: Writer, max_s
 
 
 def decode_each(
-    lm: LanguageModel, sequences: Sequence[Tensor], writers: Mapping[str, Writer], max_steps: int
-) -> dict[str, list[Trace]]:
+    lm: LanguageModel, sequences: Sequence[Tensor], writers: Mapping[Name, Writer], max_steps: int
+) -> dict[Name, list[Trace]]:
     """As `decode`, with several writers that each go on from the same pass over the sequences.
 
     Raises:
@@ -64,7 +66,7 @@ def decode_each(
     """
     if max_steps < 0:
         raise WrongUse(f"max_new_tokens is {max_steps}: give at least 0")
-    traces = {name: [Trace() for _ in sequences] for name in writers}
+    traces: dict[Name, list[Trace]] = {name: [Trace() for _ in sequences] for name in writers}
     for rows, state in lm.prefill(sequences, room=max_steps):
         *others, last = writers
         for name in others:
