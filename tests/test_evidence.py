@@ -130,7 +130,7 @@ def test_what_json_lacks_becomes_text() -> None:
 
 def test_what_is_judged_keeps_all_digits_and_what_only_went_in_keeps_six() -> None:
     """Half the digits of a weight in float32 are those of its conversion."""
-    value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], dtype=np.float32)}
+    value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], "f4")}
     example = declare(difference(above=0))
     evidence = Evidence([Trial("p", value=i / 3, inputs=value) for i in range(40)])
     record = build_record(example, MODEL, evidence, judge(example, evidence), {"seconds": 1 / 3})

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vsg_core.engine import head_table, position_table
 from vsg_core.errors import VsgError
+from vsg_core.placement import device_text
 from vsg_core.text import Text
 
 GATHERED = 256  # with more components than this a product with the whole table is faster, and much smaller
@@ -21,6 +22,11 @@ class Embeddings(Text):
     @property
     def device(self) -> torch.device:
         return self.engine.device
+
+    @property
+    def device_name(self) -> str:
+        """As a record names it: cpu, mps, or cuda:0 (NVIDIA H100 80GB HBM3)."""
+        return device_text(self.device)
 
     @property
     def dtype(self) -> torch.dtype:

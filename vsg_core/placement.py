@@ -34,3 +34,8 @@ def as_device(device: str) -> torch.device:
         raise WrongUse(
             f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"
         ) from None
+
+
+def device_text(device: torch.device) -> str:
+    """A device as a record names it: cpu, mps, or cuda:0 (NVIDIA H100 80GB HBM3)."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -178,7 +178,7 @@ class ClaimRun:
             **surroundings(self.item.config.rootpath),
             "model_sha256": self.model()["sha256"],
             "dtype": str(loaded.dtype).removeprefix("torch.") if loaded is not None else None,
-            "device": str(loaded.device) if loaded is not None else None,
+            "device": loaded.device_name if loaded is not None else None,
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": time.perf_counter() - max(self.clock, self.bench.since),
             "forward_seconds": meter.forward_seconds if meter else 0.0,
