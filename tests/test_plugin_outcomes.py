@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,23 @@ def test_a_record_of_another_rule_or_other_bytes_is_not_compared(suite, old, new
     result = suite.run("-v")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*holds, not comparable*", f"*one on tiny-random: not comparable: {why}*"])
+
+
+def test_a_recorded_verdict_is_replaced_where_the_claim_applies_no_more(suite):
+    """Under another rule too: what stands recorded is never a verdict that --record was asked to give up."""
+    suite.claims(suite.rate_claim(38, rule="rate(above=0.4)"))
+    suite.run("--record")
+    suite.claims("""
+        from vsg_core.errors import NotApplicable
+
+        @claim("It is named", rule=rate(above=0.5), **ABOUT)
+        def test_one(lm):
+            raise NotApplicable("nothing to ask")
+        """)
+    suite.run("--record")
+    entry = tomllib.loads(suite.recorded().read_text())["one"]
+    assert (entry["verdict"], entry["reason"]) == ("not run", "not applicable: nothing to ask")
+    assert "estimate" not in entry
 
 
 NOT_APPLICABLE = {

@@ -75,7 +75,8 @@ class Session:
             return
         for model in dict.fromkeys(model for model, _ in self.outcomes):
             own = [record for record in self.records if record["model"]["name"] == model]
-            measured = [record for record in own if record["trials"] or record["outcome"] in CHANGED]
+            # What was not run and is nowhere recorded leaves nothing; a recorded verdict it replaces.
+            measured = [record for record in own if record["trials"] or record["outcome"] != "not run"]
             if measured:
                 path = write_recorded(recorded_folder(self.config), model, measured)
                 self.notes.append(f"recorded {len(measured)} verdicts of {model} in {_shown(path)}")

@@ -36,5 +36,5 @@ def _cell(recorded: Recorded | None, bound: Bound) -> str:
     if recorded is None:
         return ""
     if recorded.estimate is None or recorded.interval is None or recorded.n is None:
-        return f"*{recorded.verdict}*: {recorded.reason}"
+        return f"*not run*, {recorded.reason}"
     return f"**{recorded.verdict}** {measured_text(bound, recorded.estimate, recorded.interval, recorded.n)}"
