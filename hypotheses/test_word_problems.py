@@ -10,6 +10,7 @@ from vsg_core.errors import NotApplicable
 SOFT_THINKING = "Zhang et al., Soft Thinking, arXiv 2505.15778"
 SOFT_THINKING_LINK = "https://arxiv.org/abs/2505.15778"
 OWN = "the effect of Cold Stop alone"
+COLD = "with Cold Stop after 4 steps"
 CAN = {"greedy tokens": rate(above=0.1, trials=100)}
 POWER = (
     "100 problems: a mean difference of 0.28 standard deviations is told from 0 in 80 % of runs, 14 points where "
@@ -25,27 +26,29 @@ POWER = (
     "over sampled chains of thought (83.84 to 86.32 on QwQ-32B); the readme warns of models up to 14B",
     rule=difference(above=0.0, trials=100),
     positive_controls=CAN,
-    comparisons=["sampled tokens", "without Cold Stop"],
+    comparisons=["sampled tokens", "Soft Thinking", COLD],
     power=POWER,
 )
 def test_soft_thinking_beats_sampling(word_problems, worked_problems):
     """Value: 1 where Soft Thinking solves the problem, less the share of two sampled thoughts that do.
 
-    Three worked examples, then the problem; a thought of up to 24 positions, ended by a new line or, in Soft
-    Thinking, by Cold Stop; then "Answer:" and greedy tokens. Both think at temperature 0.6 with the same top_k,
-    top_p and min_p, one mixing the weights that the other draws from. Positive control: greedy thoughts solve more
-    than a tenth, where another problem's answer would be right 3 times in 100. Greedy tokens may beat sampled ones
-    by themselves: whether mixtures do better than those is the next claim.
+    Three worked examples, then the problem; a thought of up to 24 positions, ended by a new line; then "Answer:"
+    and greedy tokens. Both think at temperature 0.6 with the same top_k, top_p and min_p, one mixing the weights
+    that the other draws from. Cold Stop as its authors set it waits for 256 confident steps in a row, so it never
+    ends a thought as short as these; scaled down to 4 it is shown beside. Positive control: greedy thoughts solve
+    more than a tenth, where another problem's answer would be right 3 times in 100. Greedy tokens may beat sampled
+    ones by themselves: whether mixtures do better than those is the next claim.
     """
     solved = scored(word_problems, worked_problems)
     sampled = [
         (one + other) / 2 for one, other in zip(solved["sampled"], solved["sampled again"], strict=True)
     ]
     return Evidence(
-        differences(word_problems, worked_problems, solved, "soft cold", ["sampled", "sampled again"]),
+        differences(word_problems, worked_problems, solved, "soft", ["sampled", "sampled again"]),
         {
             "greedy tokens": arm(word_problems, worked_problems, solved, "greedy"),
-            "without Cold Stop": arm(word_problems, worked_problems, solved, "soft"),
+            "Soft Thinking": arm(word_problems, worked_problems, solved, "soft"),
+            COLD: arm(word_problems, worked_problems, solved, "soft cold"),
             "sampled tokens": [
                 Trial(problem.question, output=thought.answer, value=share)
                 for problem, thought, share in zip(
@@ -64,19 +67,19 @@ def test_soft_thinking_beats_sampling(word_problems, worked_problems):
     "Thinking to score about as greedy decoding does, on three models of 32B",
     rule=difference(above=0.0, trials=100),
     positive_controls=CAN,
-    comparisons=["with Cold Stop", "without Cold Stop"],
+    comparisons=["Soft Thinking", COLD],
     power=POWER,
 )
 def test_soft_thinking_beats_greedy_decoding(word_problems, worked_problems):
     """Value: 1 where Soft Thinking solves the problem, less 1 where a greedy thought does; otherwise as above."""
     solved = scored(word_problems, worked_problems)
-    cells = {"greedy tokens": "greedy", "with Cold Stop": "soft cold", "without Cold Stop": "soft"}
+    cells = {"greedy tokens": "greedy", "Soft Thinking": "soft", COLD: "soft cold"}
     arms = {name: arm(word_problems, worked_problems, solved, cell) for name, cell in cells.items()}
-    return Evidence(differences(word_problems, worked_problems, solved, "soft cold", ["greedy"]), arms)
+    return Evidence(differences(word_problems, worked_problems, solved, "soft", ["greedy"]), arms)
 
 
 @claim(
-    "Cold Stop raises the share of word problems solved by more than mixing does",
+    "Cold Stop, scaled to short thoughts, raises the share of word problems solved by more than mixing does",
     source=f"{SOFT_THINKING}, table 3; Wu et al., arXiv 2508.03440",
     link=SOFT_THINKING_LINK,
     reported="on QwQ-32B, Soft Thinking solved 83.3 % of AIME 2024 with Cold Stop and 73.3 % without, fewer than the "
