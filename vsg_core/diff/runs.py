@@ -239,4 +239,4 @@ def _facts(records: Sequence[Record]) -> dict[str, str]:
         for name, fact in {**facts, **(made.get("versions") or {})}.items():
             if fact:
                 found.setdefault(name, set()).add(str(fact))
-    return {name: ", ".join(sorted(facts)) for name, facts in found.items()}
+    return {name: "; ".join(sorted(facts)) for name, facts in found.items()}
