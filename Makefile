@@ -33,7 +33,7 @@ catalogue: weights ## Run every claim on the embedded model and write reports/cl
 	$(BIN)/pytest --model $(MODEL)
 
 test: lint weights ## Check the code, run its tests, and hold the headline claims against their recorded verdicts
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n auto --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal
 	$(BIN)/pytest --model $(MODEL) -m headline
 
 lint: setup ## Check style and types
