@@ -6,4 +6,4 @@ from pathlib import Path
 
 _fixtures = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("[!_]*.py"))
 # pytester runs the tests of the suite itself (tests/).
-pytest_plugins = ["pytester", "vsg_core.pytest_plugin", *(f"fixtures.{name}" for name in _fixtures)]
+pytest_plugins = ["pytester", "vsg_core.plugin", *(f"fixtures.{name}" for name in _fixtures)]

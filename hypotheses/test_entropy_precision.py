@@ -68,7 +68,7 @@ def test_entropy_in_bits_is_never_nan(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.attack import attack
+    from vsg_core.judging.attack import attack
     from vsg_core.mixture import entropy_bits
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())

@@ -137,5 +137,5 @@ def suite(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.syspathinsert(ROOT)
     pytester.path.joinpath("pytest.ini").write_text((ROOT / "pytest.ini").read_text())
-    pytester.makeconftest('pytest_plugins = ["vsg_core.pytest_plugin", "fixtures.models"]')
+    pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models"]')
     return Suite(pytester, tiny_llama)

@@ -7,9 +7,9 @@ from typing import Any
 
 from vsg_core.claims import Claim, claim
 from vsg_core.evidence import build_record
-from vsg_core.rule_base import Rule
-from vsg_core.rules import judge, rate
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rule_base import Rule
+from vsg_core.judging.rules import judge, rate
+from vsg_core.judging.trials import Evidence, Trial
 
 MODEL = {"name": "tiny", "family": "llama", "kind": "base", "sha256": "ab12", "revision": None}
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from vsg_core.claims import Claim, claim
 from vsg_core.evidence import build_record, not_run_record, write_record
+from vsg_core.judging.rules import Rule, always, difference, judge, rate
+from vsg_core.judging.trials import Evidence, Trial
 from vsg_core.microscope import write_microscope
 from vsg_core.report import write_report
-from vsg_core.rules import Rule, always, difference, judge, rate
-from vsg_core.trials import Evidence, Trial
 
 Record = dict[str, Any]
 

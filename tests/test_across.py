@@ -41,9 +41,7 @@ def two_sizes(suite, tiny_llama, other_llama, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.toml")
     register(REVISIONS["large"])
     suite.model = None
-    suite.pytester.makeconftest(
-        'pytest_plugins = ["vsg_core.pytest_plugin", "fixtures.models", "fixtures.records"]'
-    )
+    suite.pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models", "fixtures.records"]')
     suite.claims(ACROSS, "a_comes_first.py")
     suite.claims(f"""
         @claim("It reads", rule=rate(above=0.2), **ABOUT)

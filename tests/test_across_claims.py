@@ -14,8 +14,8 @@ from vsg_core.across import DIFFERENCES, QUANTISATION, SIZE, TUNING, Records, co
 from vsg_core.claims import load_claims
 from vsg_core.errors import NotApplicable, RecordsUnavailable
 from vsg_core.evidence import build_record, write_record
-from vsg_core.rules import always, judge, rate
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rules import always, judge, rate
+from vsg_core.judging.trials import Evidence, Trial
 from vsg_core.weights import registry
 
 CLAIMS = {claim.id: claim for claim in load_claims(Path(__file__).parent.parent / "hypotheses")}

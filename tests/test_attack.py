@@ -11,10 +11,10 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.judging import declare
-from vsg_core.attack import attack
 from vsg_core.errors import WrongUse
-from vsg_core.rules import JudgingError, always, judge
-from vsg_core.trials import Trial
+from vsg_core.judging.attack import attack
+from vsg_core.judging.rules import JudgingError, always, judge
+from vsg_core.judging.trials import Trial
 
 tokens = st.lists(st.integers(0, 50_000), min_size=1, max_size=12)
 Check = Callable[[list[list[int]]], list[Trial]]
@@ -79,8 +79,8 @@ sys.path.insert(0, {str(tmp_path)!r})
 if sys.argv[1] == "with":
     import constants
 from hypothesis import strategies as st
-from vsg_core.attack import attack
-from vsg_core.trials import Trial
+from vsg_core.judging.attack import attack
+from vsg_core.judging.trials import Trial
 cases = st.lists(st.integers(0, 50_000) | st.floats(0, 1), min_size=1, max_size=12)
 for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for case in batch]):
     print(trial.prompt)

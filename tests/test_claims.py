@@ -13,7 +13,7 @@ import pytest
 from tests.judging import declare
 from vsg_core.claims import Claim, claim, load_claims
 from vsg_core.errors import WrongUse
-from vsg_core.rules import difference, rate
+from vsg_core.judging.rules import difference, rate
 
 ABOUT: dict[str, Any] = {"source": "a paper", "reported": "always", "rule": rate(above=0.5)}
 
@@ -97,7 +97,7 @@ HEADER = '''"""A question?
 
 More about it."""
 from vsg_core import claim, rate
-from vsg_core.rules import rate as same
+from vsg_core.judging.rules import rate as same
 ABOUT = dict(source="a paper", reported="always", rule=rate(above=0.5))
 '''
 
@@ -147,7 +147,11 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_claims_are_listed_without_anything_heavy(tmp_path: Path) -> None:
     """`vsg claims` must answer within a second."""
-    write(tmp_path, "a.py", "from vsg_core.attack import attack\n@claim('It', **ABOUT)\ndef test_a(lm): ...")
+    write(
+        tmp_path,
+        "a.py",
+        "from vsg_core.judging.attack import attack\n@claim('It', **ABOUT)\ndef test_a(lm): ...",
+    )
     code = f"""
 import sys
 from vsg_core.claims import load_claims

@@ -22,8 +22,8 @@ from tests.report_records import (
     values,
 )
 from vsg_core.diff import compare_runs, diff_text
-from vsg_core.intervals import rate_interval
-from vsg_core.trials import Trial
+from vsg_core.judging.intervals import rate_interval
+from vsg_core.judging.trials import Trial
 
 Record = dict[str, Any]
 

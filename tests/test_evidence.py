@@ -23,8 +23,8 @@ from vsg_core.evidence import (
     record_text,
     write_record,
 )
-from vsg_core.rules import always, difference, equivalence, judge, rate
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rules import always, difference, equivalence, judge, rate
+from vsg_core.judging.trials import Evidence, Trial
 
 
 def validate(record: dict[str, Any]) -> None:

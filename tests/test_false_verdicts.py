@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from vsg_core.intervals import mean_interval, rate_difference_interval, rate_interval
-from vsg_core.rules import always, difference, equivalence, rate
+from vsg_core.judging.intervals import mean_interval, rate_difference_interval, rate_interval
+from vsg_core.judging.rules import always, difference, equivalence, rate
 
 SIZES = (20, 40, 120)
 ALPHA = 0.05

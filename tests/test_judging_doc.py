@@ -20,7 +20,7 @@ from tests.test_false_verdicts import (
     rate_difference_intervals,
     rate_intervals,
 )
-from vsg_core.rules import always, rate
+from vsg_core.judging.rules import always, rate
 
 PAGE = Path(__file__).parent.parent / "docs" / "judging.md"
 CHANCE = 0.8  # "4 times in 5"

@@ -16,8 +16,8 @@ from tests.report_records import BRANCHES, EMPTY, MODELS, run
 from tests.test_report_hostile import hostile_records
 from vsg_core import ClaimTable, load_model
 from vsg_core.evidence import write_record
-from vsg_core.rules import judge, rate
-from vsg_core.trials import Evidence
+from vsg_core.judging.rules import judge, rate
+from vsg_core.judging.trials import Evidence
 from vsg_core.writers import ConceptToken, write_concepts
 
 

@@ -34,9 +34,7 @@ def test_the_page_of_all_verdicts_is_what_vsg_table_prints():
 def test_the_claim_shown_runs_as_it_stands(suite):
     """Saved in hypotheses/ and run on the embedded model, it ends in a verdict."""
     (claim,) = (block for block in blocks("python") if "@claim" in block)
-    suite.pytester.makeconftest(
-        'pytest_plugins = ["vsg_core.pytest_plugin", "fixtures.models", "fixtures.prompts"]'
-    )
+    suite.pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models", "fixtures.prompts"]')
     suite.claims("")
     (suite.pytester.path / "hypotheses" / "test_nearest.py").write_text(claim)
     suite.model = None

@@ -10,9 +10,9 @@ import pytest
 from tests.judging import MODEL, declare, record_of, successes
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.evidence import build_record, not_run_record
+from vsg_core.judging.rules import judge, rate
+from vsg_core.judging.trials import Evidence
 from vsg_core.recorded import Outcome, Recorded, compare, read_recorded, write_recorded
-from vsg_core.rules import judge, rate
-from vsg_core.trials import Evidence
 
 
 def accepted(record: dict[str, Any], folder: Path) -> Recorded:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from vsg_core.judging.rules import always, difference, equivalence, rate
 from vsg_core.report.curves import dose_of
 from vsg_core.report.findings import beyond, distance, standing
 from vsg_core.report.terms import Terms, bound_of
-from vsg_core.rules import always, difference, equivalence, rate
 
 
 def record(bound: dict[str, Any], interval: tuple[float, float] | None, **more: Any) -> dict[str, Any]:

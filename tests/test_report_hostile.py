@@ -13,10 +13,10 @@ import pytest
 
 from tests.page_reading import Element, read
 from tests.report_records import EMPTY, SAME_LOGITS, looks, measured, not_run_record, provenance, successes
+from vsg_core.judging.trials import Trial
 from vsg_core.microscope import write_microscope
 from vsg_core.report import terminal_summary, write_report
 from vsg_core.report.literal import visible
-from vsg_core.trials import Trial
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -92,7 +92,7 @@ def test_the_unit_of_an_arm_is_that_of_its_rule(rule: str | None, unit: str) -> 
 
 def test_rule_texts_are_those_of_the_judge() -> None:
     """The texts above are copies; these are the judge's own."""
-    from vsg_core.rules import always, difference, equivalence, rate
+    from vsg_core.judging.rules import always, difference, equivalence, rate
 
     rules = {
         rate(above=0.5): "percent", rate(above=0.1, over="noise"): "points", difference(above=0): "number",

@@ -9,8 +9,8 @@ import pytest
 
 from tests.page_reading import Element, cell_of, read
 from tests.report_records import MODELS, doses, large, make_claim, measured, over_all_models, run, values
+from vsg_core.judging.rules import difference
 from vsg_core.report.page import render
-from vsg_core.rules import difference
 
 SORTED = sorted(MODELS, key=lambda model: (str(model["family"]), int(str(model["parameters"]))))
 

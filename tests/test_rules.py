@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.judging import declare, successes, values
 from vsg_core.errors import WrongUse
-from vsg_core.rules import JudgingError, always, difference, equivalence, judge, rate
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rules import JudgingError, always, difference, equivalence, judge, rate
+from vsg_core.judging.trials import Evidence, Trial
 
 SPREAD = np.linspace(-1, 1, 40)  # mean 0, standard deviation 0.6
 

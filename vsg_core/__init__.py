@@ -14,10 +14,10 @@ _HOME = {
     "claim": "claims",
     "Evidence": "claims",
     "Trial": "claims",
-    "rate": "rules",
-    "difference": "rules",
-    "equivalence": "rules",
-    "always": "rules",
+    "rate": "judging.rules",
+    "difference": "judging.rules",
+    "equivalence": "judging.rules",
+    "always": "judging.rules",
 }
 __all__ = sorted(_HOME)
 

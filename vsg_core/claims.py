@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.rule_base import Rule
-from vsg_core.rule_kinds import Rate
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rule_base import Rule
+from vsg_core.judging.rule_kinds import Rate
+from vsg_core.judging.trials import Evidence, Trial
 from vsg_core.weights.registry import KINDS
 
 __all__ = ["KINDS", "Claim", "Evidence", "Trial", "claim", "load_claims"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from vsg_core.claims import Claim
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.rules import Judgement
-from vsg_core.trials import Evidence, Trial
+from vsg_core.judging.rules import Judgement
+from vsg_core.judging.trials import Evidence, Trial
 
 SCHEMA_VERSION = 1
 ACROSS = "across-models"  # stands for the model in the record of a claim that is judged once over several

@@ -14,7 +14,7 @@ from vsg_core.report.rows import Report
 from vsg_core.templating import environment
 
 if TYPE_CHECKING:
-    from vsg_core.rules import Judgement
+    from vsg_core.judging.rules import Judgement
     from vsg_core.writers import ConceptToken
 
 SHOWN = 10  # tokens of a mixture

@@ -12,7 +12,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.evidence import write_atomically
-from vsg_core.rules import NOT_APPLICABLE
+from vsg_core.judging.rules import NOT_APPLICABLE
 from vsg_core.wording import measured_text
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from vsg_core.judging.rules import NOT_APPLICABLE
 from vsg_core.recorded import weights_of
 from vsg_core.report.cells import Record, started
 from vsg_core.report.rows import report_of
-from vsg_core.rules import NOT_APPLICABLE
 
 # What can become of a pair, in the order in which it is told.
 KINDS = {

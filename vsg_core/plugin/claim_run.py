@@ -19,11 +19,11 @@ import pytest
 from vsg_core.claims import Claim
 from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
 from vsg_core.evidence import build_record, not_run_record, write_record
+from vsg_core.judging.rules import NOT_APPLICABLE, judge
+from vsg_core.judging.trials import Evidence
+from vsg_core.plugin.selection import Selected
 from vsg_core.provenance import surroundings
-from vsg_core.pytest_selection import Selected
 from vsg_core.recorded import compare, read_recorded
-from vsg_core.rules import NOT_APPLICABLE, judge
-from vsg_core.trials import Evidence
 
 UNAVAILABLE = (NotEnoughMemory, Unavailable)
 OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)  # no subclasses of Exception
@@ -63,7 +63,7 @@ class ClaimRun:
     """One claim on one model, from the start of its setup to what pytest is to show.
 
     `fault` becomes a failure, `skipped` a skip, and neither of them a pass. `selected` is None for a claim across
-    models, see pytest_across.
+    models, see `across`.
     """
 
     def __init__(self, item: pytest.Function, claim: Claim, selected: Selected | None) -> None:
@@ -190,8 +190,11 @@ class ClaimRun:
 def _trace(error: BaseException) -> str:
     """The traceback of an error as text, without the frames of pytest and of this plugin."""
     trace = traceback.TracebackException.from_exception(error)
-    own = ("_pytest", "pluggy", Path(__file__).stem, "pytest_running")
-    frames = [frame for frame in trace.stack if not set(own) & {*Path(frame.filename).with_suffix("").parts}]
+    own = Path(__file__).parent
+    paths = [(frame, Path(frame.filename)) for frame in trace.stack]
+    frames = [
+        frame for frame, path in paths if path.parent != own and not {"_pytest", "pluggy"} & {*path.parts}
+    ]
     trace.stack = traceback.StackSummary.from_list(frames)
     return "".join(trace.format())
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vsg_core.intervals import Interval
-from vsg_core.rule_base import Arms, Measure, Rule
-from vsg_core.rule_kinds import Always, Difference, Equivalence, Rate
-from vsg_core.trials import Evidence, JudgingError, Trial
+from vsg_core.judging.intervals import Interval
+from vsg_core.judging.rule_base import Arms, Measure, Rule
+from vsg_core.judging.rule_kinds import Always, Difference, Equivalence, Rate
+from vsg_core.judging.trials import Evidence, JudgingError, Trial
 from vsg_core.wording import measured_text
 
 if TYPE_CHECKING:

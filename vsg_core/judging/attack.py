@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from vsg_core.errors import WrongUse
-from vsg_core.trials import JudgingError, Trial
+from vsg_core.judging.trials import JudgingError, Trial
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -46,7 +46,7 @@ def attack(
     import hypothesis
     from hypothesis import strategies as st
 
-    from vsg_core.independent_draws import BACKEND
+    from vsg_core.judging.independent_draws import BACKEND
 
     if trials < 1 or batch < 1:
         raise WrongUse(f"attack(trials={trials}, batch={batch}): give numbers from 1 up")

@@ -13,9 +13,9 @@ import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.evidence import ACROSS
-from vsg_core.pytest_across import AcrossRun, is_across
-from vsg_core.pytest_claim import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
-from vsg_core.pytest_selection import Selected
+from vsg_core.plugin.across import AcrossRun, is_across
+from vsg_core.plugin.claim_run import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.plugin.selection import Selected
 
 RUN = pytest.StashKey[ClaimRun]()
 

@@ -11,8 +11,8 @@ import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.evidence import ACROSS, read_records
-from vsg_core.pytest_claim import CHANGED, recorded_folder, reports_folder
-from vsg_core.pytest_selection import left_out
+from vsg_core.plugin.claim_run import CHANGED, recorded_folder, reports_folder
+from vsg_core.plugin.selection import left_out
 from vsg_core.recorded import write_recorded
 from vsg_core.report import terminal_summary, write_report
 from vsg_core.summary import write_neighbours

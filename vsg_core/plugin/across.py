@@ -9,8 +9,8 @@ import pytest
 from vsg_core.across import Records
 from vsg_core.claims import Claim
 from vsg_core.evidence import ACROSS
-from vsg_core.pytest_claim import ClaimRun
-from vsg_core.pytest_selection import model_markers
+from vsg_core.plugin.claim_run import ClaimRun
+from vsg_core.plugin.selection import model_markers
 
 MARKER = "across"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vsg_core.errors import WrongUse
-from vsg_core.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
-from vsg_core.rule_base import DIGITS, Arms, Measure, OneSided, Rule
-from vsg_core.trials import JudgingError, Trial, mean, units
+from vsg_core.judging.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
+from vsg_core.judging.rule_base import DIGITS, Arms, Measure, OneSided, Rule
+from vsg_core.judging.trials import JudgingError, Trial, mean, units
 from vsg_core.wording import number_text
 
 LEAST_FOR_T = 10  # with fewer, all depends on the values being normal

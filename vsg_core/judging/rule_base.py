@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vsg_core.errors import WrongUse
-from vsg_core.intervals import Interval
-from vsg_core.trials import Trial
+from vsg_core.judging.intervals import Interval
+from vsg_core.judging.trials import Trial
 from vsg_core.wording import number_text, unit_of
 
 Arms = Mapping[str, Sequence[Trial]]

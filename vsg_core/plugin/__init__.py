@@ -4,10 +4,10 @@ model's concept tokens (microscope), the end of a run (session)."""
 from __future__ import annotations
 
 pytest_plugins = [
-    "vsg_core.pytest_options",
-    "vsg_core.pytest_selection",
-    "vsg_core.pytest_across",
-    "vsg_core.pytest_running",
-    "vsg_core.pytest_microscope",
-    "vsg_core.pytest_session",
+    "vsg_core.plugin.options",
+    "vsg_core.plugin.selection",
+    "vsg_core.plugin.across",
+    "vsg_core.plugin.running",
+    "vsg_core.plugin.microscope",
+    "vsg_core.plugin.session",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Generator
 
 import pytest
 
-from vsg_core.pytest_claim import BENCH, ClaimRun, reports_folder
-from vsg_core.pytest_selection import Selected
+from vsg_core.plugin.claim_run import BENCH, ClaimRun, reports_folder
+from vsg_core.plugin.selection import Selected
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
