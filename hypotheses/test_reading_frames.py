@@ -18,16 +18,18 @@ BETTER = "120 pairs: 25 % over 10 % is seen in 87 % of runs, 70 % over 50 % in 8
     reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж (after the "
     "prompt, and before an assistant's tag)",
     rule=rate(above=0.0, over=FRAME, trials=100),
+    positive_controls={"first noun fed directly": rate(above=0.5), "first noun in the frame": rate(above=0.5)},
     controls={"noise fed directly": rate(below=0.1, trials=100)},
-    comparisons=[FRAME, "first noun fed directly", "first noun in the frame"],
+    comparisons=[FRAME],
     power=BETTER,
 )
 def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_nouns):
     """0.6 of one noun and 0.4 of another, on a line of its own without a word around it; 15 greedy tokens each.
 
     Success: the reply names one of the nouns in English. The study's vectors came after their prompt, which
-    alone makes Paris likely; without it, what is named comes from the vector. To go on from a noun is not to
-    name it: the first noun itself, fed in the same way, shows how much that costs.
+    alone makes Paris likely; without it, what is named comes from the vector. To go on from a noun, or to define
+    it, is not to name it. Positive control: either way gets the first noun's own embedding named, else the two
+    differ in how they make a model speak of any word, and not in what they get from a mixture.
     """
 
     def fed(rows):
@@ -54,14 +56,15 @@ def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_no
     reported="chat gave empty output, completion gave words; the empty output came from slicing the reply",
     rule=rate(above=0.0, over=CHAT, trials=100),
     kinds=["instruct"],
-    comparisons=[CHAT, "first noun, completion frame", "first noun, chat frame"],
+    positive_controls={"first noun, completion frame": rate(above=0.5), "first noun, chat frame": rate(above=0.5)},
+    comparisons=[CHAT],
     power=BETTER,
 )
 def test_completion_frame_beats_chat_frame(noun_vectors, completed_nouns, chatted_nouns):
     """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success names one of them.
 
-    The frames differ in their words as well as in their format. The noun alone in both shows whether a
-    difference is one of reading mixtures, or of the frames.
+    The frames differ in their words as well as in their format. Positive control: both get the noun alone named,
+    else they differ in how they make a model speak of any word.
     """
     pairs = noun_vectors.pairs
     return Evidence(
