@@ -63,17 +63,16 @@ class Asked:
     reported="a question: could reading emerge in models larger than could be had? GPT-2 and Qwen2.5-1.5B, which were "
     "tried, differ in more than size",
     rule=difference(above=0.05),
-    positive_controls={"the smaller model leaves room to grow": rate(below=0.9)},
-    comparisons=["larger model", "also where a noun itself is not named"],
+    comparisons=["smaller model", "larger model", "also where a noun itself is not named"],
     power=POWER,
 )
 def test_reading_grows_with_size(records):
     """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
 
     Paired by the two nouns and the frame. Only where both models name the nouns' own embeddings in that frame, else
-    better copying would pass for better reading; and only frames in which the smaller model reads under nine
-    mixtures in ten, else there is no room to grow. The models share series, kind and form; of more than two sizes the
-    smallest and the largest count. Two sizes make one step: that it grows on, or in another family, is not measured.
+    better copying would pass for better reading; and only frames in which the smaller model leaves room for the 5 in
+    100 that are claimed. The models share series, kind and form; of more than two sizes the smallest and the largest
+    count. Two sizes make one step: that it grows on, or in another family, is not measured.
     """
     from vsg_core.across import SIZE
 
@@ -82,7 +81,7 @@ def test_reading_grows_with_size(records):
     return Evidence(
         enough([each.trial(each.read[1] - each.read[0]) for each in known]),
         {
-            "the smaller model leaves room to grow": [each.success(0) for each in known],
+            "smaller model": [each.success(0) for each in known],
             "larger model": [each.success(1) for each in known],
             "also where a noun itself is not named": [
                 each.trial(each.read[1] - each.read[0]) for each in asked
@@ -126,11 +125,11 @@ def test_instruction_tuning_makes_brittle(records):
 
 
 def with_room(asked: list[Asked]) -> list[Asked]:
-    """Those in frames in which the first model of the pair reads under nine mixtures in ten."""
+    """Those in frames in which the first model of the pair reads under 95 mixtures in 100."""
     read: dict[tuple[str, str], list[bool]] = {}
     for each in asked:
         read.setdefault((each.models.first.name, each.claim), []).append(each.read[0])
-    full = {frame for frame, found in read.items() if sum(found) >= 0.9 * len(found)}
+    full = {frame for frame, found in read.items() if sum(found) >= 0.95 * len(found)}
     return [each for each in asked if (each.models.first.name, each.claim) not in full]
 
 
@@ -189,9 +188,9 @@ def test_quantised_weights_change_verdicts(records):
     """Success: the verdict of a claim on the quantised form is another than on the full form of the same model.
 
     Not applicable is a verdict here where something was measured, and to or from inconclusive is a change; "turned
-    round" counts only holds against
-    refuted. Claims of one question share prompts and vectors and are one unit. Identities (always) are left out: they
-    hold for any weights. A GGUF brings its own tokenizer and chat format, whose part in a change is not told apart.
+    round" counts only holds against refuted. Claims of one question share prompts and vectors and are one unit.
+    Identities (always) are left out: they hold for any weights. A GGUF brings its own tokenizer and chat format, whose
+    part in a change is not told apart.
     """
     from vsg_core.across import QUANTISATION, command
 

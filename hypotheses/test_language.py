@@ -9,7 +9,8 @@ WRITES_CYRILLIC = "copies names in Cyrillic"
 
 
 @claim(
-    "Concept tokens make replies leave the Latin script: in over 5 more replies of 100 than their top-1 tokens do",
+    "Where plain English is asked for, concept tokens make replies leave the Latin script: in over 5 more replies of "
+    "100 than their top-1 tokens do",
     source="abstractionlair/vector-space-generation, README, Results; its saved output",
     link="https://github.com/abstractionlair/vector-space-generation#results",
     reported="words came out, not always in English: Chinese from two concept tokens in the completion frame",
@@ -22,13 +23,14 @@ WRITES_CYRILLIC = "copies names in Cyrillic"
 def test_mixtures_cause_non_english_output(lm, open_prompts, copied_names, generator):
     """Two concept tokens of the study's in its frame, "The meaning of ... in plain English is", 8 greedy tokens.
 
-    That is the frame of experiments/qwen_completion_translation.py; the saved Chinese came from one with "is:".
+    That is the frame of experiments/qwen_completion_translation.py; the saved Chinese came from one with "is:". A
+    reply counts with one letter whose Unicode name is not a Latin one's, which tells Chinese or Cyrillic, not French
+    from English. At the same place: each mixture's heaviest token, and noise of each mixture's norm, which must not
+    do the same: else any foreign vector would, and not the mixture.
 
-    A reply counts with one letter whose Unicode name is not a Latin one's. That tells Chinese or Cyrillic, not
-    French from English. At the same place: each mixture's heaviest token, and noise of each mixture's norm, which
-    must not do the same: else any foreign vector would, and not the mixture. The
-    study sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work.
-    Positive control: the model writes Cyrillic, after names in it, and the reader of scripts sees it.
+    The frame asks for English and keeps even noise to it; what mixtures do without one is not measured. The study
+    sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work. Positive
+    control: the model writes Cyrillic, after names in it, and the reader of scripts sees it.
     """
     import torch
 

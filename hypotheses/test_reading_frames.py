@@ -18,7 +18,10 @@ BETTER = "120 pairs: 25 % over 10 % is seen in 87 % of runs, 70 % over 50 % in 8
     reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж (after the "
     "prompt, and before an assistant's tag)",
     rule=rate(above=0.0, over=FRAME, trials=100),
-    positive_controls={"first noun fed directly": rate(above=0.5), "first noun in the frame": rate(above=0.5)},
+    positive_controls={
+        "first noun fed directly": rate(above=0.5),
+        "first noun in the frame": rate(above=0.5),
+    },
     controls={"noise fed directly": rate(below=0.1, trials=100)},
     comparisons=[FRAME],
     power=BETTER,
@@ -56,7 +59,10 @@ def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_no
     reported="chat gave empty output, completion gave words; the empty output came from slicing the reply",
     rule=rate(above=0.0, over=CHAT, trials=100),
     kinds=["instruct"],
-    positive_controls={"first noun, completion frame": rate(above=0.5), "first noun, chat frame": rate(above=0.5)},
+    positive_controls={
+        "first noun, completion frame": rate(above=0.5),
+        "first noun, chat frame": rate(above=0.5),
+    },
     comparisons=[CHAT],
     power=BETTER,
 )

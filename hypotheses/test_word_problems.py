@@ -11,6 +11,7 @@ SOFT_THINKING = "Zhang et al., Soft Thinking, arXiv 2505.15778"
 SOFT_THINKING_LINK = "https://arxiv.org/abs/2505.15778"
 OWN = "the effect of Cold Stop alone"
 COLD = "with Cold Stop after 4 steps"
+ENDED = "thoughts that Cold Stop ends after their sum"
 CAN = {"greedy tokens": rate(above=0.1, trials=100)}
 POWER = (
     "100 problems: a mean difference of 0.28 standard deviations is told from 0 in 80 % of runs, 14 points where "
@@ -32,7 +33,7 @@ POWER = (
 def test_soft_thinking_beats_sampling(word_problems, worked_problems):
     """Value: 1 where Soft Thinking solves the problem, less the share of two sampled thoughts that do.
 
-    Three worked examples, then the problem; a thought of up to 24 positions, ended by a new line; then "Answer:"
+    Three worked examples, then the problem; a thought of up to 40 positions, ended by a new line; then "Answer:"
     and greedy tokens. Both think at temperature 0.6 with the same top_k, top_p and min_p, one mixing the weights
     that the other draws from. Cold Stop as its authors set it waits for 256 confident steps in a row, so it never
     ends a thought as short as these; scaled down to 4 it is shown beside. Positive control: greedy thoughts solve
@@ -85,7 +86,7 @@ def test_soft_thinking_beats_greedy_decoding(word_problems, worked_problems):
     reported="on QwQ-32B, Soft Thinking solved 83.3 % of AIME 2024 with Cold Stop and 73.3 % without, fewer than the "
     "76.9 % of sampled chains of thought; discrete tokens with Cold Stop were not tried",
     rule=difference(above=0.0, trials=100),
-    positive_controls={**CAN, "thoughts that Cold Stop ends": rate(above=0.1, trials=100)},
+    positive_controls={**CAN, ENDED: rate(above=0.1, trials=100)},
     controls={OWN: difference(above=0.0, trials=100)},
     comparisons=["tokens with Cold Stop", "mixtures", "mixtures with Cold Stop"],
     power=POWER,
@@ -96,8 +97,9 @@ def test_cold_stop_matters_more_than_mixing(word_problems, worked_problems):
     Value: the effect of Cold Stop (the mean over both writers) less that of mixing (the mean over both ways to
     stop); of the four cells all but two cancel: tokens with Cold Stop less mixtures without. Thoughts here are some
     20 positions and not thousands, so Cold Stop waits for 4 steps in a row and not 256 below the paper's 0.01 nats.
-    Positive control: it ends more than a tenth of the soft thoughts, else nothing was tried. Control: the effect of
-    Cold Stop by itself must be above 0, else it raises nothing, and only mixing lowers.
+    Positive control: it ends more than a tenth of the soft thoughts after a sum with its result ("= 12"); where it
+    only cuts them short before, what it is for was not tried. Control: the effect of Cold Stop by itself must be
+    above 0, else it raises nothing, and only mixing lowers.
     """
     solved = scored(word_problems, worked_problems)
     cells = {
@@ -114,8 +116,10 @@ def test_cold_stop_matters_more_than_mixing(word_problems, worked_problems):
     arms[OWN] = [
         Trial(problem.question, value=gain) for problem, gain in zip(word_problems, gains, strict=True)
     ]
-    arms["thoughts that Cold Stop ends"] = [
-        Trial(problem.question, output=thought.trace, success=thought.ended == "cold")
+    arms[ENDED] = [
+        Trial(
+            problem.question, output=thought.trace, success=thought.ended == "cold" and summed(thought.trace)
+        )
         for problem, thought in zip(word_problems, worked_problems["soft cold"], strict=True)
     ]
     return Evidence(differences(word_problems, worked_problems, solved, "greedy cold", ["soft"]), arms)
@@ -167,6 +171,11 @@ def solves(answer, number):
     return found is not None and float(found.group()) == number
 
 
+def summed(trace):
+    """Whether a thought holds a sum with its result."""
+    return re.search(r"=\s*-?\d", trace) is not None
+
+
 def worked_text(thought):
     """A thought and its answer as one line."""
     return f"{thought.trace.strip()} Answer:{thought.answer}"
@@ -175,7 +184,12 @@ def worked_text(thought):
 def arm(problems, worked, solved, name):
     """A trial a problem: one arm solved it."""
     return [
-        Trial(problem.question, output=worked_text(thought), success=bool(success))
+        Trial(
+            problem.question,
+            output=worked_text(thought),
+            success=bool(success),
+            inputs={"thought ended by": thought.ended},
+        )
         for problem, thought, success in zip(problems, worked[name], solved[name], strict=True)
     ]
 
