@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vsg_core import Evidence, Trial, claim, difference
+from vsg_core.errors import NotApplicable
 
 POWER = "120 prompts (60 where fewer fork): a mean 0.3 (0.43) standard deviations off the bound is told in 90 % of runs"
 LAST = "in the next distribution, less its weight"
@@ -99,7 +100,8 @@ def curves(forks, depth):
 
 
 @claim(
-    "Training makes mixtures less faithful: the next distribution strays further from the blend of its branches",
+    "Training makes mixtures less faithful than its first weights do: the next distribution strays further from the "
+    "blend of its branches",
     source=RIZVI,
     link=RIZVI_LINK,
     reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
@@ -113,10 +115,13 @@ def test_training_reduces_mixture_fidelity(lm, forks):
     """Half of each of a prompt's two likeliest tokens; the same tokens and prompts in the same architecture untrained.
 
     How far it strays: the divergence to the even blend of the branches, as a share of that and of the divergence
-    between the branches; 0 is a perfect blend. Value: trained less untrained. One draw of random weights, so the
-    claim is about this one. Untrained logits are all alike, which makes any softmax blend: in the control they
-    are spread as far as the trained ones (same standard deviation after the first token).
+    between the branches; 0 is a perfect blend. Value: trained less untrained. One draw of random weights, with the
+    spread and the tied head of the published configuration: how far untrained weights stray depends on both.
+    Untrained logits are all alike, which makes any softmax blend: in the control they are spread as far as the
+    trained ones (same standard deviation after the first token).
     """
+    if lm.initial is None:
+        raise NotApplicable(f"nothing says which random weights the training of {lm.name} began with")
     from contextlib import closing
 
     import torch

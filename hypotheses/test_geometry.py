@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from vsg_core import Evidence, Trial, claim, difference, rate
+from vsg_core.errors import NotApplicable
 
+FEWEST = 40  # countries that a verdict rests on
 STUDY = "abstractionlair/vector-space-generation"
 README = "https://github.com/abstractionlair/vector-space-generation"
 
@@ -14,19 +16,24 @@ README = "https://github.com/abstractionlair/vector-space-generation"
     link=f"{README}/blob/main/conversations_and_artifacts/Claude-2.md",
     reported="proposed there as a next step, with no definition of the concept of a word; it was not run",
     rule=rate(above=0.5),
-    positive_controls={"the concept's heaviest token is the word": rate(above=0.5)},
     controls={'concept("Germany") alone': rate(below=0.5)},
-    comparisons=["tokens' own embeddings", "nearest of all tokens"],
-    power="50 countries: holds from 33, refuted up to 17; a true rate of 0.75 or 0.25 is decided in 94 %",
+    comparisons=[
+        "the concept's heaviest token is the word",
+        "tokens' own embeddings",
+        "nearest of all tokens",
+    ],
+    power="40 countries, the fewest: holds from 27, refuted up to 13; a true 0.75 or 0.25 is decided in 90 %",
 )
 def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
     """The concept of a word is the study's concept token where the model is about to write the word: concept("Berlin")
     after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
 
-    A country succeeds when, by cosine, the sum is nearest to the concept of its own capital among those of 50
-    capitals, without Paris: chance is 2 %. The control leaves Paris and France out of the sum. Comparisons: the
-    same among the embeddings of the words' first tokens; and whether the nearest token of the vocabulary is the
-    capital's first, every spelling of the three premises left out.
+    Only countries of whose two concepts the word is the heaviest token; of others the model writes no concept that
+    could be asked about. The first of them, France where it is one, is the premise. A country succeeds when, by
+    cosine, the sum is nearest to the concept of its own capital among those of all: chance is under 3 %. The control
+    leaves the premise's two out of the sum. Comparisons: the same among the embeddings of the words' first tokens;
+    and whether the nearest token of the vocabulary is the capital's first, every spelling of the three premises
+    left out.
     """
     import torch
 
@@ -34,8 +41,8 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
     from vsg_core.mixture import STUDY as STUDY_MIXING
     from vsg_core.writers import write_concepts
 
-    named = [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
-    words = [("France", "Paris"), *named]
+    words = [("France", "Paris")]
+    words += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
     prompts = [f"The capital of {a} is" for a, _ in words] + [f"{b} is the capital of" for _, b in words]
     meant = [b for _, b in words] + [a for a, _ in words]
     first = torch.tensor([int(lm.tokenize(f" {word}", special=False)[0]) for word in meant])
@@ -50,17 +57,23 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
         )
         for prompt, one, token in zip(prompts, concepts, first.tolist(), strict=True)
     ]
-    capitals, countries = torch.stack([one.vector for one in concepts]).float().split(len(words))
-    sums = countries[1:] + capitals[0] - countries[0]  # [countries, hidden]
-    own = lm.embed(first).float().split(len(words))
+    both = zip(written[: len(words)], written[len(words) :], strict=True)
+    kept = [i for i, (capital, country) in enumerate(both) if capital.success and country.success]
+    if len(kept) <= FEWEST:
+        raise NotApplicable(
+            f"{lm.name}'s concept tokens stand for both words of {len(kept)} countries, {FEWEST + 1} are needed"
+        )
+    premise, *named = [words[i] for i in kept]
+    split = torch.stack([one.vector for one in concepts]).float().split(len(words))
+    capitals, countries = (rows[kept] for rows in split)  # each [countries, hidden]
+    sums = countries[1:] + capitals[0] - countries[0]
+    own = [rows[kept] for rows in lm.embed(first).float().split(len(words))]
     spellings = ids_by_spelling(lm)
-    premises = [
-        [i for word in ("france", "paris", a.lower()) for i in spellings.get(word, [])] for a, _ in named
-    ]
+    premises = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
     nearest = nearest_by_cosine(lm, sums, premises)
     free = [
-        Trial(f"{a}: {b}", repr(lm.token(token)), token == right)
-        for (a, b), token, right in zip(named, nearest, first[1 : len(words)].tolist(), strict=True)
+        Trial(f"{a}: {b}", repr(lm.token(token)), token == int(first[i]))
+        for (a, b), token, i in zip(named, nearest, kept[1:], strict=True)
     ]
     arms = {
         "the concept's heaviest token is the word": written,

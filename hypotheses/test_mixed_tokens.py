@@ -140,9 +140,10 @@ def test_second_token_leads_to_a_rival_answer(lm, facts):
     """Value: 1 where the second branch names another answer than the first, -1 where it names the same, else 0.
 
     A branch is the prompt, its most or second most probable token, and greedy tokens up to 12 in all; its answer
-    is the first that it names of those to all facts of the relation (capitals, days, ...), right or wrong. The
-    study's own example counts 0: "located on a river" is no rival capital. Only prompts whose first branch names
-    an answer.
+    is the one that its first clause names of all answers of that kind (cities, languages, months, ...), right or
+    wrong. What comes after is another sentence ("Finnish. However, Swedish"), or the options of a quiz, and no answer
+    of the second token's. The study's own example counts 0: "located on a river" is no rival capital. Only prompts
+    whose first branch names an answer.
     """
     import torch
 
@@ -176,10 +177,11 @@ def test_second_token_leads_to_a_rival_answer(lm, facts):
 
 
 def first_named(fact, text):
-    """The answer of the fact's relation that a text names first, the subject itself left out; None if it names none."""
+    """The answer of the fact's relation that a text's first clause names first, the subject left out; None for none."""
     found = {}
+    clause = re.split(r"[.,;:?!\n]", text, maxsplit=1)[0]
     for answer in fact.answers:
-        match = re.search(rf"\b{re.escape(answer)}\b", text)  # "may" is no month
+        match = re.search(rf"\b{re.escape(answer)}\b", clause)  # "may" is no month
         if match and answer != fact.subject:
             found[match.start()] = answer
     return found[min(found)] if found else None

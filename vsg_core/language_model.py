@@ -48,12 +48,14 @@ class LanguageModel(Embeddings):
         family: str = "",
         kind: str | None = None,
         identity: Mapping[str, Any] | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.engine = Engine(model)
         self.tokenizer = tokenizer
         self.name, self.family = name, family
         self.kind = kind or ("instruct" if self.has_chat else "base")
         self.identity = dict(identity or {})
+        self.initial = initial
 
     @classmethod
     def from_folder(
@@ -64,7 +66,7 @@ class LanguageModel(Embeddings):
         Args:
             dtype: float32 unless told: the claims measure the model, not its rounding.
             device: auto takes CUDA, then MPS, then the CPU.
-            about: name, family, kind and identity, as for the constructor.
+            about: name, family, kind, identity and initial, as for the constructor.
         """
         model = engine.open_model(Path(folder), as_dtype(dtype), as_device(device))
         return cls(model, engine.open_tokenizer(Path(folder)), **about)
@@ -162,8 +164,12 @@ class LanguageModel(Embeddings):
         return logits.index_fill(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
-        """The same architecture with random weights, whose passes count as this model's; close it after use."""
-        model = engine.untrained(self.engine.model, seed)
+        """The same architecture with random weights, whose passes count as this model's; close it after use.
+
+        They are drawn as the configuration says, with what `initial` puts right in it: a GGUF has no spread of
+        the first weights, and keeps apart what was tied.
+        """
+        model = engine.untrained(self.engine.model, seed, self.initial or {})
         twin = LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
         twin.engine.meter = self.engine.meter
         return twin

@@ -3,6 +3,8 @@ architecture untrained, and transformers' own generate."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -71,11 +73,13 @@ def head_table(model: PreTrainedModel) -> Tensor:
     return head.weight.detach()
 
 
-def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """A model of the same configuration with the random weights its training would begin with."""
+def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> PreTrainedModel:
+    """A model of the same configuration, but for what `initial` says, with the random weights that it describes."""
+    config = copy.deepcopy(model.config)
+    config.update(dict(initial))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fresh = type(model)(model.config)
+        fresh = type(model)(config)
     return fresh.to(model.device, model.dtype)
 
 

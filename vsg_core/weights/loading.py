@@ -62,6 +62,7 @@ def load_model(
         name=entry.name,
         family=entry.family,
         kind=entry.kind,
+        initial={} if entry.gguf is None else entry.initial,
         identity={"sha256": weights.sha256, "revision": weights.revision, "source": weights.source},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -89,6 +89,7 @@ class Entry:
         architecture: transformers' `model_type`.
         encoder_decoder: embeddings go to the encoder.
         series: what models share that differ in size, kind or quantisation alone; None where none does.
+        initial: what a GGUF leaves out of the configuration that training began with, None where nobody says.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Entry:
     architecture: str | None = None
     encoder_decoder: bool = False
     series: str | None = None
+    initial: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def quantised(self) -> bool:
