@@ -132,7 +132,7 @@ def test_reading_counts_where_both_name_the_nouns(models, tmp_path):
     assert judged.estimate == pytest.approx((30 - 10) / 50)
     assert {row["name"]: row["estimate"] for row in judged.controls} == pytest.approx(
         {
-            "the smaller model leaves room to grow": 10 / 50,
+            "smaller model": 10 / 50,
             "larger model": 30 / 50,
             "also where a noun itself is not named": (40 - 10) / 120,
         }
