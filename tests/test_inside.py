@@ -9,6 +9,7 @@ import torch
 from transformers import GenerationConfig
 
 from tests.architectures import CONTEXT, every_architecture, tiny
+from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
@@ -86,6 +87,20 @@ def test_untrained_weights_are_others_and_seeded():
     lm.meter.reset()
     assert not torch.allclose(one.next_logits(SEQUENCES), own)
     assert lm.meter.passes > 0, "the twin's passes do not count as the model's"
+
+
+def test_untrained_weights_begin_as_the_configuration_would_have_had_it():
+    """A GGUF leaves out how far the first weights spread, and unties the head."""
+    lm = LanguageModel(
+        tiny("qwen2").engine.model,
+        tiny("qwen2").tokenizer,
+        initial={"initializer_range": 0.5, "tie_word_embeddings": True},
+    )
+    twin = lm.untrained()
+    model = twin.engine.model
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert float(twin.embedding_std) == pytest.approx(0.5, rel=0.1)
+    assert lm.engine.model.config.initializer_range == 0.02, "the model keeps its own"
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "t5"])

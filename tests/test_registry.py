@@ -39,6 +39,12 @@ def test_a_gguf_and_wheels_are_pinned_by_sha256_and_the_hub_by_a_commit() -> Non
                 assert re.fullmatch(r"[0-9a-f]{40}", source.revision), entry.name
 
 
+def test_every_gguf_says_what_training_began_with() -> None:
+    """Else no claim could be asked that compares a model with its first weights."""
+    for entry in registry.entries():
+        assert (entry.initial is not None) == (entry.gguf is not None), entry.name
+
+
 def test_encoder_decoders_and_terms_are_marked() -> None:
     assert {entry.name for entry in registry.entries() if entry.encoder_decoder} == {
         "flan-t5-small",
