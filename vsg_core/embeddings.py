@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,9 @@ from vsg_core.placement import device_text
 from vsg_core.text import Text
 
 GATHERED = 256  # with more components than this a product with the whole table is faster, and much smaller
+PARTS = (
+    4  # the whole table is summed in so many parts side by side: a product of few columns keeps one core busy
+)
 
 
 class Embeddings(Text):
@@ -125,7 +129,14 @@ class Embeddings(Text):
         if ids is None:
             most = int(weights.count_nonzero(-1).max())
             if most > GATHERED:
-                return (weights.float() @ self.embedding_table.float()).to(self.dtype)
+                parts = math.gcd(PARTS, weights.shape[-1])
+                weights = (
+                    weights.float().unflatten(-1, (parts, -1)).transpose(0, 1)
+                )  # [parts, batch, vocab / parts]
+                table = self.embedding_table.float().unflatten(
+                    0, (parts, -1)
+                )  # [parts, vocab / parts, hidden]
+                return torch.bmm(weights, table).sum(0).to(self.dtype)
             weights, ids = weights.topk(max(most, 1))  # [batch, most]; the rest has no weight
         rows = self.embedding_table[ids].float()  # [batch, k, hidden]
         return torch.einsum("bk,bkh->bh", weights.float(), rows).to(self.dtype)
