@@ -12,7 +12,7 @@ from vsg_core.wording import Bound, measured_text
 def recorded_table(claims: Path, recorded: Path, headline: bool = False) -> str:
     """Claims of a folder down, by question, models across; a cell is verdict and measurement.
 
-    Claims and models without any recorded verdict are left out.
+    Claims without any recorded verdict are left out, and of each table the models without any in it.
 
     Args:
         headline: the headline claims only, in one table.
@@ -25,11 +25,13 @@ def recorded_table(claims: Path, recorded: Path, headline: bool = False) -> str:
         if any(cells) and (claim.headline or not headline):
             question = "" if headline else f"## {claim.question}\n\n"
             tables.setdefault(question, []).append([claim.statement, *cells])
-    head = [["claim", *models], ["---"] * (1 + len(models))]
-    return "\n\n".join(
-        question + "\n".join(f"| {' | '.join(row)} |" for row in head + rows)
-        for question, rows in tables.items()
-    )
+    return "\n\n".join(question + _table(["claim", *models], rows) for question, rows in tables.items())
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    kept = [column for column in range(len(head)) if any(row[column] for row in rows)]
+    lines = [[row[column] for column in kept] for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(recorded: Recorded | None, bound: Bound) -> str:
