@@ -152,7 +152,4 @@ def decompose(
 
 def _non_negative_weights(rows: Tensor, target: Tensor) -> np.ndarray:
     """Weights >= 0 [n] whose sum over the rows [n, hidden] comes nearest to the target [hidden]."""
-    q, r = np.linalg.qr(
-        rows.T.cpu().double().numpy()
-    )  # nearest within the span of the rows: n numbers, not hidden
-    return nnls(r, q.T @ target.cpu().double().numpy())[0]
+    return nnls(rows.T.cpu().double().numpy(), target.cpu().double().numpy())[0]
