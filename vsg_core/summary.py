@@ -11,6 +11,7 @@ from vsg_core.report.cells import Cell, Record
 from vsg_core.report.literal import visible
 from vsg_core.report.measures import several
 from vsg_core.report.rows import Report, report_of
+from vsg_core.table import markdown_table
 from vsg_core.tables import ClaimTable
 
 
@@ -72,12 +73,11 @@ def _change(cell: Cell) -> str:
 def _matrices(report: Report) -> Iterator[str]:
     models = report.names
     for question, rows in report.questions.items():
-        table = [["claim", *map(_text, models)], ["---"] * (1 + len(models))]
-        table += [
+        cells = [
             [_text(row.record["statement"]), *(_cell(row.cells.get(model)) for model in models)]
             for row in rows
         ]
-        yield f"### {_text(question)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table)
+        yield f"### {_text(question)}\n\n" + markdown_table(["claim", *map(_text, models)], cells)
 
 
 def _cell(cell: Cell | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from pathlib import Path
 
 from vsg_core.claims import load_claims
@@ -25,13 +27,18 @@ def recorded_table(claims: Path, recorded: Path, headline: bool = False) -> str:
         if any(cells) and (claim.headline or not headline):
             question = "" if headline else f"## {claim.question}\n\n"
             tables.setdefault(question, []).append([claim.statement, *cells])
-    return "\n\n".join(question + _table(["claim", *models], rows) for question, rows in tables.items())
+    return "\n\n".join(question + _told(["claim", *models], rows) for question, rows in tables.items())
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    kept = [column for column in range(len(head)) if any(row[column] for row in rows)]
-    lines = [[row[column] for column in kept] for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of texts that are Markdown already."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+def _told(head: list[str], rows: list[list[str]]) -> str:
+    """The table without the columns that are empty."""
+    told = [any(column) for column in zip(*rows, strict=True)]
+    return markdown_table([*compress(head, told)], [[*compress(row, told)] for row in rows])
 
 
 def _cell(recorded: Recorded | None, bound: Bound) -> str:
