@@ -123,6 +123,29 @@ def test_the_first_answer_named_counts():
     assert first_named(fact, " Monday, or it may be Tuesdays") is None
 
 
+@pytest.mark.parametrize(
+    ("branch", "answer"),
+    [
+        (" Finnish. However, Swedish is spoken too", "Finnish"),
+        (" both Swedish and Finnish", "Swedish"),
+        (" ____\nA. Swedish\nB. Finnish", None),
+        ("\nFinnish", None),  # a token without a letter leads to no answer of its own
+        (" a language of Finland, Finnish", None),
+        (" Kyoto. The capital of China is Beijing", None),
+    ],
+)
+def test_a_branch_answers_in_its_first_clause(branch: str, answer: str | None):
+    fact = Fact("language", "Finland", "Finnish", "", "", ("Finnish", "Swedish", "Beijing"))
+    assert first_named(fact, branch) == answer
+
+
+def test_all_that_answers_a_question_is_listed_once(facts: list[Fact]):
+    answers = {fact.relation: fact.answers for fact in facts}
+    assert all(len(set(found)) == len(found) for found in answers.values())
+    assert (len(answers["month"]), len(answers["day"])) == (12, 7)
+    assert all(fact.answer in fact.answers for fact in facts)
+
+
 def test_the_nearest_token_is_never_one_left_out(lm):
     """A token's own vector gives the token back, and another once it is left out."""
     vectors = lm.embedding_table[[9, 12]].float()

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from fixtures.generation import Feedback
-from fixtures.prompts import Fact, Problem, Question
+from fixtures.prompts import Problem, Question
 from hypotheses.test_feedback import collapsed, repeats
-from hypotheses.test_mixed_tokens import first_named
 from hypotheses.test_word_problems import differences, solves, summed
 from vsg_core.errors import NotApplicable
 from vsg_core.thinking import Thought
@@ -107,26 +106,3 @@ def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
 )
 def test_a_sum_has_its_result(thought: str, holds: bool):
     assert summed(thought) == holds
-
-
-@pytest.mark.parametrize(
-    ("branch", "answer"),
-    [
-        (" Finnish. However, Swedish is spoken too", "Finnish"),
-        (" both Swedish and Finnish", "Swedish"),
-        (" ____\nA. Swedish\nB. Finnish", None),
-        ("\nFinnish", None),  # a token without a letter leads to no answer of its own
-        (" a language of Finland, Finnish", None),
-        (" Kyoto. The capital of China is Beijing", None),
-    ],
-)
-def test_a_branch_answers_in_its_first_clause(branch: str, answer: str | None):
-    fact = Fact("language", "Finland", "Finnish", "", "", ("Finnish", "Swedish", "Beijing"))
-    assert first_named(fact, branch) == answer
-
-
-def test_all_that_answers_a_question_is_listed_once(facts: list[Fact]):
-    answers = {fact.relation: fact.answers for fact in facts}
-    assert all(len(set(found)) == len(found) for found in answers.values())
-    assert (len(answers["month"]), len(answers["day"])) == (12, 7)
-    assert all(fact.answer in fact.answers for fact in facts)

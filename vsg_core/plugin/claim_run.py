@@ -190,13 +190,14 @@ class ClaimRun:
 def _trace(error: BaseException) -> str:
     """The traceback of an error as text, without the frames of pytest and of this plugin."""
     trace = traceback.TracebackException.from_exception(error)
-    own = Path(__file__).parent
-    paths = [(frame, Path(frame.filename)) for frame in trace.stack]
-    frames = [
-        frame for frame, path in paths if path.parent != own and not {"_pytest", "pluggy"} & {*path.parts}
-    ]
-    trace.stack = traceback.StackSummary.from_list(frames)
+    trace.stack = traceback.StackSummary.from_list(
+        [frame for frame in trace.stack if not _own(Path(frame.filename))]
+    )
     return "".join(trace.format())
+
+
+def _own(path: Path) -> bool:
+    return path.parent == Path(__file__).parent or not {"_pytest", "pluggy"}.isdisjoint(path.parts)
 
 
 def in_ci() -> bool:
