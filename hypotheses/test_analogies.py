@@ -21,13 +21,13 @@ POWER = (
     comparisons=["premises left out"],
     power=POWER,
 )
-def test_king_minus_man_plus_woman_is_queen(lm, analogy_pairs):
+def test_king_minus_man_plus_woman_is_queen(lm, analogy_pairs, spellings):
     """Static embeddings, cosine, the whole vocabulary and nothing left out; any spelling of the answer counts.
 
     Each analogy is two pairs of words of one relation (gender, capitals, plurals, ...) that the tokenizer has as
     single tokens; no pair is used twice.
     """
-    solved = solve_analogies(lm, analogy_pairs)
+    solved = solve_analogies(lm, analogy_pairs, spellings)
     return Evidence(solved["nothing left out"], {"premises left out": solved["premises left out"]})
 
 
@@ -41,13 +41,13 @@ def test_king_minus_man_plus_woman_is_queen(lm, analogy_pairs):
     comparisons=["nothing left out"],
     power=POWER,
 )
-def test_king_minus_man_plus_woman_is_queen_premises_left_out(lm, analogy_pairs):
+def test_king_minus_man_plus_woman_is_queen_premises_left_out(lm, analogy_pairs, spellings):
     """The same sums; every spelling of the three premises is left out (" King", "king", "KING").
 
     That may find the answer without any arithmetic, as the next neighbour of king: the control asks king alone,
     with the same words left out, and must not reach most.
     """
-    solved = solve_analogies(lm, analogy_pairs)
+    solved = solve_analogies(lm, analogy_pairs, spellings)
     arms = {name: solved[name] for name in ("king alone", "nothing left out")}
     return Evidence(solved["premises left out"], arms)
 
@@ -61,19 +61,19 @@ def test_king_minus_man_plus_woman_is_queen_premises_left_out(lm, analogy_pairs)
     rule=rate(above=0.5),
     power=POWER,
 )
-def test_king_minus_man_plus_woman_is_king(lm, analogy_pairs):
+def test_king_minus_man_plus_woman_is_king(lm, analogy_pairs, spellings):
     """The rival of the claims on queen, on the same sums, nothing left out.
 
     Where the four words lie at right angles, as random vectors nearly do, it holds by arithmetic.
     """
-    return solve_analogies(lm, analogy_pairs)["a premise"]
+    return solve_analogies(lm, analogy_pairs, spellings)["a premise"]
 
 
-def solve_analogies(lm, pairs_by_relation):
+def solve_analogies(lm, pairs_by_relation, spellings):
     """Trials by arm, each on the analogies that the next two pairs of a relation make."""
     import torch
 
-    from fixtures.words import ids_by_spelling, nearest_by_cosine, single_token
+    from fixtures.words import nearest_by_cosine, single_token
 
     analogies = []  # (relation, man, woman, king, queen)
     for relation, pairs in pairs_by_relation.items():
@@ -88,7 +88,6 @@ def solve_analogies(lm, pairs_by_relation):
         [[single_token(lm, word) for word in words] for _, *words in analogies], device=lm.device
     )
     man, woman, king, _ = lm.embedding_table[ids].float().unbind(1)  # each [analogies, hidden]
-    spellings = ids_by_spelling(lm)
     premises = [[i for word in words[:3] for i in spellings[word.lower()]] for _, *words in analogies]
     everything = nearest_by_cosine(lm, king - man + woman, [[] for _ in analogies])
     others = nearest_by_cosine(lm, king - man + woman, premises)

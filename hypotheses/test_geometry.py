@@ -24,7 +24,7 @@ README = "https://github.com/abstractionlair/vector-space-generation"
     ],
     power="40 countries, the fewest: holds from 27, refuted up to 13; a true 0.75 or 0.25 is decided in 90 %",
 )
-def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
+def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
     """The concept of a word is the study's concept token where the model is about to write the word: concept("Berlin")
     after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
 
@@ -37,7 +37,7 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
     """
     import torch
 
-    from fixtures.words import ids_by_spelling, nearest_by_cosine
+    from fixtures.words import nearest_by_cosine
     from vsg_core.mixture import STUDY as STUDY_MIXING
     from vsg_core.writers import write_concepts
 
@@ -68,7 +68,6 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts):
     capitals, countries = (rows[kept] for rows in split)  # each [countries, hidden]
     sums = countries[1:] + capitals[0] - countries[0]
     own = [rows[kept] for rows in lm.embed(first).float().split(len(words))]
-    spellings = ids_by_spelling(lm)
     premises = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
     nearest = nearest_by_cosine(lm, sums, premises)
     free = [
