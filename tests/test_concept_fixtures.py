@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+import fixtures.analogies
+from fixtures.analogies import solve_analogies
 from fixtures.concepts import DRIFT_AT, POINTS, interpolate, measure_drift, remoteness
 from fixtures.prompts import Fact
 from fixtures.words import ids_by_spelling, nearest_by_cosine, single_token
@@ -12,6 +14,7 @@ from hypotheses.test_concept_vectors import overlap, random_directions
 from hypotheses.test_geometry import nearest_capitals
 from hypotheses.test_mixed_tokens import STAND_INS, directions, first_named, form, like_tokens, mean_cosine
 from tests.architectures import tiny
+from vsg_core.errors import NotApplicable
 from vsg_core.mixture import STUDY, js_divergence_bits
 from vsg_core.writers import write_concepts
 
@@ -153,6 +156,27 @@ def test_the_nearest_token_is_never_one_left_out(lm):
     assert nearest_by_cosine(lm, vectors, [[9], [12]]) != [9, 12]
     assert single_token(lm, "w9") in ids_by_spelling(lm)["w9"]
     assert single_token(lm, "w9 w9") is None
+
+
+def test_an_analogy_whose_vectors_add_up_is_solved(lm, monkeypatch):
+    """King, which the sum lies along, is nearest to it, and queen beside it when the premises are left out."""
+    lm = lm.untrained()  # a model of this test's own, to write into
+    man, woman, king, queen, other = (single_token(lm, f"w{i}") for i in (9, 10, 11, 12, 20))
+    table = lm.engine.embedding.weight
+    with torch.no_grad():
+        table[woman] = table[man] + 0.5 * table[king]
+        table[queen] = table[king] + 0.1 * table[other]  # the sum is 1.5 times the king
+    monkeypatch.setattr(fixtures.analogies, "FEWEST", 1)
+    pairs = {"gender": [("w9", "w10"), ("w9 w9", "w10"), ("w11", "w12"), ("w13", "w14")]}
+    (found,) = solve_analogies(lm, pairs, ids_by_spelling(lm))
+    assert (str(found), found.relation) == ("w11 - w9 + w10 = w12", "gender")
+    assert (found.premises, found.answers) == ({man, woman, king}, {queen})
+    assert found.nearest == {"nothing left out": king, "premises left out": queen, "king alone": queen}
+
+
+def test_a_verdict_rests_on_enough_analogies(lm):
+    with pytest.raises(NotApplicable, match="0 analogies as single tokens, 40 are needed"):
+        solve_analogies(lm, {"gender": [("w9 w9", "w10"), ("w11", "w12")]}, ids_by_spelling(lm))
 
 
 def test_a_country_succeeds_where_its_own_capital_is_nearest():
