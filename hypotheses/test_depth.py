@@ -100,8 +100,8 @@ def curves(forks, depth):
 
 
 @claim(
-    "Training makes mixtures less faithful than its first weights do: the next distribution strays further from the "
-    "blend of its branches",
+    "Training makes mixtures less faithful: the next distribution strays further from the blend of its branches than "
+    "with the weights that training began with",
     source=RIZVI,
     link=RIZVI_LINK,
     reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "

@@ -1,4 +1,4 @@
-"""Can an untrained model go on from its own hidden states?"""
+"""Can a model go on from its own hidden states without training for it?"""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LAST, FEW = 8, 2
 
 
 @claim(
-    "Raw hidden-state feedback collapses in an untrained model, into repetition or into text that the model itself "
-    "finds unlikely, for most prompts",
+    "Raw hidden-state feedback collapses in a model not trained for it, into repetition or into text that the model "
+    "itself finds unlikely, for most prompts",
     source=COCONUT_TF,
     link=COCONUT_TF_LINK,
     reported=REPORTED,
@@ -43,7 +43,8 @@ def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, feedback):
 
 
 @claim(
-    "Hidden-state feedback collapses in an untrained model even at the length of a token embedding, for most prompts",
+    "Hidden-state feedback collapses in a model not trained for it even at the length of a token embedding, for most "
+    "prompts",
     source=COCONUT_TF,
     link=COCONUT_TF_LINK,
     reported=f"{REPORTED}; not said of states at a token's length, which is about what LatentMAS (arXiv 2511.20639) "
@@ -62,7 +63,8 @@ def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
 
 
 @claim(
-    "Through a ridge-regression aligner untrained hidden-state feedback does not collapse, for most prompts",
+    "Through a ridge-regression aligner hidden-state feedback does not collapse in a model not trained for it, for "
+    "most prompts",
     source="Zou et al., Latent Collaboration in Multi-Agent Systems, arXiv 2511.20639 (LatentMAS)",
     link="https://arxiv.org/abs/2511.20639",
     reported="with a closed-form ridge map from the space of last hidden states to that of input embeddings, untrained "

@@ -14,8 +14,8 @@ REPLY = 24  # greedy tokens in which a model must say that it does not understan
 
 
 @claim(
-    "What a model writes after noise is as fluent as what it writes after random tokens: its perplexity is less than "
-    "twice as high",
+    "What a model writes after noise is at least as fluent as what it writes after random tokens, to within twice the "
+    "perplexity",
     source=f"{BYPASS}, test 5; conversations_and_artifacts/Claude-Code-1.md",
     link=CHAT_LOG,
     reported="pure noise gave words, such as: Philippines, I have always; the model 'happily generates' from noise",
@@ -41,8 +41,8 @@ def test_text_after_noise_is_fluent(noise_texts):
 
 
 @claim(
-    "What a model writes after noise is as diverse as what it writes after random tokens, to within a tenth of the "
-    "pairs of tokens",
+    "What a model writes after noise is at least as diverse as what it writes after random tokens, to within a tenth "
+    "of the pairs of tokens",
     source=f"{BYPASS}, test 5; counting distinct pairs is of Li et al., arXiv 1510.03055",
     link=CHAT_LOG,
     reported="single texts after noise, too few to see whether noise always brings the same",
