@@ -10,6 +10,7 @@ from vsg_core.errors import NotApplicable
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 SAME = 1e-4  # two distributions agree when no token's probability differs by more
+ROUNDED = "as rounded"
 OPEN_1 = "300 cases without a counterexample leave open at most 1 % at 95 % confidence"
 
 
@@ -59,20 +60,24 @@ def test_one_hot_mixture_is_the_token(lm):
 
 
 @claim(
-    "Ids read into a cache and vectors fed after them give the same next-token probabilities as embeddings all at once",
+    "Ids read into a cache and vectors fed after them give the same next-token probabilities as embeddings all at once, "
+    "rounding aside",
     source="abstractionlair/vector-space-generation, experiments/test_hybrid_approach.py",
     link=f"{REPO}/experiments/test_hybrid_approach.py",
     reported="ids for special tokens, vectors for content were meant to help; the test embedded the ids after all",
     rule=always(open_rate=0.01),
     controls={"one vector swapped": rate(below=0.1, trials=100)},
+    comparisons=[ROUNDED],
     power=OPEN_1,
 )
 def test_ids_then_embeddings_equal_embeddings_alone(lm):
     """Attacked with up to four random ids, then two vectors, each half one random token and half another.
 
     One side reads the ids as input_ids and takes the vectors one by one from its cache; the other gets it all as
-    embeddings in one pass. A counterexample: a probability after the last vector differs by more than 1e-4.
-    Control: the first of the two vectors taken from another case, in the first 100 cases, must be seen.
+    embeddings in one pass. A counterexample: a probability after the last vector differs by more than 1e-4, and
+    does so in float64 too. The two ways add up in another order, and a few sequences magnify how that rounds: one
+    moved a probability by 0.001 on one processor and by 0.00005 on another. "As rounded" shows what is without
+    float64. Control: the first of the two vectors taken from another case, in the first 100 cases, must be seen.
     """
     import torch
     from hypothesis import strategies as st
@@ -84,26 +89,46 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     halves = st.lists(token, min_size=4, max_size=4)
     control: list[Trial] = []
+    rounded: list[Trial] = []
 
     def check(cases):
         prefixes = [torch.tensor(prefix, device=lm.device) for prefix, _ in cases]
         pairs = torch.tensor([pair for _, pair in cases], device=lm.device)  # [cases, 4]
-        vectors = lm.embed(pairs).unflatten(1, (2, 2)).mean(2)  # [cases, 2, hidden]
-        stepped = torch.empty(len(cases), len(lm.is_token), device=lm.device)
-        for rows, state in lm.prefill(prefixes, room=2):
-            for place in range(2):
-                state = lm.step(state, vectors[rows, place])
-            stepped[rows] = state.logits
         texts = [f"{lm.tokenizer.decode(prefix)!r}, then 2 vectors" for prefix in prefixes]
-        joined = [lm.join(prefix, two) for prefix, two in zip(prefixes, vectors, strict=True)]
+
+        def both_ways(swapped=False):
+            vectors = lm.embed(pairs).unflatten(1, (2, 2)).mean(2)  # [cases, 2, hidden]
+            stepped = after_cached_ids(lm, prefixes, vectors)
+            if swapped:
+                vectors[:, 0] = vectors[:, 0].roll(1, 0)
+            joined = [lm.join(prefix, two) for prefix, two in zip(prefixes, vectors, strict=True)]
+            return agree(lm, texts, joined, stepped)
+
+        found = both_ways()
+        rounded.extend(found)
         if len(control) < 100 and len(cases) > 1:
-            vectors[:, 0] = vectors[:, 0].roll(1, 0)
-            swapped = [lm.join(prefix, two) for prefix, two in zip(prefixes, vectors, strict=True)]
-            control.extend(agree(lm, texts, swapped, stepped))
-        return agree(lm, texts, joined, stepped)
+            control.extend(both_ways(swapped=True))
+        if not all(trial.success for trial in found):
+            with lm.in_float64():
+                exact = both_ways()
+            found = [one if one.success else other for one, other in zip(found, exact, strict=True)]
+        return found
 
     cases = st.tuples(st.lists(token, min_size=1, max_size=4), halves)
-    return Evidence(attack(cases, check, trials=300, batch=20), {"one vector swapped": control})
+    trials = attack(cases, check, trials=300, batch=20)
+    return Evidence(trials, {"one vector swapped": control, ROUNDED: rounded})
+
+
+def after_cached_ids(lm, prefixes, vectors):
+    """[cases, vocab] next logits after ids read into a cache, then vectors [cases, n, hidden] one by one."""
+    import torch
+
+    logits = torch.empty(len(prefixes), len(lm.is_token), device=lm.device)
+    for rows, state in lm.prefill(prefixes, room=vectors.shape[1]):
+        for place in range(vectors.shape[1]):
+            state = lm.step(state, vectors[rows, place])
+        logits[rows] = state.logits
+    return logits
 
 
 def agree(lm, texts, ours, theirs, alike=None):

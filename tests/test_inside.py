@@ -10,7 +10,8 @@ from transformers import GenerationConfig
 
 from tests.architectures import CONTEXT, every_architecture, tiny
 from vsg_core import LanguageModel
-from vsg_core.errors import NotApplicable
+from vsg_core.errors import NotApplicable, NotEnoughMemory
+from vsg_core.weights import memory
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 SEQUENCES = [torch.arange(3, 3 + length) for length in (9, 1, 14)]
@@ -153,3 +154,37 @@ def test_an_encoder_decoder_has_no_hidden_states_at_its_prompt():
     """T5's sequence goes to the encoder: one line says so."""
     with pytest.raises(NotApplicable, match="encoder-decoder"):
         tiny("t5").hidden_states(SEQUENCES)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@every_architecture
+def test_float64_comes_and_goes_without_a_trace(architecture, dtype):
+    """Within, the same logits but for rounding; after, each weight and buffer as it was."""
+    lm = tiny(architecture, dtype)
+    model = lm.engine.model
+    before = {name: each.clone() for name, each in [*model.named_parameters(), *model.named_buffers()]}
+    plain, table = lm.next_logits(SEQUENCES), lm.embedding_table
+    with lm.in_float64():
+        assert lm.dtype == lm.embedding_table.dtype == torch.float64
+        exact = lm.next_logits(SEQUENCES)
+    tolerance = CLOSE if dtype == torch.float32 else {"atol": 0.3, "rtol": 0.1}
+    torch.testing.assert_close(exact, plain, **tolerance)
+    for name, each in [*model.named_parameters(), *model.named_buffers()]:
+        torch.testing.assert_close(each.data, before[name], atol=0, rtol=0, equal_nan=True)
+    assert torch.equal(lm.embedding_table, table)
+    assert torch.equal(lm.next_logits(SEQUENCES), plain)
+
+
+def test_float64_that_does_not_fit_is_not_begun(monkeypatch):
+    lm = tiny("llama")
+    monkeypatch.setattr(memory, "available", lambda device: 0)
+    with pytest.raises(NotEnoughMemory, match=r"llama in float64 needs about .* free"), lm.in_float64():
+        pass
+    assert lm.dtype == torch.float32
+
+
+def test_float64_ends_with_an_error_too():
+    lm = tiny("llama")
+    with pytest.raises(KeyError), lm.in_float64():
+        raise KeyError
+    assert lm.dtype == lm.embedding_table.dtype == torch.float32

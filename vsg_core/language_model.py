@@ -6,6 +6,7 @@ import gc
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vsg_core.embeddings import Embeddings
 from vsg_core.engine import Engine, State
 from vsg_core.mixture import Mixing
 from vsg_core.placement import as_device, as_dtype
+from vsg_core.weights.memory import check_memory
 from vsg_core.writers import TokenWriter
 
 
@@ -173,6 +175,22 @@ class LanguageModel(Embeddings):
         twin = LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
         twin.engine.meter = self.engine.meter
         return twin
+
+    @contextmanager
+    def in_float64(self) -> Iterator[None]:
+        """Compute in float64 within, for what two ways to the same numbers still differ by is then not rounding.
+
+        Raises:
+            NotEnoughMemory: the machine cannot hold the weights in float64.
+        """
+        bytes_more = sum(each.numel() * (8 - each.itemsize) for each in self.engine.model.parameters())
+        check_memory(f"{self.name} in float64", bytes_more, str(self.device))
+        self.__dict__.pop("embedding_table", None)  # it holds on to the rows as they are now
+        try:
+            with engine.float64(self.engine.model):
+                yield
+        finally:
+            self.__dict__.pop("embedding_table", None)
 
     def context_left(self, state: State, row: int) -> int:
         """Positions that a row of a state may still take; a large number where the model sets no bound."""

@@ -7,6 +7,7 @@ caches, embedding scale, padded vocabulary rows, encoder and decoder. Nothing el
 from vsg_core.engine.files import convert_gguf, open_model, open_tokenizer
 from vsg_core.engine.forward import Engine, State
 from vsg_core.engine.inside import (
+    float64,
     head_table,
     last_hidden_states,
     lens,
@@ -16,6 +17,6 @@ from vsg_core.engine.inside import (
 )
 
 __all__ = [
-    "Engine", "State", "convert_gguf", "head_table", "last_hidden_states", "lens", "library_scores",
+    "Engine", "State", "convert_gguf", "float64", "head_table", "last_hidden_states", "lens", "library_scores",
     "open_model", "open_tokenizer", "position_table", "untrained",
 ]  # fmt: skip

@@ -4,7 +4,9 @@ architecture untrained, and transformers' own generate."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -81,6 +83,25 @@ def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> 
         torch.manual_seed(seed)
         fresh = type(model)(config)
     return fresh.to(model.device, model.dtype)
+
+
+@contextmanager
+def float64(model: PreTrainedModel) -> Iterator[None]:
+    """Its weights and buffers in float64 within, and after that as they were, to the last digit: float64 holds each.
+
+    On the CPU where the device has no float64 (MPS). What an architecture computes in float32 by its own word, such
+    as some norms, it still does.
+    """
+    device = model.device
+    tensors = [each for each in chain(model.parameters(), model.buffers()) if each.is_floating_point()]
+    dtypes = [each.dtype for each in tensors]
+    try:
+        for each in tensors:  # one by one: both forms of all would be three times the weights
+            each.data = each.data.to("cpu" if device.type == "mps" else device, torch.float64)
+        yield
+    finally:
+        for each, dtype in zip(tensors, dtypes, strict=True):
+            each.data = each.data.to(device, dtype)
 
 
 def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
