@@ -60,7 +60,7 @@ def test_one_hot_mixture_is_the_token(lm):
 
 
 @claim(
-    "Ids read into a cache and vectors fed after them give the same next-token probabilities as embeddings all at once, "
+    "Ids read into a cache and vectors fed after them give the same next-token probabilities as embeddings at once, "
     "rounding aside",
     source="abstractionlair/vector-space-generation, experiments/test_hybrid_approach.py",
     link=f"{REPO}/experiments/test_hybrid_approach.py",
