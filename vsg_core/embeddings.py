@@ -139,4 +139,4 @@ class Embeddings(Text):
                 return torch.bmm(weights, table).sum(0).to(self.dtype)
             weights, ids = weights.topk(max(most, 1))  # [batch, most]; the rest has no weight
         rows = self.embedding_table[ids].float()  # [batch, k, hidden]
-        return torch.einsum("bk,bkh->bh", weights.float(), rows).to(self.dtype)
+        return torch.bmm(weights.float().unsqueeze(1), rows).squeeze(1).to(self.dtype)

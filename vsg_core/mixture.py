@@ -15,6 +15,7 @@ from torch import Tensor
 from vsg_core.draws import Generators, dirichlet, gumbel_softmax
 from vsg_core.errors import VsgError, WrongUse
 
+NOT_FINITE = "next-token logits contain NaN or infinity: load the model with dtype float32"
 CHUNK = 1 << 18  # numbers looked at together: what is made of them then stays in the processor's cache
 
 
@@ -167,6 +168,8 @@ def top_k_ids(logits: Tensor, k: int) -> Tensor:
     vocab, most = logits.shape[-1], k + 1
     while True:
         values, ids = logits.topk(min(most, vocab))
+        if (values[:, :-1] > values[:, 1:]).all():
+            return ids[:, :k]  # no two are equal: the order is theirs
         if most >= vocab or (values[:, -1] < values[:, k - 1]).all():
             break  # whatever equals the k-th largest is among them
         most *= 4
@@ -204,13 +207,14 @@ def entropy_bits(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
-    largest = logits.amax(-1, keepdim=True)
-    _check_logits(largest)
+    if temperature != 1:  # below 0 first, so that a low temperature cannot overflow
+        logits = (logits - logits.amax(-1, keepdim=True)) / temperature
+    logs = logits.log_softmax(-1)
     # finite: 0 * -inf is NaN where a token is ruled out
-    shifted = (logits - largest).div_(temperature).clamp_(min=-1e4)
-    masses = shifted.exp()
-    total = masses.sum(-1)
-    return (total.log() - torch.linalg.vecdot(masses, shifted) / total) / log(2)
+    bits = torch.linalg.vecdot(logs.exp(), logs.clamp(min=-1e4)) / -log(2)
+    if not bits.isfinite().all():
+        raise VsgError(NOT_FINITE)
+    return bits
 
 
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
@@ -233,7 +237,7 @@ def _few_rows(numbers: Tensor) -> tuple[Tensor, ...]:
 
 def _check_logits(logits: Tensor) -> None:
     if not logits.amax(-1).isfinite().all():  # the maximum of a row with NaN is NaN
-        raise VsgError("next-token logits contain NaN or infinity: load the model with dtype float32")
+        raise VsgError(NOT_FINITE)
 
 
 def _float64(numbers: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ class GrowingLayer(DynamicLayer):
     """
 
     _room: tuple[Tensor, Tensor] | None = None  # [batch, heads, seq and more, head] each
+    _filled: tuple[Tensor, Tensor] | None = None  # what is filled of it
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -29,21 +30,19 @@ class GrowingLayer(DynamicLayer):
         if not past:  # a whole prompt stays as it is until a step follows
             self.keys, self.values = key_states.contiguous(), value_states.contiguous()
             return self.keys, self.values
-        seq = past + key_states.shape[-2]
-        if self._room is None or not self._filled() or self._room[0].shape[-2] < seq:
-            self._room = _with_room(self.keys, seq), _with_room(self.values, seq)
-        for room, new in zip(self._room, (key_states, value_states), strict=True):
-            room[..., past:seq, :] = new
-        self.keys, self.values = (room[..., :seq, :] for room in self._room)
-        return self.keys, self.values
+        new = key_states.shape[-2]
+        if self._room is None or not self._is_filled() or self._room[0].shape[-2] < past + new:
+            self._room = _with_room(self.keys, past + new), _with_room(self.values, past + new)
+        keys, values = self._room
+        keys.narrow(-2, past, new).copy_(key_states)
+        values.narrow(-2, past, new).copy_(value_states)
+        self._filled = keys.narrow(-2, 0, past + new), values.narrow(-2, 0, past + new)
+        self.keys, self.values = self._filled
+        return self._filled
 
-    def _filled(self) -> bool:
+    def _is_filled(self) -> bool:
         """Whether keys and values are those in the room: whoever picks rows or crops puts others in their place."""
-        assert self._room is not None
-        return all(
-            filled.data_ptr() == room.data_ptr() and filled.shape[0] == room.shape[0]
-            for filled, room in zip((self.keys, self.values), self._room, strict=True)
-        )
+        return self._filled is not None and self.keys is self._filled[0] and self.values is self._filled[1]
 
 
 def _with_room(filled: Tensor, seq: int) -> Tensor:
