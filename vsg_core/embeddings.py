@@ -29,7 +29,7 @@ class Embeddings(Text):
 
     @property
     def device_name(self) -> str:
-        """As a record names it: cpu, mps, or cuda:0 (NVIDIA H100 80GB HBM3)."""
+        """As a record names it: mps, cpu (AVX512), or cuda:0 (NVIDIA H100 80GB HBM3)."""
         return device_text(self.device)
 
     @property

@@ -37,5 +37,7 @@ def as_device(device: str) -> torch.device:
 
 
 def device_text(device: torch.device) -> str:
-    """A device as a record names it: cpu, mps, or cuda:0 (NVIDIA H100 80GB HBM3)."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+    """A device as a record names it, with what decides how its sums round: mps, cpu (AVX512), cuda:0 (NVIDIA H100)."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else str(device)
