@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vsg_core.claims import load_claims
 from vsg_core.table import recorded_table
 from vsg_core.weights.registry import DEFAULT_MODEL
 
@@ -29,6 +30,13 @@ def test_the_page_of_all_verdicts_is_what_vsg_table_prints():
     page = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
     shown = page.partition("<!-- vsg table -->\n")[2].rstrip()
     assert shown == recorded_table(ROOT / "hypotheses", ROOT / "hypotheses" / "recorded")
+
+
+def test_the_claims_said_to_have_changed_exist():
+    page = (ROOT / "docs" / "changed-after-data.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9_]+)`", page))
+    assert named <= {claim.id for claim in load_claims(ROOT / "hypotheses")}
+    assert len(named) > 20
 
 
 def test_the_claim_shown_runs_as_it_stands(suite):
