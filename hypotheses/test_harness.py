@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 from warnings import catch_warnings
 
 from vsg_core import Evidence, Trial, always, claim, rate
@@ -10,7 +12,7 @@ from vsg_core.errors import NotApplicable
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 SAME = 1e-4  # two distributions agree when no token's probability differs by more
-ROUNDED = "as rounded"
+ROUNDED, ANOTHER = "as rounded", "another token is first"
 OPEN_1 = "300 cases without a counterexample leave open at most 1 % at 95 % confidence"
 
 
@@ -33,29 +35,26 @@ def test_one_hot_mixture_is_the_token(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack
+    from vsg_core.judging.attack import attack, first_batches
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     everything = (lm.is_token / lm.is_token.sum()).unsqueeze(0)  # [1, vocab]
-    control: list[Trial] = []
 
-    def check(cases):
+    def check(cases, tenth=False):
         prefixes = [torch.tensor(prefix, dtype=torch.long, device=lm.device) for prefix, _ in cases]
         ids = torch.tensor([i for _, i in cases], device=lm.device)  # [cases]
         one_hot = torch.nn.functional.one_hot(ids, len(lm.is_token)).float()  # [cases, vocab]
         few, whole = lm.mix(one_hot), lm.mix(torch.cat([one_hot, everything]))[:-1]  # [cases, hidden]
         moved = torch.stack([few, whole]).sub(lm.embed(ids)).abs().amax((0, -1)).tolist()
+        if tenth:
+            whole = 0.9 * whole + 0.1 * whole.roll(1, 0)
         mixed = [lm.join(prefix, vector.unsqueeze(0)) for prefix, vector in zip(prefixes, whole, strict=True)]
         real = [torch.cat([prefix, i.unsqueeze(0)]) for prefix, i in zip(prefixes, ids, strict=True)]
         texts = [lm.tokenizer.decode(sequence) for sequence in real]
-        trials = agree(lm, texts, mixed, real, [gap <= 1e-6 for gap in moved])
-        if len(control) < 100 and len(cases) > 1:
-            tenths = 0.9 * whole + 0.1 * whole.roll(1, 0)
-            off = [lm.join(prefix, v.unsqueeze(0)) for prefix, v in zip(prefixes, tenths, strict=True)]
-            control.extend(agree(lm, texts, off, real))
-        return trials
+        return agree(lm, texts, mixed, real, [gap <= 1e-6 for gap in moved])
 
     cases = st.tuples(st.lists(token, max_size=4), token)
+    control = [trial for batch in first_batches(cases, batch=20) for trial in check(batch, tenth=True)]
     return Evidence(attack(cases, check, trials=300, batch=20), {"a tenth of it on another token": control})
 
 
@@ -82,40 +81,38 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack
+    from vsg_core.judging.attack import attack, first_batches
 
     if lm.engine.is_encoder_decoder:
         raise NotApplicable(f"{lm.name} reads its prompt in an encoder: nothing can be fed after it")
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     halves = st.lists(token, min_size=4, max_size=4)
-    control: list[Trial] = []
-    rounded: list[Trial] = []
 
-    def check(cases):
+    def both_ways(cases, swapped=False):
         prefixes = [torch.tensor(prefix, device=lm.device) for prefix, _ in cases]
         pairs = torch.tensor([pair for _, pair in cases], device=lm.device)  # [cases, 4]
+        vectors = lm.embed(pairs).unflatten(1, (2, 2)).mean(2)  # [cases, 2, hidden]
+        stepped = after_cached_ids(lm, prefixes, vectors)
+        if swapped:
+            vectors[:, 0] = vectors[:, 0].roll(1, 0)
+        joined = [lm.join(prefix, two) for prefix, two in zip(prefixes, vectors, strict=True)]
         texts = [f"{lm.tokenizer.decode(prefix)!r}, then 2 vectors" for prefix in prefixes]
+        return agree(lm, texts, joined, stepped)
 
-        def both_ways(swapped=False):
-            vectors = lm.embed(pairs).unflatten(1, (2, 2)).mean(2)  # [cases, 2, hidden]
-            stepped = after_cached_ids(lm, prefixes, vectors)
-            if swapped:
-                vectors[:, 0] = vectors[:, 0].roll(1, 0)
-            joined = [lm.join(prefix, two) for prefix, two in zip(prefixes, vectors, strict=True)]
-            return agree(lm, texts, joined, stepped)
-
-        found = both_ways()
-        rounded.extend(found)
-        if len(control) < 100 and len(cases) > 1:
-            control.extend(both_ways(swapped=True))
+    def check(cases):
+        found = [replace(trial, inputs={ROUNDED: trial.value}) for trial in both_ways(cases)]
         if not all(trial.success for trial in found):
             with lm.in_float64():
-                exact = both_ways()
-            found = [one if one.success else other for one, other in zip(found, exact, strict=True)]
+                exact = both_ways(cases)
+            pairs = zip(found, exact, strict=True)
+            found = [one if one.success else replace(other, inputs=one.inputs) for one, other in pairs]
         return found
 
     cases = st.tuples(st.lists(token, min_size=1, max_size=4), halves)
     trials = attack(cases, check, trials=300, batch=20)
+    control = [trial for batch in first_batches(cases, batch=20) for trial in both_ways(batch, swapped=True)]
+    gaps = [(trial.prompt, (trial.inputs or {})[ROUNDED]) for trial in trials]
+    rounded = [Trial(text, success=gap <= SAME, value=gap) for text, gap in gaps]
     return Evidence(trials, {"one vector swapped": control, ROUNDED: rounded})
 
 
@@ -152,7 +149,7 @@ def agree(lm, texts, ours, theirs, alike=None):
     reported="the penalty reached only what was generated, since embeddings have no ids; a warning now says so",
     rule=always(open_rate=0.01),
     controls={"without a penalty": rate(below=0.05, trials=100)},
-    comparisons=["another token is first"],
+    comparisons=[ANOTHER],
     power=OPEN_1,
 )
 def test_repetition_penalty_breaks_parity(lm):
@@ -165,39 +162,34 @@ def test_repetition_penalty_breaks_parity(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack
+    from vsg_core.judging.attack import attack, first_batches
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
-    control: list[Trial] = []
-    another: list[Trial] = []
 
-    def check(cases):
+    def check(cases, **options):
         prompts = [torch.tensor(ids, device=lm.device) for ids in cases]
-        texts = [lm.tokenizer.decode(ids) for ids in prompts]
-        found, first = penalised(lm, prompts, texts, repetition_penalty=1.2)
-        another.extend(first)
-        if len(control) < 100:
-            control.extend(penalised(lm, prompts, texts)[0])
-        return found
+        from_ids = lm.library_scores(prompts, **options)
+        with catch_warnings(action="ignore", category=UserWarning):  # that it ignores the prompt
+            from_embeddings = lm.library_scores([lm.embed(ids) for ids in prompts], **options)
+        gaps = (from_ids - from_embeddings).abs().amax(-1).tolist()
+        tops = zip(from_ids.argmax(-1).tolist(), from_embeddings.argmax(-1).tolist(), strict=True)
+        return [
+            Trial(
+                lm.tokenizer.decode(ids),
+                lm.token(b),
+                success=gap > 1e-3,
+                value=gap,
+                inputs={ANOTHER: a != b},
+                outputs={"from input_ids": lm.token(a)},
+            )
+            for ids, gap, (a, b) in zip(prompts, gaps, tops, strict=True)
+        ]
 
     cases = st.lists(token, min_size=1, max_size=6)
-    trials = attack(cases, check, trials=300, batch=50)
-    return Evidence(trials, {"without a penalty": control, "another token is first": another})
-
-
-def penalised(lm, prompts, texts, **options):
-    """Two trials a prompt, of what is first from ids and from embeddings: the scores differ, and the token does."""
-    from_ids = lm.library_scores(prompts, **options)
-    with catch_warnings(action="ignore", category=UserWarning):  # that it ignores the prompt
-        from_embeddings = lm.library_scores([lm.embed(ids) for ids in prompts], **options)
-    gaps = (from_ids - from_embeddings).abs().amax(-1).tolist()
-    tops = zip(from_ids.argmax(-1).tolist(), from_embeddings.argmax(-1).tolist(), strict=True)
-    differ = [Trial(text, success=gap > 1e-3, value=gap) for text, gap in zip(texts, gaps, strict=True)]
-    first = [
-        Trial(text, lm.token(b), success=a != b, outputs={"from input_ids": lm.token(a)})
-        for text, (a, b) in zip(texts, tops, strict=True)
-    ]
-    return differ, first
+    trials = attack(cases, partial(check, repetition_penalty=1.2), trials=300, batch=50)
+    control = [trial for batch in first_batches(cases, batch=50) for trial in check(batch)]
+    another = [replace(trial, success=(trial.inputs or {})[ANOTHER], value=None) for trial in trials]
+    return Evidence(trials, {"without a penalty": control, ANOTHER: another})
 
 
 @claim(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.judging import declare
 from vsg_core.errors import WrongUse
-from vsg_core.judging.attack import attack
+from vsg_core.judging.attack import attack, first_batches
 from vsg_core.judging.rules import JudgingError, always, judge
 from vsg_core.judging.trials import Trial
 
@@ -148,3 +148,19 @@ def test_wrong_use() -> None:
         attack(tokens, checking(lambda case: True), trials=0)
     with pytest.raises(JudgingError, match="no 10 cases can be drawn together"):
         attack(st.nothing() | tokens.filter(lambda case: False), checking(lambda case: True))
+
+
+def test_first_batches_are_those_an_attack_begins_with():
+    """Also where the attack ends at once: a control of the first cases then still has its trials."""
+    seen: list[list[int]] = []
+
+    def check(cases: list[int]) -> list[Trial]:
+        seen.append(cases)
+        return [Trial(str(case), success=True) for case in cases]
+
+    numbers = st.integers(0, 10**9)
+    attack(numbers, check, trials=60, batch=20, seed=3)
+    assert first_batches(numbers, cases=30, batch=20, seed=3) == seen[1:3]
+    assert (
+        len(attack(numbers, lambda cases: [Trial("", success=False)] * len(cases), trials=60, batch=20)) == 1
+    )

@@ -96,6 +96,25 @@ def attack(
     return [trial for trial in drawn if trial.success] + counterexamples[-1:]
 
 
+def first_batches(
+    strategy: SearchStrategy[Case], *, cases: int = 100, batch: int = 10, seed: int = 0
+) -> list[list[Case]]:
+    """The batches, of at least `cases` in all, that an attack with the same strategy, batch and seed begins with; but
+    for the simplest case, which comes alone and first.
+
+    For its controls: an attack that finds a counterexample at once would leave them with too few.
+    """
+    batches: list[list[Case]] = []
+
+    def keep(drawn: list[Case]) -> list[Trial]:
+        if len(drawn) > 1:  # a control may put one case's vector into another's place
+            batches.append(drawn)
+        return [Trial("", success=True) for _ in drawn]
+
+    attack(strategy, keep, trials=cases + 1, batch=batch, seed=seed)
+    return batches
+
+
 class _Counterexample(Exception):
     """A case failed: Hypothesis catches this, and shrinks."""
 
