@@ -142,6 +142,12 @@ def test_an_empty_text_is_refused():
         lm.tokenize("", special=False)
 
 
+def test_half_a_character_is_no_text():
+    """As a shell hands on bytes that are no UTF-8."""
+    with pytest.raises(WrongUse, match="half a character"):
+        tiny("llama").tokenize("\udcff w5")
+
+
 def test_the_text_opens_once():
     """A text that starts with the token that opens a text does not get it twice."""
     lm = tiny("llama")

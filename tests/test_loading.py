@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.weight_sources import entry_of, write_gguf
 from vsg_core import engine
@@ -177,6 +178,35 @@ def test_a_folder_without_a_tokenizer_is_said_to_be(tmp_path: Path, tiny_llama: 
         loading.describe(folder)
 
 
+def test_weights_that_the_folder_lacks_are_not_drawn_at_random(tmp_path: Path, tiny_llama: Path) -> None:
+    """transformers fills them in with a warning: then no two loads of the same bytes are the same model."""
+    folder = shutil.copytree(tiny_llama, tmp_path / "holes")
+    whole = load_file(folder / "model.safetensors")
+    kept = {name: each for name, each in whole.items() if "layers.1.mlp" not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(VsgError, match=r"holes lacks weights of its architecture \(.*mlp.* and 2 more\)"):
+        loading.load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", '{"model_type": "no such"}', "cannot be loaded"),
+        ("tokenizer.json", '{"version": "1.0", ', "cannot be loaded"),
+        ("model.safetensors.index.json", "{}", "names no files"),
+    ],
+)
+def test_files_that_do_not_fit_are_one_line(
+    tmp_path: Path, tiny_llama: Path, file: str, text: str, told: str
+) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "odd")
+    (folder / file).write_text(text)
+    with pytest.raises(VsgError, match=told) as raised:
+        loading.load_model(folder)
+    assert "\n" not in str(raised.value)
+
+
 def test_truncated_safetensors_are_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "copy")
     weights = folder / "model.safetensors"
@@ -195,9 +225,9 @@ def test_weights_that_are_not_here_name_the_command(monkeypatch: pytest.MonkeyPa
     )
 
 
-@pytest.mark.parametrize(("dtype", "device"), [("int3", "auto"), (None, "abacus")])
+@pytest.mark.parametrize(("dtype", "device"), [("int3", "auto"), (None, "abacus"), (None, "meta")])
 def test_a_wrong_dtype_or_device_is_wrong_use(tiny_llama: Path, dtype: str | None, device: str) -> None:
-    with pytest.raises(WrongUse, match=r"int3|abacus"):
+    with pytest.raises(WrongUse, match=r"int3|abacus|meta"):
         loading.load_model(tiny_llama, dtype=dtype, device=device)
 
 

@@ -29,7 +29,10 @@ def as_device(device: str) -> torch.device:
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device).device
+        if found.type not in ("cuda", "mps", "cpu"):
+            raise RuntimeError("none of cuda, mps and cpu")
+        return found
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(
             f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"

@@ -43,8 +43,14 @@ class Text:
         """Text -> ids [seq]; with `special`, what the model expects around a text (BOS, say), once.
 
         Raises:
-            WrongUse: no token comes of it.
+            WrongUse: no token comes of it, or it is no whole text.
         """
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise WrongUse(
+                f"the text {text!r} holds half a character (a lone surrogate): give UTF-8"
+            ) from None
         ids = self.tokenizer(text, add_special_tokens=special).input_ids
         if ids[:2] == [self.tokenizer.bos_token_id] * 2:  # the chat template wrote one too
             ids = ids[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,23 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
+from vsg_core.errors import VsgError
+
 
 def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     """Load safetensors from a local folder; never remote code, never pickles."""
     disable_progress_bar()  # a local load takes a second
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = kind.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    model, found = kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
     )
+    _check_whole(folder, found)
     return model.to(device)
 
 
@@ -33,15 +42,27 @@ def open_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
+def _check_whole(source: Path, found: Mapping[str, Any]) -> None:
+    """Refuse a model some of whose weights were not there: transformers draws those at random, with a warning."""
+    if missing := sorted(found["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise VsgError(f"{source} lacks weights of its architecture ({missing[0]}{more}): get it again")
+
+
 def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
     """Dequantise a GGUF file once: float32 safetensors and the tokenizer, saved into `folder`.
 
     The weights stay what the file's bytes say: untied heads stay untied, nothing is rounded again.
     """
     (enable_progress_bar if progress else disable_progress_bar)()  # it takes half a minute
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    model, found = AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
     )
+    _check_whole(gguf, found)
     # save_pretrained refuses a model that still carries its quantizer, though every weight is dense by now.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):

@@ -47,7 +47,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise VsgError(f"{folder} has no config.json: give a folder that save_pretrained wrote")
     config = _json(path)
-    return {**config, **config.get("text_config", {})}
+    return {**config, **(config.get("text_config") or {})}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -57,7 +57,12 @@ def weight_files(folder: Path) -> list[Path]:
         VsgError: there are none, or shards are missing.
     """
     index = folder / "model.safetensors.index.json"
-    names = sorted(set(_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    names = ["model.safetensors"]
+    if index.is_file():
+        shards = _json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise VsgError(f"{index} names no files: get it again")
+        names = sorted(set(map(str, shards.values())))
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise VsgError(f"{folder} has no {missing[0]}: only whole safetensors are loaded")
@@ -99,6 +104,9 @@ def folder_digest(folder: Path) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise VsgError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise VsgError(f"{path} holds no JSON object: get it again")
+    return found

@@ -36,7 +36,8 @@ def cached(source: Hub, file: str | None) -> Path | None:
 
 def commit_of(path: Path) -> str:
     """The commit that a file or folder in huggingface_hub's cache belongs to."""
-    return path.parts[path.parts.index("snapshots") + 1]
+    steps = zip(path.parts, path.parts[1:], path.parts[2:], strict=False)
+    return next(commit for repo, room, commit in steps if repo.startswith("models--") and room == "snapshots")
 
 
 def fetch(source: Hub, file: str | None, progress: bool) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsg_core.errors import WeightsUnavailable
+from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.weights import registry, sources
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.gguf_files import converted, identify, read_header
@@ -55,16 +55,21 @@ def load_model(
     except WeightsUnavailable as error:
         raise WeightsUnavailable(str(error), f"vsg models fetch {name_or_path}") from error
     check_memory(entry.name, parameters(weights.folder) * each, on)
-    return LanguageModel.from_folder(
-        weights.folder,
-        dtype=dtype,
-        device=device,
-        name=entry.name,
-        family=entry.family,
-        kind=entry.kind,
-        initial={} if entry.gguf is None else entry.initial,
-        identity={"sha256": weights.sha256, "revision": weights.revision, "source": weights.source},
-    )
+    try:
+        return LanguageModel.from_folder(
+            weights.folder,
+            dtype=dtype,
+            device=device,
+            name=entry.name,
+            family=entry.family,
+            kind=entry.kind,
+            initial={} if entry.gguf is None else entry.initial,
+            identity={"sha256": weights.sha256, "revision": weights.revision, "source": weights.source},
+        )
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        # Whatever transformers makes of a configuration, weights or tokenizer that do not fit together
+        told = str(error).strip().splitlines() or [""]
+        raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {told[0]})") from error
 
 
 def weights_here(entry: Entry) -> bool:
