@@ -158,7 +158,8 @@ def input_mixture(probabilities: Tensor, drawn: Tensor, beta: float, candidates:
         candidates: how many tokens p could spread over; H is its entropy relative to that of a uniform one.
     """
     p = probabilities.float()
-    share = (torch.special.entr(p).sum(-1, keepdim=True) / log(candidates)).clamp(max=1)  # H [batch, 1]
+    # H [batch, 1]; of one candidate it is 0
+    share = (torch.special.entr(p).sum(-1, keepdim=True) / log(max(candidates, 2))).clamp(max=1)
     observed = torch.zeros_like(p).scatter(-1, drawn.unsqueeze(-1), 1.0)
     return (share * p + (beta + 1 - share) * observed) / (beta + 1)
 
@@ -210,8 +211,10 @@ def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
     if temperature != 1:  # below 0 first, so that a low temperature cannot overflow
         logits = (logits - logits.amax(-1, keepdim=True)) / temperature
     logs = logits.log_softmax(-1)
+    masses = logs.exp()
+    total = masses.sum(-1)  # 1 but for how the logarithms rounded, which over a large vocabulary adds up
     # finite: 0 * -inf is NaN where a token is ruled out
-    bits = torch.linalg.vecdot(logs.exp(), logs.clamp(min=-1e4)) / -log(2)
+    bits = (total.log() - torch.linalg.vecdot(masses, logs.clamp(min=-1e4)) / total) / log(2)
     if not bits.isfinite().all():
         raise VsgError(NOT_FINITE)
     return bits

@@ -183,7 +183,7 @@ class InputMixtureWriter:
     def __init__(self, lm: LanguageModel, mixing: Mixing = PLAIN, beta: float = 1.0, seed: int = 0) -> None:
         self.lm, self.mixing, self.beta, self.seed = lm, mixing, beta, seed
         # How many tokens p could spread over
-        self.spread = mixing.top_n or mixing.top_k or int(lm.is_token.sum())
+        self.spread = min(filter(None, (mixing.top_n, mixing.top_k, int(lm.is_token.sum()))))
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
         each = draws.generators(self.seed, rows, step)
