@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
 from tests.drawing import Drawn, batches, property_test, sequences, token_ids
 from vsg_core import LanguageModel
-from vsg_core.engine import State
+from vsg_core.engine import State, growing
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 STEPS = 9  # more than a sliding window, so that the cache drops positions
@@ -152,3 +152,13 @@ def test_a_step_does_not_copy_what_came_before(architecture):
     assert places(state) == first
     assert not set(places(branch)) & set(first)
     assert state.cache.layers[0].keys.shape[-2] == 9 + 21
+
+
+def test_a_cache_outgrows_its_room(monkeypatch):
+    """Step after step beyond the room that a layer has, as one pass over all."""
+    monkeypatch.setattr(growing, "ROOM", 2)
+    lm, ids = tiny("llama"), torch.arange(5, 17)
+    ((_, state),) = lm.prefill([ids[:3]], room=9)
+    for token in ids[3:]:
+        state = lm.step(state, token.unsqueeze(0))
+    torch.testing.assert_close(state.logits, lm.next_logits([ids]), atol=1e-4, rtol=1e-4)

@@ -19,6 +19,7 @@ from vsg_core.batching import check_sequences, left_padded_batches, states_after
 from vsg_core.decode import decode
 from vsg_core.embeddings import Embeddings
 from vsg_core.engine import Engine, State
+from vsg_core.errors import NotEnoughMemory, VsgError
 from vsg_core.mixture import Mixing
 from vsg_core.placement import as_device, as_dtype
 from vsg_core.weights.memory import check_memory
@@ -178,19 +179,29 @@ class LanguageModel(Embeddings):
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
-        """Compute in float64 within, for what two ways to the same numbers still differ by is then not rounding.
+        """Compute in float64 within, as far as the architecture does: what two ways to the same numbers still differ
+        by is then hardly rounding.
 
         Raises:
-            NotEnoughMemory: the machine cannot hold the weights in float64.
+            VsgError: the machine cannot hold the weights in float64. No NotEnoughMemory, for that would pass for a
+                model that cannot be had.
         """
         bytes_more = sum(each.numel() * (8 - each.itemsize) for each in self.engine.model.parameters())
-        check_memory(f"{self.name} in float64", bytes_more, str(self.device))
-        self.__dict__.pop("embedding_table", None)  # it holds on to the rows as they are now
+        try:
+            check_memory(f"{self.name} in float64", bytes_more, str(self.device))
+        except NotEnoughMemory as error:
+            raise VsgError(str(error)) from None
+        self._forget()  # what is kept is of the weights, and where the weights are, as they are now
         try:
             with engine.float64(self.engine.model):
                 yield
         finally:
-            self.__dict__.pop("embedding_table", None)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was made of the weights, to be made again."""
+        for name in ("embedding_table", "embedding_norms", "is_token", "_padding"):
+            self.__dict__.pop(name, None)
 
     def context_left(self, state: State, row: int) -> int:
         """Positions that a row of a state may still take; a large number where the model sets no bound."""

@@ -15,7 +15,9 @@ def unit_of_arm(arm: Mapping[str, Any], bound: Bound) -> str:
     A comparison has no rule and is measured by itself as the claim's own rule would.
     """
     rule = arm["rule"] or bound["kind"]
-    return unit_of({"kind": rule.split()[0].rstrip(":"), "over": " more than '" in rule})
+    return unit_of(
+        {"kind": rule.split()[0].rstrip(":"), "over": " more than '" in rule or ' more than "' in rule}
+    )
 
 
 def number(value: float, unit: str, width: float | None = None) -> str:
