@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsg_core.report.axis import axis_for
-from vsg_core.report.measures import estimate, interval, number, unit_of_arm, wanted
+from vsg_core.report.measures import estimate, interval, number, wanted
+from vsg_core.report.terms import unit_of_arm
 from vsg_core.wording import measured_text, number_text
 
 PLACE = st.floats(-1e6, 1e6)

@@ -209,7 +209,7 @@ class LanguageModel(Embeddings):
 
     def close(self) -> None:
         """Drop the weights: memory is free for the next model."""
-        self.__dict__.pop("embedding_table", None)
+        self._forget()
         self.engine.model = None
         gc.collect()
         if torch.cuda.is_available():

@@ -11,6 +11,7 @@ from jinja2 import Template
 
 from vsg_core.report import measures
 from vsg_core.report.rows import Report
+from vsg_core.report.terms import unit_of_arm
 from vsg_core.templating import environment
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ def judgement_html(judgement: Judgement) -> str:
 def record_html(record: Mapping[str, Any]) -> str:
     """A record: the claim, its verdict on this model, the rule, what was reported, and every other arm."""
     rows = [
-        {**arm, "measured": _in_unit(arm, measures.unit_of_arm(arm, record["bound"]))}
-        for arm in record["controls"]
+        {**arm, "measured": _in_unit(arm, unit_of_arm(arm, record["bound"]))} for arm in record["controls"]
     ]
     return _show("record", record, _in_unit(record, measures.unit_of(record["bound"])), rows)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vsg_core.report import measures
 from vsg_core.report.axis import Axis, axis_for, thresholds_on
-from vsg_core.report.terms import bound_of
+from vsg_core.report.terms import bound_of, unit_of_arm
 
 Record = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def arms_of(record: Record) -> list[Arm]:
     bound = record["bound"]
     own = {**record, "name": record["model"]["name"], "kind": "claim"}
     arms = [(own, measures.unit_of(bound))]
-    arms += [(arm, measures.unit_of_arm(arm, bound)) for arm in record["controls"]]
+    arms += [(arm, unit_of_arm(arm, bound)) for arm in record["controls"]]
     return [
         Arm(
             name=arm["name"],

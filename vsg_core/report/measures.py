@@ -9,17 +9,6 @@ from typing import Any
 from vsg_core.wording import Bound, decimals, unit_of
 
 
-def unit_of_arm(arm: Mapping[str, Any], bound: Bound) -> str:
-    """The unit of a control or comparison in a record whose claim is judged by `bound`.
-
-    A comparison has no rule and is measured by itself as the claim's own rule would.
-    """
-    rule = arm["rule"] or bound["kind"]
-    return unit_of(
-        {"kind": rule.split()[0].rstrip(":"), "over": " more than '" in rule or ' more than "' in rule}
-    )
-
-
 def number(value: float, unit: str, width: float | None = None) -> str:
     """62 %, +12 points, −0.031.
 

@@ -36,6 +36,14 @@ def bound_of(rule: str) -> dict[str, Any] | None:
     return {"kind": found["kind"], "over": found["over"], found["side"]: limit}
 
 
+def unit_of_arm(arm: Mapping[str, Any], bound: Bound) -> str:
+    """The unit of a control or comparison in a record whose claim is judged by `bound`.
+
+    A comparison has no rule and is measured by itself as the claim's own rule would.
+    """
+    return unit_of(bound_of(arm["rule"] or "") or {"kind": bound["kind"]})
+
+
 @dataclass(frozen=True)
 class Terms:
     """What a claim's own rule asks; `trials` and `alpha` are None where its text does not tell them."""
