@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from vsg_core import LanguageModel
-from vsg_core.batching import left_pad
-from vsg_core.mixture import PLAIN, STUDY, Mixing
-from vsg_core.writers import write_concepts
+from vsg_core.generator.engine.batching import left_pad
+from vsg_core.generator.mixing.mixture import PLAIN, STUDY, Mixing
+from vsg_core.generator.writing.writers import write_concepts
 
 NEW = 16  # positions written after each prompt
 

@@ -10,7 +10,7 @@ from vsg_core import Evidence, Trial, claim, difference, rate
 from vsg_core.errors import NotApplicable, RecordsUnavailable
 
 if TYPE_CHECKING:
-    from vsg_core.across import Pair
+    from vsg_core.records.across import Pair
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 STUDY = "abstractionlair/vector-space-generation"
@@ -74,7 +74,7 @@ def test_reading_grows_with_size(records):
     100 that are claimed. The models share series, kind and form; of more than two sizes the smallest and the largest
     count. Two sizes make one step: that it grows on, or in another family, is not measured.
     """
-    from vsg_core.across import SIZE
+    from vsg_core.records.across import SIZE
 
     asked = asked_of_both(records.pairs(SIZE, READING))
     known = with_room([each for each in asked if each.known])
@@ -108,7 +108,7 @@ def test_instruction_tuning_makes_brittle(records):
     A token's own embedding gives what its id gives, so what can break is what is no token: only where both models
     name the nouns' own embeddings in the same frame do the mixtures count. The models share series, size and form.
     """
-    from vsg_core.across import TUNING
+    from vsg_core.records.across import TUNING
 
     asked = asked_of_both(records.pairs(TUNING, READING))
     known = [each for each in asked if each.known]
@@ -192,7 +192,7 @@ def test_quantised_weights_change_verdicts(records):
     Identities (always) are left out: they hold for any weights. A GGUF brings its own tokenizer and chat format, whose
     part in a change is not told apart.
     """
-    from vsg_core.across import QUANTISATION, command
+    from vsg_core.records.across import QUANTISATION, command
 
     both = [
         (pair, full, quantised)

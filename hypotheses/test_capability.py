@@ -51,7 +51,7 @@ def test_examples_do_not_help_where_translation_fails(lm, spanish_words, transla
 
 def translations(lm, words, question):
     """A trial for each word: has the first line of the reply one of its answers?"""
-    from vsg_core.answers import first_line, names
+    from vsg_core.generator.reading.answers import first_line, names
 
     prompts = [question.format(word) for word, _ in words]
     replies = lm.generate([lm.tokenize(prompt) for prompt in prompts], max_new_tokens=8)
@@ -80,7 +80,7 @@ def test_placeholders_are_read_literally(lm, placeholders):
     it. A model that filled in something else, or translated, would have neither. Control: the
     same replies with the words of another placeholder. Positive control: the word itself, lower case, no brackets.
     """
-    from vsg_core.answers import names
+    from vsg_core.generator.reading.answers import names
 
     def asked(shown):
         prompts = [f"The meaning of {shown(word)} in plain English is" for word, _ in placeholders]
@@ -130,7 +130,7 @@ def test_chat_models_translate_in_chat_format(lm, spanish_words):
     Success: one of the English answers stands in the reply. Control: the same replies with the answers of a word
     half the list away.
     """
-    from vsg_core.answers import names
+    from vsg_core.generator.reading.answers import names
 
     questions = [f"What does the Spanish word '{word}' mean in English?" for word, _ in spanish_words]
     replies = lm.generate([lm.tokenize(lm.chat(question)) for question in questions], max_new_tokens=20)

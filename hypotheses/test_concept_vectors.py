@@ -57,8 +57,8 @@ def random_directions(lm, generator):
 
 def take_apart(lm, table, prompts, logits, draws):
     """A trial for each prompt: its k most probable tokens, mixed with `draws` [prompts, k] for weights."""
-    from vsg_core.mixture import top_k_ids
-    from vsg_core.readers import decompose
+    from vsg_core.generator.mixing.mixture import top_k_ids
+    from vsg_core.generator.reading.readers import decompose
 
     ids = top_k_ids(logits, draws.shape[-1])  # [prompts, k]
     weights = (draws / draws.sum(-1, keepdim=True)).sort(descending=True).values.to(lm.device)
@@ -108,10 +108,10 @@ def test_nearest_token_is_the_heaviest(lm, open_prompts, open_logits):
     """
     import torch
 
-    from vsg_core.mixture import PLAIN
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.readers import nearest_tokens
-    from vsg_core.writers import ConceptWriter
+    from vsg_core.generator.mixing.mixture import PLAIN
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.reading.readers import nearest_tokens
+    from vsg_core.generator.writing.writers import ConceptWriter
 
     rows = torch.arange(len(open_prompts))
     study, plain = (ConceptWriter(lm, mixing)(open_logits, rows, 0) for mixing in (STUDY_MIXING, PLAIN))
@@ -159,7 +159,7 @@ def test_mixtures_shrink_with_entropy(lm, open_prompts, open_logits, generator):
     """
     import torch
 
-    from vsg_core.mixture import entropy_bits
+    from vsg_core.generator.mixing.mixture import entropy_bits
 
     weights = open_logits.softmax(-1)  # [prompts, vocab]
     tokens = lm.is_token.nonzero().flatten()

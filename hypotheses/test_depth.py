@@ -128,7 +128,7 @@ def test_training_reduces_mixture_fidelity(lm, forks):
 
     from fixtures.forks import EVEN, FIRST, MIXES, SECOND, after
     from fixtures.readings import mix_two
-    from vsg_core.mixture import js_divergence_bits
+    from vsg_core.generator.mixing.mixture import js_divergence_bits
 
     def strays(p):
         stray = js_divergence_bits(p[EVEN], (p[FIRST] + p[SECOND]) / 2)

@@ -31,9 +31,9 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompt
     import torch
 
     from fixtures.concepts import remoteness
-    from vsg_core.mixture import PLAIN
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.writers import ConceptWriter
+    from vsg_core.generator.mixing.mixture import PLAIN
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.writing.writers import ConceptWriter
 
     rows = torch.arange(len(open_prompts))
     study, plain = (

@@ -22,7 +22,7 @@ def test_entropy_through_a_float16_clamp_is_nan(lm, open_prompts):
     The model runs in float32 and its logits are rounded to float16. Controls: the same formula on the same logits in
     float32, and this project's entropy from float32 logarithms of the rounded ones; neither may give NaN.
     """
-    from vsg_core.mixture import entropy_bits
+    from vsg_core.generator.mixing.mixture import entropy_bits
 
     logits = lm.next_logits([lm.tokenize(text) for text in open_prompts])[:, lm.is_token]  # [prompts, tokens]
     half = logits.half()
@@ -50,7 +50,7 @@ def study_entropy(logits):
 
 @claim(
     "Entropy in bits from log-probabilities is never NaN and lies within its bounds, however peaked the distribution",
-    source="this project, vsg_core.mixture.entropy_bits, which stands where the study's formula gave NaN",
+    source="this project, entropy_bits, which stands where the study's formula gave NaN",
     link=f"{REPO}/src/qwen_concept_tokens.py",
     reported="the study asked for monitoring by entropy, and could not monitor",
     rule=always(open_rate=0.01),
@@ -68,8 +68,8 @@ def test_entropy_in_bits_is_never_nan(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack, first_batches
-    from vsg_core.mixture import entropy_bits
+    from vsg_core.generator.mixing.mixture import entropy_bits
+    from vsg_core.judge.attack import attack, first_batches
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     most = log2(int(lm.is_token.sum()))

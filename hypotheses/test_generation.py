@@ -76,10 +76,10 @@ def test_vanilla_soft_thinking_is_deterministic(
     prompts that fork, in batches of 25, whose sums round otherwise. A token erases such a difference, a mixture
     hands it on.
     """
-    from vsg_core.decode import decode_each
-    from vsg_core.mixture import GUMBEL as GUMBEL_MIXING
-    from vsg_core.mixture import SOFT_THINKING
-    from vsg_core.writers import ConceptWriter
+    from vsg_core.generator.mixing.mixture import GUMBEL as GUMBEL_MIXING
+    from vsg_core.generator.mixing.mixture import SOFT_THINKING
+    from vsg_core.generator.writing.decoding import decode_each
+    from vsg_core.generator.writing.writers import ConceptWriter
 
     prompts = [*open_prompts, *fresh_prompts, *(fact.prompt for fact in facts)]
     kinds = {"vanilla": SOFT_THINKING, GUMBEL: GUMBEL_MIXING}
@@ -150,7 +150,7 @@ def compared(lm, prompts, first, second, differ=False):
 
 def tokens_of(trace):
     """The token that stands for each position of a trace."""
-    from vsg_core.thinking import token_of
+    from vsg_core.generator.writing.thinking import token_of
 
     return [token_of(kept) for kept in trace.steps]
 
@@ -197,9 +197,9 @@ def test_deferring_discretisation_keeps_the_answer(lm, common_knowledge):
     """
     import torch
 
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.thinking import GivenWriter
-    from vsg_core.writers import ConceptWriter, TokenWriter
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.writing.thinking import GivenWriter
+    from vsg_core.generator.writing.writers import ConceptWriter, TokenWriter
 
     writers = {"tokens": TokenWriter(lm), "vectors": ConceptWriter(lm, STUDY_MIXING)}
     sentences = in_one_word(lm, common_knowledge, writers)
@@ -239,7 +239,7 @@ def heaviest(sentence):
 
 def in_one_word(lm, questions, writers):
     """By writer: a sentence of up to 8 positions after each question, then one word in greedy tokens."""
-    from vsg_core.thinking import think
+    from vsg_core.generator.writing.thinking import think
 
     prompts = [lm.tokenize(asked.prompt) for asked in questions]
     return think(lm, prompts, writers, "\nIn one word:", steps=VECTORS, answer_tokens=3)
@@ -247,7 +247,7 @@ def in_one_word(lm, questions, writers):
 
 def answered(questions, thoughts):
     """A trial a question: the one word answers it."""
-    from vsg_core.answers import first_line, names
+    from vsg_core.generator.reading.answers import first_line, names
 
     return [
         Trial(

@@ -38,8 +38,8 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
     import torch
 
     from fixtures.words import nearest_by_cosine
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.writers import write_concepts
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.writing.writers import write_concepts
 
     words = [("France", "Paris")]
     words += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
@@ -113,9 +113,9 @@ def test_paraphrases_have_nearer_concept_tokens(lm, paraphrases):
     """
     import torch
 
-    from vsg_core.mixture import PLAIN
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.writers import ConceptWriter
+    from vsg_core.generator.mixing.mixture import PLAIN
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.writing.writers import ConceptWriter
 
     prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
     logits = lm.next_logits([lm.tokenize(prompt) for prompt in prompts])

@@ -35,7 +35,7 @@ def test_one_hot_mixture_is_the_token(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack, first_batches
+    from vsg_core.judge.attack import attack, first_batches
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     everything = (lm.is_token / lm.is_token.sum()).unsqueeze(0)  # [1, vocab]
@@ -81,7 +81,7 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack, first_batches
+    from vsg_core.judge.attack import attack, first_batches
 
     if lm.engine.is_encoder_decoder:
         raise NotApplicable(f"{lm.name} reads its prompt in an encoder: nothing can be fed after it")
@@ -162,7 +162,7 @@ def test_repetition_penalty_breaks_parity(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack, first_batches
+    from vsg_core.judge.attack import attack, first_batches
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
 

@@ -56,7 +56,7 @@ def test_ids_and_embeddings_give_the_same_probabilities(lm, generator):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judging.attack import attack
+    from vsg_core.judge.attack import attack
 
     tokens = lm.is_token.nonzero().flatten().tolist()
     formats = st.booleans() if lm.has_chat else st.just(False)

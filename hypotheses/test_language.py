@@ -34,9 +34,9 @@ def test_mixtures_cause_non_english_output(lm, open_prompts, copied_names, gener
     """
     import torch
 
-    from vsg_core.mixture import STUDY
-    from vsg_core.readers import completion_frame
-    from vsg_core.writers import write_concepts
+    from vsg_core.generator.mixing.mixture import STUDY
+    from vsg_core.generator.reading.readers import completion_frame
+    from vsg_core.generator.writing.writers import write_concepts
 
     traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in open_prompts], n=2, mixing=STUDY)
     mixtures = torch.stack([torch.stack([step.vector for step in trace.steps]) for trace in traces])

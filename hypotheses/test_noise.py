@@ -50,7 +50,7 @@ def test_noise_in_the_chat_frame_still_generates(lm, generator):
     The words of "the frame alone", without any vector, bring a reply too, so this measures only that noise does
     not silence it.
     """
-    from vsg_core.readers import chat_frame
+    from vsg_core.generator.reading.readers import chat_frame
 
     evidence = ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
     (reply,) = lm.generate([chat_frame(lm, lm.embedding_table[:0])], max_new_tokens=10)

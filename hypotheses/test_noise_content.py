@@ -100,7 +100,7 @@ def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words,
     """
     import torch
 
-    from vsg_core.readers import chat_frame
+    from vsg_core.generator.reading.readers import chat_frame
 
     shape = (len(made_up_words), 5, lm.embedding_table.shape[-1])
     noise = (torch.randn(shape, generator=generator) * lm.embedding_std).to(lm.device, lm.dtype)

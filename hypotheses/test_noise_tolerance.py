@@ -32,7 +32,7 @@ def test_tolerance_to_noise_falls_with_its_scale(lm, open_prompts, generator):
     import numpy as np
     import torch
 
-    from vsg_core.mixture import js_divergence_bits
+    from vsg_core.generator.mixing.mixture import js_divergence_bits
 
     prompts = open_prompts[:60]
     embedded = [lm.embed_text(prompt) for prompt in prompts]  # each [seq, hidden]

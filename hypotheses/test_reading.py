@@ -84,7 +84,7 @@ def test_mixture_cannot_be_read_in_chat_frame(noun_vectors, chatted_nouns):
 
 def told_apart(vectors, readings, frame):
     """The reply to each mixture, to noise in its place, and to the first noun alone."""
-    from vsg_core.answers import names
+    from vsg_core.generator.reading.answers import names
 
     trials, noise = [], []
     for (first, second), mixed, random in zip(vectors.pairs, readings.mixture, readings.noise, strict=True):
@@ -160,8 +160,8 @@ def test_reader_names_both_components(lm, nouns, noun_vectors):
     import torch
 
     from fixtures.readings import mix_two, noise_as_long_as
-    from vsg_core.answers import first_line, names
-    from vsg_core.readers import few_shot_frame
+    from vsg_core.generator.reading.answers import first_line, names
+    from vsg_core.generator.reading.readers import few_shot_frame
 
     example_ids = [
         torch.cat([lm.tokenize(f" {noun}", special=False) for noun in pair]) for pair in nouns.example_pairs

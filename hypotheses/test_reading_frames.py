@@ -87,7 +87,7 @@ def test_completion_frame_beats_chat_frame(noun_vectors, completed_nouns, chatte
 
 def naming(pairs, replies, shown, both=True):
     """A trial for each reply to a pair: does it name one of the two nouns, or, unless `both`, the first?"""
-    from vsg_core.answers import names
+    from vsg_core.generator.reading.answers import names
 
     return [
         Trial(shown.format(a, b), reply.text, success=names(reply.text, [a, b] if both else [a]))

@@ -31,9 +31,9 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     """
     import torch
 
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.readers import decompose, nearest_tokens
-    from vsg_core.writers import write_concepts
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.reading.readers import decompose, nearest_tokens
+    from vsg_core.generator.writing.writers import write_concepts
 
     traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in forking_prompts], n=1, mixing=STUDY_MIXING)
     concepts = [trace.steps[0] for trace in traces]
@@ -140,8 +140,8 @@ def follow_branches(lm, prompts):
     """
     import torch
 
-    from vsg_core.mixture import Mixing, js_divergence_bits
-    from vsg_core.writers import ConceptWriter
+    from vsg_core.generator.mixing.mixture import Mixing, js_divergence_bits
+    from vsg_core.generator.writing.writers import ConceptWriter
 
     writer = ConceptWriter(lm, Mixing(temperature=0.8, top_k=10, sharpening=1.5))
     trials, permuted = {}, {}

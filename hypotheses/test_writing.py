@@ -27,8 +27,8 @@ def test_study_weights_overstate_the_top_token(lm, open_prompts, open_logits):
     That the weight is no smaller is arithmetic: together the three raise probabilities to the power 1.875 and
     leave the rest out. How much it comes to depends on the model, so the bound is 10 points of probability.
     """
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.mixture import Mixing, top_k_weights
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.mixing.mixture import Mixing, top_k_weights
 
     top = open_logits.softmax(-1).max(-1)
     arms = []
@@ -61,8 +61,8 @@ def test_study_weights_understate_entropy(lm, open_prompts, open_logits):
     """
     import torch
 
-    from vsg_core.mixture import STUDY as STUDY_MIXING
-    from vsg_core.mixture import Mixing, entropy_bits, top_k_weights
+    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
+    from vsg_core.generator.mixing.mixture import Mixing, entropy_bits, top_k_weights
 
     own = entropy_bits(open_logits).tolist()
     arms = []
@@ -96,7 +96,7 @@ def test_entropy_separates_open_from_factual_prompts(lm, open_prompts, open_logi
     puts prompts of that very shape and subject that leave the next word open ("The beauty of Peru is") in their
     place, and must not separate. The comparison holds facts against those.
     """
-    from vsg_core.mixture import entropy_bits
+    from vsg_core.generator.mixing.mixture import entropy_bits
 
     of_open = entropy_bits(open_logits).tolist()
     of_facts, of_shape = (

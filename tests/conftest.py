@@ -18,7 +18,7 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "dog", "run
 
 ALREADY_IMPORTED = (
     "fixtures.models", "hypothesis", "statsmodels.stats.proportion",
-    "transformers.models.auto.tokenization_auto", "vsg_core.language_model",
+    "transformers.models.auto.tokenization_auto", "vsg_core.generator.model.language_model",
 )  # fmt: skip
 
 

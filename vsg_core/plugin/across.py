@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from vsg_core.across import Records
-from vsg_core.claims import Claim
-from vsg_core.evidence import ACROSS
+from vsg_core.judge.claims import Claim
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.selection import model_markers
+from vsg_core.records.across import Records
+from vsg_core.vocabulary import ACROSS
 
 MARKER = "across"
 

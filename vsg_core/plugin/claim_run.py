@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from vsg_core.claims import Claim
 from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
-from vsg_core.evidence import build_record, not_run_record, write_record
-from vsg_core.judging.rules import NOT_APPLICABLE, judge
-from vsg_core.judging.trials import Evidence
+from vsg_core.judge.claims import Claim
+from vsg_core.judge.rules import NOT_APPLICABLE, judge
+from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.selection import Selected
-from vsg_core.provenance import surroundings
-from vsg_core.recorded import compare, read_recorded
+from vsg_core.records.files import build_record, not_run_record, write_record
+from vsg_core.records.provenance import surroundings
+from vsg_core.records.recorded import compare, read_recorded
 
 UNAVAILABLE = (NotEnoughMemory, Unavailable)
 OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)  # no subclasses of Exception

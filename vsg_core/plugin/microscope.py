@@ -16,7 +16,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     selected = _model_of(item)
     bench = item.config.stash[BENCH]
     if selected and bench.selected == selected != _model_of(nextitem) and isinstance(item, pytest.Function):
-        from vsg_core.microscope import microscope_record, write_microscope
+        from vsg_core.generator.reading.microscope import microscope_record
+        from vsg_core.records.microscope import write_microscope
 
         run = ClaimRun(item, item.function.claim, selected)
         try:

@@ -12,10 +12,10 @@ from collections.abc import Generator
 import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
-from vsg_core.evidence import ACROSS
 from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.selection import Selected
+from vsg_core.vocabulary import ACROSS
 
 RUN = pytest.StashKey[ClaimRun]()
 

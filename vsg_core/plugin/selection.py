@@ -10,6 +10,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.vocabulary import KINDS
 from vsg_core.weights import loading, registry
 from vsg_core.weights.registry import DEFAULT_MODEL, Entry
 
@@ -55,14 +56,14 @@ SELECTED = pytest.StashKey[list[Selected]]()
 
 def model_markers() -> list[str]:
     """The markers that choose models: every family, then the kinds."""
-    return [*registry.families(), *registry.KINDS]
+    return [*registry.families(), *KINDS]
 
 
 @pytest.hookimpl(trylast=True)  # once every plugin has registered its markers
 def pytest_configure(config: pytest.Config) -> None:
     for family in registry.families():
         config.addinivalue_line("markers", f"{family}: claims on models of the {family} family")
-    for kind in registry.KINDS:
+    for kind in KINDS:
         config.addinivalue_line("markers", f"{kind}: claims on {kind} models")
     config.addinivalue_line("markers", f"{HEADLINE}: the claims that the study is known for")
     _check_markers(config)
@@ -141,7 +142,7 @@ def _check_markers(config: pytest.Config) -> None:
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise pytest.UsageError(
             f"-m {config.option.markexpr!r}: there is no marker {name!r}{hint} "
-            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(registry.KINDS)}. "
+            f"Families: {', '.join(registry.families())}. Kinds: {', '.join(KINDS)}. "
             f"Claims: {HEADLINE}, across."
         )
 

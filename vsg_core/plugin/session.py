@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from vsg_core.errors import VsgError
-from vsg_core.evidence import ACROSS, read_records
 from vsg_core.plugin.claim_run import CHANGED, recorded_folder, reports_folder
 from vsg_core.plugin.selection import left_out
-from vsg_core.recorded import write_recorded
+from vsg_core.records.files import read_records
+from vsg_core.records.recorded import write_recorded
 from vsg_core.report import terminal_summary, write_report
-from vsg_core.summary import write_neighbours
+from vsg_core.report.text.summary import write_neighbours
+from vsg_core.vocabulary import ACROSS
 
 EXIT_CHANGED = 10  # the only failures are changed verdicts
 COLUMNS = ("claim", "model", "verdict", "estimate")

@@ -88,7 +88,7 @@ def convert(path: Path, target: Path, parameters: int, about: dict[str, Any], pr
     check_room(target, needed, f"converting {path.name}")
     if progress:
         say(f"converting {path.name} ({parameters / 1e6:,.0f} M parameters) to safetensors, once")
-    from vsg_core.engine import convert_gguf
+    from vsg_core.generator.engine import convert_gguf
 
     with disk_faults(f"converting {path.name}", target, needed), building(target) as folder:
         try:

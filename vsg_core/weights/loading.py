@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.gguf_files import converted, identify, read_header
 from vsg_core.weights.hub import cached
-from vsg_core.weights.memory import check_memory
 from vsg_core.weights.registry import Entry, Hub, Local
 
 if TYPE_CHECKING:
-    from vsg_core.language_model import LanguageModel
+    from vsg_core.generator.model.language_model import LanguageModel
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -43,8 +43,8 @@ def load_model(
         WeightsUnavailable: the weights cannot be had, with what each source answered.
         NotEnoughMemory: asked before anything is fetched or loaded, with the numbers.
     """
-    from vsg_core.language_model import LanguageModel
-    from vsg_core.placement import as_device, as_dtype
+    from vsg_core.generator.engine.placement import as_device, as_dtype
+    from vsg_core.generator.model.language_model import LanguageModel
 
     entry = describe(name_or_path)
     each, on = as_dtype(dtype).itemsize, str(as_device(device))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.vocabulary import KINDS
 
-KINDS = ("base", "instruct")
 DEFAULT_MODEL = "smollm2-135m-instruct"  # the embedded one: small, and had from a package index
 REGISTRY = Path(__file__).with_name("registry.toml")
 

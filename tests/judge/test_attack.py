@@ -1,0 +1,166 @@
+"""Attacking a universal claim: what is drawn, what counts, and what a counterexample becomes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from tests.support.judging import declare
+from vsg_core.errors import WrongUse
+from vsg_core.judge.attack import attack, first_batches
+from vsg_core.judge.rules import JudgingError, always, judge
+from vsg_core.judge.trials import Trial
+
+tokens = st.lists(st.integers(0, 50_000), min_size=1, max_size=12)
+Check = Callable[[list[list[int]]], list[Trial]]
+
+
+def checking(law: Callable[[list[int]], bool], calls: list[int] | None = None) -> Check:
+    """A check of that law; `calls` gathers the size of each batch."""
+
+    def check(cases: list[list[int]]) -> list[Trial]:
+        if calls is not None:
+            calls.append(len(cases))
+        return [Trial(repr(case), success=law(case)) for case in cases]
+
+    return check
+
+
+def test_a_law_that_holds() -> None:
+    calls: list[int] = []
+    trials = attack(tokens, checking(lambda case: len(case) <= 12, calls))
+    assert len(trials) >= 300
+    assert len({trial.prompt for trial in trials}) == len(trials)
+    assert sum(calls) == len(trials)
+    assert max(calls) == 10
+    assert judge(declare(always()), trials).verdict == "holds"
+
+
+def test_a_counterexample_is_shrunk_to_one_small_case() -> None:
+    calls: list[int] = []
+    trials = attack(tokens, checking(lambda case: not (len(case) >= 3 and sum(case) > 100), calls))
+    *passed, failed = trials
+    assert failed.success is False
+    assert failed.prompt == "[0, 0, 101]"
+    assert all(trial.success for trial in passed)
+    assert len(passed) < 10, "the first batch already broke it"
+    assert judge(declare(always()), trials).verdict == "refuted"
+    assert len(calls) < 300, "shrinking may not cost more passes than an attack"
+
+
+def test_a_rare_counterexample_is_found_late_and_trials_before_it_count() -> None:
+    trials = attack(tokens, checking(lambda case: len(case) < 12 or case[-1] <= 49_000), trials=3000)
+    assert not trials[-1].success
+    assert trials[-1].prompt == str([0] * 11 + [49_001])
+    assert sum(trial.success is False for trial in trials) == 1
+    assert len(trials) > 20
+
+
+def test_the_same_seed_draws_the_same_cases_and_another_others() -> None:
+    def drawn(seed: int) -> list[Trial]:
+        return attack(tokens, checking(lambda case: True), trials=50, seed=seed)
+
+    assert drawn(3) == drawn(3)
+    assert drawn(3) != drawn(4)
+
+
+def test_the_draws_depend_on_no_module_that_happens_to_be_there(tmp_path: Path) -> None:
+    """Hypothesis' own backend draws constants out of imported source; with this many it would show."""
+    module = tmp_path / "constants.py"
+    module.write_text(f"NUMBERS = {list(range(1000, 31_000, 7))}\n")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+if sys.argv[1] == "with":
+    import constants
+from hypothesis import strategies as st
+from vsg_core.judge.attack import attack
+from vsg_core.judge.trials import Trial
+cases = st.lists(st.integers(0, 50_000) | st.floats(0, 1), min_size=1, max_size=12)
+for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for case in batch]):
+    print(trial.prompt)
+"""
+    root = Path(__file__).parents[2]
+    without, with_constants = (
+        subprocess.run(
+            [sys.executable, "-c", code, how], check=True, cwd=root, capture_output=True, text=True
+        )
+        for how in ("without", "with")
+    )
+    assert without.stdout.count("\n") >= 300
+    assert without.stdout == with_constants.stdout
+    assert not without.stderr
+
+
+def test_what_is_drawn_does_not_depend_on_what_was_seen() -> None:
+    """Independent trials: the cases before the failure are those of an attack that never fails."""
+    all_pass = attack(tokens, checking(lambda case: True), trials=200)
+    fails_late = attack(tokens, checking(lambda case: case != eval(all_pass[150].prompt)), trials=200)
+    passed = [trial.prompt for trial in fails_late if trial.success]
+    assert passed[:150] == [trial.prompt for trial in all_pass[:150]]
+    assert fails_late[-1].prompt == all_pass[150].prompt
+
+
+def test_a_case_drawn_twice_counts_once() -> None:
+    trials = attack(st.integers(0, 6), lambda cases: [Trial(str(case), success=True) for case in cases])
+    assert sorted(trial.prompt for trial in trials) == list("0123456")
+    assert judge(declare(always()), trials).verdict == "inconclusive"
+
+
+def test_batches_of_one() -> None:
+    calls: list[int] = []
+    trials = attack(tokens, checking(lambda case: sum(case) < 1000, calls), batch=1)
+    assert set(calls) == {1}
+    assert trials[-1].prompt == "[1000]"
+
+
+def test_an_answer_that_depends_on_the_batch_is_still_one_counterexample() -> None:
+    """A case is judged once, so that a numerically fickle check cannot confuse the shrinking."""
+    trials = attack(tokens, lambda cases: [Trial(repr(case), success=len(cases) < 5) for case in cases])
+    assert [trial.success for trial in trials].count(False) == 1
+
+
+def test_an_error_of_the_check_comes_out_as_it_is() -> None:
+    calls = []
+
+    def check(cases: list[list[int]]) -> list[Trial]:
+        calls.append(cases)
+        raise ZeroDivisionError("in the model")
+
+    with pytest.raises(ZeroDivisionError, match="in the model"):
+        attack(tokens, check)
+    assert len(calls) == 1, "an error is not shrunk: that would be a forward pass each time"
+
+
+@pytest.mark.parametrize("answer", [[], [Trial("a", success=True)], [Trial("a", value=1.0)] * 10])
+def test_a_check_that_does_not_answer(answer: list[Trial]) -> None:
+    with pytest.raises(JudgingError, match="check must return one a case, with its success"):
+        attack(tokens, lambda cases: answer)
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(WrongUse, match="trials=0, batch=10"):
+        attack(tokens, checking(lambda case: True), trials=0)
+    with pytest.raises(JudgingError, match="no 10 cases can be drawn together"):
+        attack(st.nothing() | tokens.filter(lambda case: False), checking(lambda case: True))
+
+
+def test_first_batches_are_those_an_attack_begins_with():
+    """Also where the attack ends at once: a control of the first cases then still has its trials."""
+    seen: list[list[int]] = []
+
+    def check(cases: list[int]) -> list[Trial]:
+        seen.append(cases)
+        return [Trial(str(case), success=True) for case in cases]
+
+    numbers = st.integers(0, 10**9)
+    attack(numbers, check, trials=60, batch=20, seed=3)
+    assert first_batches(numbers, cases=30, batch=20, seed=3) == seen[1:3]
+    assert (
+        len(attack(numbers, lambda cases: [Trial("", success=False)] * len(cases), trials=60, batch=20)) == 1
+    )

@@ -1,0 +1,154 @@
+"""docs/judging.md states numbers; each of its tables is worked out here again from the code it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
+
+from tests.judge.test_false_verdicts import (
+    ALPHA,
+    SIZES,
+    Array,
+    false_verdicts,
+    rate_difference_intervals,
+    rate_intervals,
+)
+from vsg_core.judge.rules import always, rate
+
+PAGE = Path(__file__).parents[2] / "docs" / "judging.md"
+CHANCE = 0.8  # "4 times in 5"
+Rows = list[list[str]]
+Flags = NDArray[np.bool_]
+
+
+def power_of_a_rate() -> Rows:
+    rows = [["rule", "trials", "holds from", "refuted up to", "holds 4 times in 5 at a true rate of"]]
+    for bound, sizes in ((0.5, (20, 40, 100, 200)), (0.9, (40, 100, 200, 400))):
+        for n in sizes:
+            rule = rate(above=bound, trials=n)
+            verdicts = [rule.verdict(ends) for ends in zip(*rate_intervals(n), strict=True)]
+            least, most = verdicts.index("holds"), n - verdicts[::-1].index("refuted")
+            truths = np.arange(0, 1.0001, 0.001)
+            truth = truths[np.argmax(stats.binom.sf(least - 1, n, truths) >= CHANCE)]
+            rows.append([f"above {bound:.0%}", str(n), str(least), str(most), f"{truth:.1%}"])
+    return rows
+
+
+def power_of_a_rate_over_an_arm() -> Rows:
+    rows = [["trials in each arm", "the arm's true rate 10 %", "50 %"]]
+    for n in (20, 40, 100, 200):
+        holds = rate_difference_intervals(n)[0] > 0
+        rows.append([str(n), *(f"{_gap(holds, n, arm) * 100:.0f} points" for arm in (0.1, 0.5))])
+    return rows
+
+
+def _gap(holds: Flags, n: int, arm: float) -> float:
+    gaps = np.arange(0, 1 - arm, 0.01)
+    chances = _chance_of_pairs(holds, n, arm + gaps, np.full_like(gaps, arm))
+    return float(gaps[np.argmax(chances >= CHANCE)])
+
+
+def _chance_of_pairs(pairs: Flags, n: int, truths: Array, arm_truths: Array) -> Array:
+    """The chance, at each pair of true rates, of a pair of success counts that is marked: [n + 1, n + 1]."""
+    outcomes = np.arange(n + 1)
+    own, arm = (stats.binom.pmf(outcomes, n, rates[:, None]) for rates in (truths, arm_truths))
+    return np.asarray(((own @ pairs) * arm).sum(axis=1))
+
+
+def power_of_a_mean() -> Rows:
+    rows = [
+        ["trials", "difference: true mean beyond the bound by", "equivalence: margin, the true mean being 0"]
+    ]
+    for n in (20, 40, 100, 200):
+        beyond = TTestPower().solve_power(nobs=n, alpha=ALPHA, power=CHANCE, alternative="two-sided")
+        margins = np.arange(0, 2, 0.01)
+        margin = margins[np.argmax([_chance_of_equivalence(n, m) >= CHANCE for m in margins])]
+        rows.append([str(n), f"{beyond:.2f} standard deviations", f"{margin:.2f} standard deviations"])
+    return rows
+
+
+def _chance_of_equivalence(n: int, margin: float) -> float:
+    """That the interval of n normal values of mean 0 and deviation 1 lies within the margin."""
+    deviations, step = np.linspace(0, 3, 3001, retstep=True)
+    room = np.sqrt(n) * margin - stats.t.ppf(1 - ALPHA, n - 1) * deviations
+    inside = np.clip(2 * stats.norm.cdf(room) - 1, 0, None)
+    density = stats.chi.pdf(deviations * np.sqrt(n - 1), n - 1) * np.sqrt(n - 1)
+    return float((inside * density).sum() * step)
+
+
+def trials_of_always() -> Rows:
+    rules = [always(open_rate=open_rate) for open_rate in (0.1, 0.05, 0.01, 0.001)]
+    return [
+        ["counterexamples left open", *(f"{rule.bound['open_rate']:g}" for rule in rules)],
+        ["trials without one", *(str(rule.trials_to_hold) for rule in rules)],  # type: ignore[attr-defined]
+    ]
+
+
+def errors_of_a_rate() -> Rows:
+    rows = [["interval", *(f"{n} trials" for n in SIZES)]]
+    for name, method in (("Clopper-Pearson, used here", "beta"), ("Wilson, for comparison", "wilson")):
+        rows.append([name, *(f"{_worst(n, method):.1%}" for n in SIZES)])
+    return rows
+
+
+def _worst(n: int, method: str) -> float:
+    outcomes, truths = np.arange(n + 1), np.arange(0.01, 1, 0.005)[:, None]
+    low, _ = proportion_confint(outcomes, n, ALPHA, method)
+    return float(((low > truths) * stats.binom.pmf(outcomes, n, truths)).sum(axis=1).max())
+
+
+def errors_of_a_rate_over_an_arm() -> Rows:
+    rows = [["rule", *(f"{n} trials" for n in SIZES)]]
+    for bound in (0.0, 0.2, 0.5):
+        cells = []
+        for n in SIZES:
+            low, high = rate_difference_intervals(n)
+            truths = np.arange(0, 1 - bound + 1e-9, 0.02)
+            holds = _chance_of_pairs(low > bound + 1e-12, n, truths + bound, truths).max()
+            refuted = _chance_of_pairs(high < bound - 1e-12, n, truths + bound, truths).max()
+            cells.append(f"{holds:.1%} / {refuted:.1%}")
+        rows.append([f"above by {bound * 100:.0f} points", *cells])
+    return rows
+
+
+def errors_of_a_mean() -> Rows:
+    rows = [["values", *(f"{n} trials" for n in SIZES)]]
+    shapes = (
+        "normal",
+        "paired difference of skewed values",
+        "skewed, as waiting times are",
+        "extremely skewed",
+    )
+    for shape in shapes:
+        cells = [" / ".join(f"{share:.1%}" for share in false_verdicts(shape, n)) for n in SIZES]
+        rows.append([shape, *cells])
+    return rows
+
+
+TABLES: list[Callable[[], Rows]] = [
+    power_of_a_rate, power_of_a_rate_over_an_arm, power_of_a_mean, trials_of_always,
+    errors_of_a_rate, errors_of_a_rate_over_an_arm, errors_of_a_mean,
+]  # fmt: skip
+
+
+def markdown(rows: Rows) -> str:
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]).replace("%", " %").replace("  %", " %")
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+def test_the_page_shows_what_the_code_does(table: Callable[[], Rows]) -> None:
+    expected = markdown(table())
+    assert expected in PAGE.read_text(encoding="utf-8"), f"put this into {PAGE.name}:\n{expected}"
+
+
+def test_every_table_of_the_page_is_checked() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.count("\n|---") == len(TABLES) + 1  # the rules themselves, in words

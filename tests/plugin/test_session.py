@@ -1,0 +1,273 @@
+"""What a run leaves behind: records, reports, recorded verdicts; and that it lets go of its models."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shlex
+import shutil
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from vsg_core.report.view.origins import command
+
+TWO = """
+@claim("It mostly works", rule=rate(above=0.5), **ABOUT)
+def test_one(lm):
+    return trials(38)
+
+@claim("It never works", rule=rate(below=0.5), **ABOUT)
+def test_two(lm):
+    {}
+"""
+
+
+def test_the_reports_are_written_and_named(suite):
+    suite.claims(suite.rate_claim(38))
+    result = suite.run()
+    result.stdout.fnmatch_lines(["claim report: reports/claims.html"])
+    rows = json.loads((suite.reports / "claims.json").read_text())
+    assert [(row["claim"], row["model"], row["verdict"]) for row in rows] == [("one", "tiny-random", "holds")]
+    for name in ("claims.html", "summary.md", "claims.csv"):
+        assert "It mostly works" in (suite.reports / name).read_text()
+
+
+def test_the_reports_go_where_they_are_asked_to(suite, tmp_path):
+    suite.claims(suite.rate_claim(38))
+    suite.run("--reports", tmp_path / "elsewhere")
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} >= {
+        "claims.html",
+        "pytest.html",
+        "records",
+    }
+    assert not suite.reports.exists()
+
+
+def test_no_claims_no_reports(suite):
+    suite.claims(suite.rate_claim(38))
+    suite.pytester.makepyfile(test_plain="def test_plain():\n    pass\n")
+    suite.run("test_plain.py").assert_outcomes(passed=1)
+    suite.run("--collect-only")
+    assert not suite.reports.exists()
+
+
+def test_the_provenance_of_a_record(suite):
+    suite.claims("""
+        @pytest.fixture(scope="session")
+        def logits(lm):
+            return lm.next_logits([lm.embed_text("the cat")] * 2)
+
+        @claim("It mostly works", rule=rate(above=0.5), **ABOUT)
+        def test_one(lm, logits):
+            return trials(38)
+
+        @claim("It mostly works", rule=rate(above=0.5), **ABOUT)
+        def test_two(lm, logits):
+            return trials(38)
+        """)
+    result = suite.run("--dtype", "float32", "--device", "cpu")
+    first, second = suite.record("one")["provenance"], suite.record("two")["provenance"]
+    assert (first["dtype"], first["engine"]) == ("float32", "transformers")
+    assert first["device"] == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    assert len(first["model_sha256"]) == 64
+    assert first["versions"]["torch"].startswith("2.")
+    assert (first["commit"], first["dirty"]) == (None, None), "pytester's folder is no repository"
+    assert first["forward_passes"] >= 1, "what a fixture computes counts for the claim it is computed for"
+    assert 0 < first["forward_seconds"] <= first["seconds"] < 30
+    assert second["forward_passes"] == 0
+    result.stdout.fnmatch_lines(["claims took * s, * times the * s of their forward passes"])
+
+
+def test_a_killed_run_keeps_what_was_finished(suite):
+    suite.claims(TWO.format("import os; os._exit(9)"))
+    assert suite.run_apart().ret == 9
+    assert suite.record("one")["verdict"] == "holds"
+
+
+def test_record_takes_only_what_ran_and_keeps_the_rest(suite):
+    suite.claims(TWO.format("return trials(2)"))
+    suite.run("--record")
+    reviewed = "# reviewed by hand\n" + suite.recorded().read_text().replace("[two]", "[two]  # sure?")
+    suite.recorded().write_text(reviewed + '\n[gone]\nverdict = "holds"\nrule = "of old"\nweights = "00"\n')
+    suite.claims(suite.rate_claim(2))
+    result = suite.run("--record", "-k", "test_one")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["recorded 1 verdicts of tiny-random in hypotheses/recorded/tiny-random.toml"]
+    )
+    now = suite.recorded().read_text()
+    for kept in ("# reviewed by hand", "[two]  # sure?", "[gone]", '[one]\nverdict = "refuted"'):
+        assert kept in now
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "why", "code"),
+    [
+        ("1 / 0", [], "two on tiny-random broke", 1),
+        ("raise KeyboardInterrupt", [], "the run was cut short", 2),
+        ("pytest.exit('enough')", [], "the run was cut short", 2),
+    ],
+)
+def test_record_refuses_what_broke_or_was_cut_short(suite, body, arguments, why, code):
+    suite.claims(TWO.format(body))
+    result = suite.run("--record", *arguments)
+    assert result.ret == code
+    result.stdout.fnmatch_lines([f"nothing recorded: {why}*"])
+    assert not (suite.pytester.path / "hypotheses" / "recorded").exists()
+    assert suite.record("one")["verdict"] == "holds"
+
+
+def test_record_refuses_a_run_that_stopped_at_a_failure(suite):
+    suite.claims("def test_0():\n    assert False\n" + TWO.format("return trials(2)"))
+    result = suite.run("--record", "--maxfail=1")
+    assert result.ret == 1
+    assert not (suite.pytester.path / "hypotheses" / "recorded").exists()
+
+
+def test_a_claim_that_does_not_apply_is_recorded_only_once_judged(suite):
+    suite.claims("""
+        COPIES = {"copies": rate(above=0.5)}
+
+        @claim("It cannot", rule=rate(below=0.5), positive_controls=COPIES, **ABOUT)
+        def test_one(lm):
+            return Evidence(trials(0), {"copies": trials(1)})
+
+        @claim("Chat works", rule=rate(above=0.5), kinds=["instruct"], **ABOUT)
+        def test_two(lm):
+            return trials(40)
+        """)
+    suite.run("--record").assert_outcomes(skipped=2)
+    accepted = suite.recorded().read_text()
+    assert '[one]\nverdict = "not run"' in accepted
+    assert "[two]" not in accepted
+    suite.run().assert_outcomes(skipped=2)
+    suite.claims("""
+        COPIES = {"copies": rate(above=0.5)}
+
+        @claim("It cannot", rule=rate(below=0.5), positive_controls=COPIES, **ABOUT)
+        def test_one(lm):
+            return Evidence(trials(0), {"copies": trials(40)})
+        """)
+    result = suite.run()
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["one on tiny-random: changed: was not run *; now holds*"])
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def test_the_test_report_has_columns_and_is_escaped(suite):
+    suite.claims(
+        TWO.format(f"raise ValueError({HOSTILE!r})")
+        + f"\n@pytest.mark.parametrize('x', [{HOSTILE!r}])\ndef test_hostile(x):\n    assert not x, x\n"
+    )
+    suite.run()
+    page = (suite.reports / "pytest.html").read_text()
+    assert HOSTILE not in page
+    assert "http" not in re.sub(r"https?://(pypi|www\.w3)\S*", "", page.partition("<script")[0]), (
+        "self-contained"
+    )
+    (blob,) = re.findall(r'data-jsonblob="([^"]*)"', page)
+    blob = json.loads(html.unescape(blob))
+    rows = {name: tests[-1] for name, tests in blob["tests"].items()}
+    one = next(test for name, test in rows.items() if "test_one" in name)
+    cells = [re.sub("<.*?>", "", cell) for cell in one["resultsTableRow"]]
+    assert cells[0] == "Passed"
+    assert cells[2:6] == ["one", "tiny-random", "holds", "0.95"]
+    for test in rows.values():
+        assert "<script" not in "".join(test["resultsTableRow"]) + test["log"] + test["testId"]
+        assert "<img" not in "".join(test["resultsTableRow"]) + test["log"] + test["testId"]
+    assert all(f">{name}</th>" in page for name in ("Claim", "Model", "Verdict", "Estimate"))
+
+
+def test_junit_has_the_verdicts(suite, tmp_path):
+    suite.claims(suite.rate_claim(38))
+    suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
+    properties = ElementTree.parse(tmp_path / "junit.xml").iter("property")
+    told = {each.get("name"): each.get("value") for each in properties}
+    ends = suite.record("one")["interval"]
+    assert told == {
+        "claim": "one",
+        "model": "tiny-random",
+        "verdict": "holds",
+        "outcome": "new",
+        "estimate": "0.95",
+        "interval_low": str(ends[0]),
+        "interval_high": str(ends[1]),
+        "n": "40",
+    }
+
+
+def test_junit_of_a_claim_that_did_not_run_has_no_numbers(suite, tmp_path):
+    suite.claims("""
+        @claim("Chat works", rule=rate(above=0.5), kinds=["instruct"], **ABOUT)
+        def test_one(lm):
+            return trials(40)
+        """)
+    suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
+    told = {each.get("name") for each in ElementTree.parse(tmp_path / "junit.xml").iter("property")}
+    assert told == {"claim", "model", "verdict", "outcome"}
+
+
+FORGETFUL = """
+import gc
+import weakref
+KEPT = {}
+
+def remember(lm):
+    KEPT[lm.name] = [weakref.ref(lm), *map(weakref.ref, lm.engine.model.parameters())]
+
+@pytest.fixture(scope="session")
+def shared(lm):
+    return lm.embed_text("the cat")
+
+@claim("It works", rule=rate(above=0.5), **ABOUT)
+def test_a_broken(lm, shared):
+    remember(lm)
+    secret = [lm, shared]
+    1 / 0
+
+@claim("It works", rule=rate(above=0.5), **ABOUT)
+def test_b_changed(lm, shared):
+    return trials(2)
+
+@claim("It works", rule=rate(above=0.5), **ABOUT)
+def test_c_no_model_of_before(lm, shared):
+    gc.collect()
+    before = [name for name in KEPT if name != lm.name]
+    alive = [name for name in before if any(ref() is not None for ref in KEPT[name])]
+    assert not alive, alive
+    return trials(40 if before else 0)
+"""
+
+
+def test_a_model_is_gone_before_the_next_is_there(suite, other_llama):
+    suite.claims(FORGETFUL.replace("return trials(2)", "return trials(38)"))
+    suite.run("--model", other_llama, "-k", "changed", "--record")
+    suite.claims(FORGETFUL)
+    result = suite.run("--model", other_llama, "-v")
+    result.stdout.fnmatch_lines(
+        [
+            "*test_a_broken?tiny-random? BROKEN*",
+            "*test_b_changed?tiny-random? CHANGED*",
+            "*test_c_no_model_of_before?tiny-random? refuted*",
+            "*test_a_broken?other-random? BROKEN*",
+            "*test_b_changed?other-random? CHANGED*",
+            "*test_c_no_model_of_before?other-random? holds*",
+        ]
+    )
+    assert result.ret == 1
+
+
+def test_the_command_on_the_page_measures_that_cell_and_no_other(suite):
+    """Copied into a shell: the claim whose id begins another's, on the same model, in the same format."""
+    suite.claims("".join(suite.rate_claim(38, name=name) for name in ("one", "one_more", "another_one")))
+    suite.run("--dtype", "bfloat16").assert_outcomes(passed=3)
+    words = shlex.split(command(suite.record("one")))
+    suite.model = None
+    shutil.rmtree(suite.reports)
+    suite.run(*words[1:]).assert_outcomes(passed=1, deselected=2)
+    assert suite.record("one")["provenance"]["dtype"] == "bfloat16"

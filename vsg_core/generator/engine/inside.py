@@ -1,0 +1,134 @@
+"""What a model does inside: hidden states by layer, the logit lens, learned positions; and its rivals: the same
+architecture untrained, and transformers' own generate."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from vsg_core.errors import NotApplicable
+from vsg_core.generator.engine.forward import Engine, name_of
+
+# What architectures call the norm between their last layer and their head.
+FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+POSITION_TABLES = ("wpe", "embed_positions")
+
+
+def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor) -> Tensor:
+    """A left-padded batch -> [batch, layers + 1, hidden] float32 at the last position.
+
+    The embeddings come first; the last is as the head sees it, after the final norm.
+
+    Raises:
+        NotApplicable: an encoder-decoder, whose decoder the sequence does not go through.
+    """
+    if engine.is_encoder_decoder:
+        raise NotApplicable("an encoder-decoder has no hidden states of a decoder at its prompt")
+    output = engine.forward(inputs, attention_mask, output_hidden_states=True)
+    return torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1).float()
+
+
+def lens(model: PreTrainedModel, hidden_states: Tensor) -> Tensor:
+    """Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32: final norm, then head.
+
+    The logit lens (nostalgebraist, 2020). Caps and scales of the logits are the model's.
+
+    Raises:
+        NotApplicable: the model has no norm before its head that we know of.
+    """
+    body = getattr(model.base_model, "decoder", model.base_model)
+    norm = next((getattr(body, name) for name in FINAL_NORMS if hasattr(body, name)), None)
+    if norm is None:
+        raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
+    config = model.config.get_text_config()
+    with torch.no_grad():
+        logits = model.get_output_embeddings()(norm(hidden_states.to(model.device, model.dtype))).float()
+    logits = logits * (getattr(config, "logit_scale", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    return cap * (logits / cap).tanh() if cap else logits
+
+
+def position_table(model: PreTrainedModel) -> Tensor | None:
+    """[positions, hidden] learned absolute position embeddings, which the model adds itself; None without any."""
+    for name, module in model.base_model.named_modules():
+        if name.split(".")[-1] in POSITION_TABLES and isinstance(module, torch.nn.Embedding):
+            return module.weight.detach()[getattr(module, "offset", 0) :]
+    return None
+
+
+def head_table(model: PreTrainedModel) -> Tensor:
+    """[vocab, hidden] the rows of the head, which logits are products with; for what only these rows can say.
+
+    Raises:
+        NotApplicable: the model's head is no table.
+    """
+    head = model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear):
+        raise NotApplicable(f"the head of {type(model).__name__} is no table of rows")
+    return head.weight.detach()
+
+
+def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> PreTrainedModel:
+    """A model of the same configuration, but for what `initial` says, with the random weights that it describes."""
+    config = copy.deepcopy(model.config)
+    config.update(dict(initial))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = type(model)(config)
+    return fresh.to(model.device, model.dtype)
+
+
+@contextmanager
+def float64(model: PreTrainedModel) -> Iterator[None]:
+    """Its weights and buffers in float64 within, and after that as they were, to the last digit: float64 holds each.
+
+    On the CPU where the device has no float64 (MPS). What an architecture computes in float32 by its own word, such
+    as some norms, it still does.
+    """
+    device = model.device
+    tensors = [each for each in chain(model.parameters(), model.buffers()) if each.is_floating_point()]
+    dtypes = [each.dtype for each in tensors]
+    try:
+        for each in tensors:  # one by one: both forms of all would be three times the weights
+            each.data = each.data.to("cpu" if device.type == "mps" else device, torch.float64)
+        yield
+    finally:
+        for each, dtype in zip(tensors, dtypes, strict=True):
+            each.data = each.data.to(device, dtype)
+
+
+def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
+    """[batch, vocab] float32: from what transformers' generate takes its first token after ids [batch, seq] or
+    embeddings [batch, seq, hidden].
+
+    Nothing is on but what `options` says: the model's own generation defaults are put aside.
+    """
+    model, inputs = engine.model, inputs.to(engine.device)
+    config = GenerationConfig(
+        max_new_tokens=1,
+        do_sample=False,
+        pad_token_id=0,
+        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        return_dict_in_generate=True,
+        output_scores=True,
+        **options,
+    )
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    batch, length = inputs.shape[:2]
+    try:
+        with engine.metered(batch * (length + 1)):
+            output = model.generate(
+                **{name_of(inputs): inputs},
+                attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
+                generation_config=config,
+            )
+    finally:
+        model.generation_config = own
+    return output.scores[0].float()

@@ -1,0 +1,57 @@
+"""Whether this machine can hold a model, asked before it is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+from rich.filesize import decimal
+
+from vsg_core.errors import NotEnoughMemory
+
+# Beside the weights: activations and KV cache of a small batch, and the libraries themselves.
+MARGIN, FIXED = 1.2, 300_000_000
+
+
+def check_memory(what: str, weights: int, device: str = "cpu") -> None:
+    """
+    Args:
+        weights: bytes of the weights once loaded.
+        device: "cpu", "mps", "cuda" or "cuda:1".
+
+    Raises:
+        NotEnoughMemory: with what is needed and what there is.
+    """
+    needed, free = int(weights * MARGIN) + FIXED, available(device)
+    if needed > free:
+        raise NotEnoughMemory(
+            f"{what} needs about {decimal(needed)} of memory ({decimal(weights)} of weights), "
+            f"{device} has {decimal(free)} free: close other programs, take bfloat16 or a smaller model"
+        )
+
+
+def available(device: str = "cpu") -> int:
+    """Bytes that can be had now: of the GPU, else of the machine within the limits of this cgroup."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min([psutil.virtual_memory().available, *cgroup_free()])
+
+
+def cgroup_free(proc: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What each memory limit above this process leaves (cgroup v2); page cache counts as free."""
+    if not proc.is_file():
+        return []
+    own = next((line[3:] for line in proc.read_text().splitlines() if line.startswith("0::")), "/")
+    group, free = mount / own.lstrip("/"), []
+    for folder in (group, *group.parents):
+        try:
+            limit = (folder / "memory.max").read_text().strip()
+            used = int((folder / "memory.current").read_text())
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except OSError:
+            continue  # the root has no limit; above it there are no groups
+        if limit != "max":
+            free.append(int(limit) - used + int(stat["inactive_file"]))
+    return free

@@ -1,0 +1,1 @@
+"""From next-token logits to the weights of a mixture, and what is measured of distributions."""

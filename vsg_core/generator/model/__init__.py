@@ -1,0 +1,1 @@
+"""The language model as claims see it: text, ids, embeddings, mixtures, logits, generation."""

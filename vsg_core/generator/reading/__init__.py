@@ -1,0 +1,1 @@
+"""Readers: vectors turned back into tokens and text."""

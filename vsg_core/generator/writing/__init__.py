@@ -1,0 +1,1 @@
+"""The decoding loop and its writers: each turns logits into the next position, a token or a vector."""

@@ -1,0 +1,1 @@
+"""Foreign text shown literally, and the template environment."""

@@ -1,0 +1,43 @@
+"""How mixtures and verdicts show themselves in a notebook: HTML in which what a model wrote is text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+
+from vsg_core.markup.templating import environment
+
+SHOWN = 10  # tokens of a mixture
+
+
+def judgement_html(verdict: str, reason: str, arms: Sequence[Mapping[str, Any]]) -> str:
+    """A verdict, what it rests on, and how each arm came out."""
+    rows = [{**arm, "measured": _plain(arm)} for arm in arms]
+    return show("judgement", verdict, reason, rows)
+
+
+def mixture_html(tokens: Sequence[str], weights: Sequence[float], entropy: float) -> str:
+    """A mixture's heaviest tokens with their weights as bars."""
+    shown = list(zip(tokens, weights, strict=True))[:SHOWN]
+    rest = max(0.0, 1 - sum(weight for _, weight in shown))
+    return show("mixture", shown, len(tokens) > SHOWN, rest, entropy)
+
+
+def show(macro: str, *arguments: Any) -> str:
+    """What the macro of that name in notebook.html makes of the arguments."""
+    return str(getattr(_template().module, macro)(*arguments))
+
+
+def _plain(arm: Mapping[str, Any]) -> str:
+    """Numbers as they are: a judgement does not keep what unit its rule counts in."""
+    ends = "" if arm["interval"] is None else " [{:.3g}, {:.3g}]".format(*arm["interval"])
+    return f"{arm['estimate']:.3g}{ends}"
+
+
+@cache
+def _template() -> Template:
+    return environment(Path(__file__).parent).get_template("notebook.html")

@@ -1,0 +1,30 @@
+"""Jinja2 as every page here needs it: escaped by itself, and with what cannot be seen named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from vsg_core.markup.literal import literal, visible
+
+
+def environment(*folders: Path) -> Environment:
+    """Templates of `folders`, with the filter `literal` for text that a model or a claim's author wrote."""
+    made = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        finalize=_finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["literal"] = literal
+    return made
+
+
+def _finalize(value: Any) -> Any:
+    """Where a template does without `literal`, hidden characters are named all the same."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,7 @@
+"""Two runs compared: which verdicts flipped, which estimates moved, what is new and what is gone."""
+
+from vsg_core.report.diff.page import write_diff
+from vsg_core.report.diff.runs import KINDS, Pair, RunDiff, compare_runs
+from vsg_core.report.diff.text import diff_text
+
+__all__ = ["KINDS", "Pair", "RunDiff", "compare_runs", "diff_text", "write_diff"]

@@ -1,0 +1,1 @@
+"""Records as text: the terminal, Markdown, CSV, and the recorded verdicts as tables."""

@@ -1,0 +1,1 @@
+"""What a report shows, computed from records: claims, cells, arms, axes, curves."""
