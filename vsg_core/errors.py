@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from vsg_core.vocabulary import Cause
+
 
 class VsgError(Exception):
-    """A fault the user can act on. Its message is one line and is shown without a traceback."""
+    """A fault the user can act on. Its message is one line and is shown without a traceback.
+
+    Attributes:
+        cause: why a claim that met this error was not run.
+        reason: the message without the command.
+        command: the command that would change it; empty where there is none.
+    """
+
+    cause: ClassVar[Cause] = "error"
+
+    def __init__(self, reason: str, command: str = "") -> None:
+        super().__init__(f"{reason}; to get them: {command}" if command else reason)
+        self.reason = reason
+        self.command = command
 
 
 class WrongUse(VsgError):
@@ -12,29 +29,28 @@ class WrongUse(VsgError):
 
 
 class Unavailable(VsgError):
-    """What is needed is not here now.
-
-    Args:
-        message: what was tried, or looked for, and how that went.
-        command: the command that would change it.
-    """
-
-    def __init__(self, message: str, command: str) -> None:
-        super().__init__(f"{message}; to get them: {command}" if command else message)
-        self.command = command
+    """Something needed is not on this machine; the command gets it."""
 
 
 class WeightsUnavailable(Unavailable):
-    """The weights cannot be had now."""
+    """The weights are not on this machine and could not be fetched."""
+
+    cause = "weights"
 
 
 class RecordsUnavailable(Unavailable):
-    """The records that a claim across models rests on are not there."""
+    """The records that a claim across models rests on are missing."""
+
+    cause = "records"
 
 
 class NotEnoughMemory(VsgError):
     """This machine cannot hold the model: the message carries the numbers."""
 
+    cause = "memory"
+
 
 class NotApplicable(VsgError):
-    """A claim that this model cannot be asked, with the reason."""
+    """The claim does not apply to this model; the message says why."""
+
+    cause = "not applicable"
