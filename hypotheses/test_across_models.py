@@ -21,10 +21,6 @@ READING = {
     "reader_names_both_components": "the two nouns side by side",
 }
 LEAST = 40  # pairs of nouns
-POWER = (
-    "50 pairs of nouns: with a standard deviation of 0.35 a true mean of 0.2 is told from 0.05 in 84 % of runs, and "
-    "one of -0.1"
-)
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,6 @@ class Asked:
     "tried, differ in more than size",
     rule=difference(above=0.05),
     comparisons=["smaller model", "larger model", "also where a noun itself is not named"],
-    power=POWER,
 )
 def test_reading_grows_with_size(records):
     """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
@@ -100,7 +95,6 @@ def test_reading_grows_with_size(records):
     rule=difference(above=0.05),
     positive_controls={"the base model reads": rate(above=0.1)},
     comparisons=["instruction-tuned model", "also where a noun itself is not named"],
-    power=POWER,
 )
 def test_instruction_tuning_makes_brittle(records):
     """Value: the base model reads a mixture of two nouns, minus the instruction-tuned one does; no chat format.
@@ -182,7 +176,6 @@ def enough(trials: list[Trial]) -> list[Trial]:
     reported="not tried: models that fit unquantised were chosen, for clean float16 weights in vector operations",
     rule=rate(above=0.2, trials=20),
     comparisons=["turned round"],
-    power="24 questions: holds from 10 (a true rate of 0.5 in 85 % of runs), refuted only at 0",
 )
 def test_quantised_weights_change_verdicts(records):
     """Success: the verdict of a claim on the quantised form is another than on the full form of the same model.

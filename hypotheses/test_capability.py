@@ -21,8 +21,6 @@ SHUFFLED, REAL_WORD, OTHER = "shuffled pairs", "the word itself", "another place
     rule=rate(below=0.05, over=WITHOUT, trials=100),
     positive_controls={COPIES: rate(above=0.5)},
     comparisons=[WITHOUT],
-    power="120 words: with none found without examples, holds up to 1 and is refuted from 13; with 10, up to 7 and "
-    "from 27; a true 35 % over 8 % is refuted in 99 % of runs, and no gain over 2 % holds in 59 %",
 )
 def test_examples_do_not_help_where_translation_fails(lm, spanish_words, translation_examples):
     """The study's three examples and its sentence, "The meaning of 'gato' in plain English is", against the same
@@ -70,7 +68,6 @@ def translations(lm, words, question):
     controls={OTHER: rate(below=0.2)},
     positive_controls={REAL_WORD: rate(above=0.5)},
     comparisons=["names the word", "speaks of the brackets"],
-    power="60 placeholders: holds from 39, refuted up to 21; a true rate of 0.7 holds in 84 % of runs",
 )
 def test_placeholders_are_read_literally(lm, placeholders):
     """The study's frame, "The meaning of [UNKNOWN] in plain English is", and 15 greedy tokens.
@@ -122,7 +119,6 @@ def test_placeholders_are_read_literally(lm, placeholders):
     rule=rate(above=0.5, trials=100),
     kinds=["instruct"],
     controls={SHUFFLED: rate(below=0.1, trials=100)},
-    power="120 words: holds from 72, refuted up to 48; a true rate of 0.63 or 0.37 is decided in 78 % of runs",
 )
 def test_chat_models_translate_in_chat_format(lm, spanish_words):
     """Asked as ordinary tokens: "What does the Spanish word 'gato' mean in English?" Then 20 greedy tokens.

@@ -19,7 +19,6 @@ COMPARED = 20  # prompts in arms that decide nothing
     rule=rate(above=0.9, trials=100),
     controls={"the tokens after another prompt": rate(below=0.5)},
     comparisons=[*(f"{k} tokens" for k in COMPONENTS), "32 random directions"],
-    power="100 mixtures: holds from 96, refuted up to 83; a true rate of 0.98 holds in 95 %, 0.8 is refuted in 81 %",
 )
 def test_mixtures_of_32_tokens_can_be_taken_apart(lm, open_prompts, open_logits, generator):
     """A mixture succeeds when 90 % of its weight is found on the right tokens.
@@ -98,7 +97,6 @@ THIRDS = ("least peaked third", "middle third", "most peaked third")
     rule=rate(above=0.9, trials=100),
     controls={"after another prompt": rate(below=0.5)},
     comparisons=[*THIRDS, "by cosine", "by centred cosine", "plain mixture"],
-    power="100 prompts: holds from 96, refuted up to 83; a true rate of 0.98 holds in 95 %, 0.8 is refuted in 81 %",
 )
 def test_nearest_token_is_the_heaviest(lm, open_prompts, open_logits):
     """By L2 distance, as in the study, with its mixing; the thirds are of the prompts by the heaviest weight.
@@ -146,7 +144,6 @@ def nearest_trials(lm, prompts, concepts, nearest):
     reported="only norms above 1.5 token norms were expected to need care; the saved output has no norms",
     rule=difference(above=0.05),
     comparisons=["in mean token norms", "the same weights on random tokens"],
-    power="50 pairs: a mean 0.47 standard deviations above the bound holds in 90 % of runs",
 )
 def test_mixtures_shrink_with_entropy(lm, open_prompts, open_logits, generator):
     """Prompts in pairs, as they follow each other in their list.

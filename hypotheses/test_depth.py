@@ -5,7 +5,6 @@ from __future__ import annotations
 from vsg_core import Evidence, Trial, claim, difference
 from vsg_core.errors import NotApplicable
 
-POWER = "120 prompts (60 where fewer fork): a mean 0.3 (0.43) standard deviations off the bound is told in 90 % of runs"
 LAST = "in the next distribution, less its weight"
 LENS = "by the lens after a quarter, less its weight"
 SCALED = "against untrained logits spread as far"
@@ -27,7 +26,6 @@ def lens_arms():
     rule=difference(above=0.0),
     controls={LAST: difference(below=0.0)},
     comparisons=lens_arms(),
-    power=POWER,
 )
 def test_second_path_is_pruned_with_depth(lm, forks, second_token_by_depth):
     """Value: the second token's share at the middle layer less that in the next distribution.
@@ -55,7 +53,6 @@ def test_second_path_is_pruned_with_depth(lm, forks, second_token_by_depth):
     rule=difference(below=-0.2),
     controls={LENS: difference(below=0.0)},
     comparisons=lens_arms(),
-    power=POWER,
 )
 def test_second_path_collapses_in_the_first_layers(lm, forks, second_token_by_depth):
     """The rival in time. Value: the second token's share in the hidden states after a quarter of the layers less its
@@ -109,7 +106,6 @@ def curves(forks, depth):
     rule=difference(above=0.0),
     controls={SCALED: difference(above=0.0)},
     comparisons=["trained", "untrained"],
-    power=POWER,
 )
 def test_training_reduces_mixture_fidelity(lm, forks):
     """Half of each of a prompt's two likeliest tokens; the same tokens and prompts in the same architecture untrained.

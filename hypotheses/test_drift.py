@@ -8,7 +8,6 @@ STUDY = "abstractionlair/vector-space-generation"
 README = "https://github.com/abstractionlair/vector-space-generation"
 SPECIFICATION = f"{README}/blob/main/docs/implementation-spec.md"
 NUMBERS = ("N = 2", "N = 3", "N = 4", "N = 8")
-POWER = "100 prompts: a mean of 0.33 standard deviations is told from the bound in 90 % of runs"
 
 
 @claim(
@@ -19,7 +18,6 @@ POWER = "100 prompts: a mean of 0.33 standard deviations is told from the bound 
     rule=difference(above=0.1),
     controls={"noise instead of concept tokens": difference(below=0.1)},
     comparisons=["raw hidden states", "plain mixtures"],
-    power=POWER,
 )
 def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompts, open_logits, generator):
     """Value: distance to the nearest token, in norms of the vector, of the hidden state minus of the concept token.
@@ -71,7 +69,6 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompt
     reported="expected: N of 2 or 3 should work, above 4 may drift off-manifold; N up to 4 was run, not measured",
     rule=difference(above=0.0),
     comparisons=[*NUMBERS, "with no regard to the text"],
-    power=POWER,
 )
 def test_concept_tokens_leave_the_table_as_they_follow_each_other(lm, open_prompts, drift):
     """Excess: distance of the N-th concept token to the nearest token, in its own norms, after N - 1 concept tokens,
@@ -96,7 +93,6 @@ def test_concept_tokens_leave_the_table_as_they_follow_each_other(lm, open_promp
     "is no garbage yet, drawn tokens do so too",
     rule=difference(above=0.0),
     comparisons=[*NUMBERS, *(f"drawn tokens, {name}" for name in NUMBERS)],
-    power=POWER,
 )
 def test_predictions_drift_with_the_number_of_concept_tokens(lm, open_prompts, drift):
     """Value: Jensen-Shannon divergence, in bits, of the next-token distribution after 8 of the study's concept tokens
@@ -120,7 +116,6 @@ def test_predictions_drift_with_the_number_of_concept_tokens(lm, open_prompts, d
     reported="reliance on the heaviest token is said to reduce plain Soft Thinking to a form of greedy decoding",
     rule=difference(below=0.0),
     comparisons=NUMBERS,
-    power=POWER,
 )
 def test_concept_tokens_stay_with_greedy_decoding(lm, open_prompts, drift):
     """The rival of drift into garbage. Value: divergence in bits from greedy of the concept tokens' path minus that

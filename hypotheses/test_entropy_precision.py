@@ -14,7 +14,6 @@ REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
     reported="average entropy: nan; blamed on concentrated probabilities, later on the clamp, which underflows to 0",
     rule=rate(above=0.9, trials=100),
     controls={"clamped in float32": rate(below=0.1), "in bits from log-probabilities": rate(below=0.1)},
-    power="100 prompts: holds from 96, refuted up to 83; a true rate of 0.98 holds in 95 %, 0.8 is refuted in 81 %",
 )
 def test_entropy_through_a_float16_clamp_is_nan(lm, open_prompts):
     """Next-token logits at temperature 0.8; rows of the table that are no token are left out, which the study kept.
@@ -55,7 +54,6 @@ def study_entropy(logits):
     reported="the study asked for monitoring by entropy, and could not monitor",
     rule=always(open_rate=0.01),
     controls={"the study's clamp in float16": rate(below=0.1)},
-    power="300 cases without a counterexample leave open at most 1 % at 95 % confidence",
 )
 def test_entropy_in_bits_is_never_nan(lm):
     """Attacked with random tokens and temperatures from 1 down to 0.01, on logits rounded to float16.
@@ -69,7 +67,7 @@ def test_entropy_in_bits_is_never_nan(lm):
     from hypothesis import strategies as st
 
     from vsg_core.generator.mixing.mixture import entropy_bits
-    from vsg_core.judge.attack import attack, first_batches
+    from vsg_core.judge.attack import attack
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     most = log2(int(lm.is_token.sum()))
@@ -95,5 +93,4 @@ def test_entropy_in_bits_is_never_nan(lm):
         ]
 
     cases = st.tuples(st.lists(token, min_size=1, max_size=6), st.sampled_from([0.01, 0.1, 0.5, 0.8, 1.0]))
-    control = [trial for batch in first_batches(cases, batch=20) for trial in clamped(batch)]
-    return Evidence(attack(cases, check, trials=300, batch=20), {"the study's clamp in float16": control})
+    return attack(cases, check, controls={"the study's clamp in float16": clamped}, trials=300, batch=20)

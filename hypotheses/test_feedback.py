@@ -12,7 +12,6 @@ REPORTED = (
     "QwQ-32B, untrained for it and fed its raw states, solved none of the problems of two benchmarks and ran to the "
     "limit of 32,768 tokens each time"
 )
-POWER = "60 prompts: holds from 39, refuted up to 21; a true rate of 70 % holds in 84 % of runs"
 TOKENS, CONCEPTS, DRAWN, RAW = "greedy tokens", "concept tokens", "drawn tokens", "raw hidden states"
 LAST, FEW = 8, 2
 
@@ -26,7 +25,6 @@ LAST, FEW = 8, 2
     rule=rate(above=0.5),
     controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
     comparisons=[CONCEPTS, "by repetition alone"],
-    power=POWER,
 )
 def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, feedback):
     """16 times the last hidden state (after the final norm, as the head saw it) goes back in as the next position.
@@ -52,7 +50,6 @@ def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, feedback):
     rule=rate(above=0.5),
     controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
     comparisons=[CONCEPTS, "by repetition alone"],
-    power=POWER,
 )
 def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
     """As for raw states, but each is scaled to the mean length of a token embedding: then only direction is foreign."""
@@ -72,7 +69,6 @@ def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
     rule=rate(below=0.5),
     positive_controls={RAW: rate(above=0.5)},
     comparisons=[TOKENS, CONCEPTS, DRAWN, "by repetition alone"],
-    power=POWER,
 )
 def test_aligned_feedback_does_not_collapse(lm, forking_prompts, feedback):
     """The aligner is theirs: a ridge regression from the rows of the head to those of the embedding table, and then

@@ -7,7 +7,6 @@ from vsg_core.errors import NotApplicable
 
 WU = "Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440"
 WU_LINK = "https://arxiv.org/abs/2508.03440"
-POWER = "60 prompts: holds from 39, refuted up to 21; a true rate of 70 % holds in 84 % of runs"
 GUMBEL = "with Gumbel-softmax"
 SAME_SEED = "the same seed"
 BATCHES = "in other batches"
@@ -21,7 +20,6 @@ BATCHES = "in other batches"
     "three 32B models it scored about as greedy decoding did",
     rule=rate(above=0.5),
     controls={"sampled tokens": rate(below=0.5)},
-    power=POWER,
 )
 def test_soft_traces_are_greedy_traces(lm, forking_prompts, traces):
     """16 concept tokens in Soft Thinking's published order and settings, against 16 greedy tokens.
@@ -63,7 +61,6 @@ def test_soft_traces_are_greedy_traces(lm, forking_prompts, traces):
     rule=always(),
     controls={GUMBEL: rate(below=0.5)},
     comparisons=[BATCHES],
-    power="300 prompts without a counterexample leave at most 1 % open",
 )
 def test_vanilla_soft_thinking_is_deterministic(
     lm, open_prompts, fresh_prompts, facts, forking_prompts, traces
@@ -118,7 +115,6 @@ def same_mixtures(lm, prompts, first, second):
     "temperature of 0.5",
     rule=rate(above=0.5),
     controls={SAME_SEED: rate(below=0.1)},
-    power=POWER,
 )
 def test_gumbel_softmax_is_not_deterministic(lm, forking_prompts, traces):
     """The heaviest tokens of 16 positions with seeds 0 and 1, Gumbel-softmax at temperature 0.5.
@@ -182,8 +178,6 @@ FEWEST = 40  # questions that a verdict rests on
     positive_controls={KNOWN: rate(above=0.34, trials=100)},
     controls={ELSEWHERE: rate(below=0.9)},
     comparisons=["vectors that are nearly tokens too"],
-    power="where 60 questions are known: holds from 59 (a true rate of 99 % in 88 % of runs); 100: holds from 96 "
-    "(98 % in 95 %), refuted up to 83",
 )
 def test_deferring_discretisation_keeps_the_answer(lm, common_knowledge):
     """Each question is answered in a sentence of up to 8 positions, then "In one word:" in 3 greedy tokens.

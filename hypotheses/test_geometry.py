@@ -22,7 +22,6 @@ README = "https://github.com/abstractionlair/vector-space-generation"
         "tokens' own embeddings",
         "nearest of all tokens",
     ],
-    power="40 countries, the fewest: holds from 27, refuted up to 13; a true 0.75 or 0.25 is decided in 90 %",
 )
 def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
     """The concept of a word is the study's concept token where the model is about to write the word: concept("Berlin")
@@ -102,7 +101,6 @@ def nearest_capitals(named, sums, capitals):
     reported="similar concepts should have similar vectors; expected, not measured",
     rule=difference(above=0.0),
     comparisons=["plain mixture", "than to any prompt"],
-    power="60 prompts: a mean difference of 0.43 standard deviations is told from 0 in 90 % of runs",
 )
 def test_paraphrases_have_nearer_concept_tokens(lm, paraphrases):
     """Value: L2 distance to the unrelated prompt's concept token minus that to the paraphrase's, in mean token norms.

@@ -13,7 +13,6 @@ from vsg_core.errors import NotApplicable
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 SAME = 1e-4  # two distributions agree when no token's probability differs by more
 ROUNDED, ANOTHER = "as rounded", "another token is first"
-OPEN_1 = "300 cases without a counterexample leave open at most 1 % at 95 % confidence"
 
 
 @claim(
@@ -23,7 +22,6 @@ OPEN_1 = "300 cases without a counterexample leave open at most 1 % at 95 % conf
     reported="not tested; the study takes it for granted when it reads mixtures by their nearest token",
     rule=always(open_rate=0.01),
     controls={"a tenth of it on another token": rate(below=0.1, trials=100)},
-    power=OPEN_1,
 )
 def test_one_hot_mixture_is_the_token(lm):
     """Attacked with random tokens after up to four random others, special ones included.
@@ -35,7 +33,7 @@ def test_one_hot_mixture_is_the_token(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judge.attack import attack, first_batches
+    from vsg_core.judge.attack import attack
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
     everything = (lm.is_token / lm.is_token.sum()).unsqueeze(0)  # [1, vocab]
@@ -54,8 +52,8 @@ def test_one_hot_mixture_is_the_token(lm):
         return agree(lm, texts, mixed, real, [gap <= 1e-6 for gap in moved])
 
     cases = st.tuples(st.lists(token, max_size=4), token)
-    control = [trial for batch in first_batches(cases, batch=20) for trial in check(batch, tenth=True)]
-    return Evidence(attack(cases, check, trials=300, batch=20), {"a tenth of it on another token": control})
+    control = {"a tenth of it on another token": partial(check, tenth=True)}
+    return attack(cases, check, controls=control, trials=300, batch=20)
 
 
 @claim(
@@ -67,7 +65,6 @@ def test_one_hot_mixture_is_the_token(lm):
     rule=always(open_rate=0.01),
     controls={"one vector swapped": rate(below=0.1, trials=100)},
     comparisons=[ROUNDED],
-    power=OPEN_1,
 )
 def test_ids_then_embeddings_equal_embeddings_alone(lm):
     """Attacked with up to four random ids, then two vectors, each half one random token and half another.
@@ -81,7 +78,7 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judge.attack import attack, first_batches
+    from vsg_core.judge.attack import attack
 
     if lm.engine.is_encoder_decoder:
         raise NotApplicable(f"{lm.name} reads its prompt in an encoder: nothing can be fed after it")
@@ -109,11 +106,11 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
         return found
 
     cases = st.tuples(st.lists(token, min_size=1, max_size=4), halves)
-    trials = attack(cases, check, trials=300, batch=20)
-    control = [trial for batch in first_batches(cases, batch=20) for trial in both_ways(batch, swapped=True)]
-    gaps = [(trial.prompt, (trial.inputs or {})[ROUNDED]) for trial in trials]
+    control = {"one vector swapped": partial(both_ways, swapped=True)}
+    attacked = attack(cases, check, controls=control, trials=300, batch=20)
+    gaps = [(trial.prompt, (trial.inputs or {})[ROUNDED]) for trial in attacked.trials]
     rounded = [Trial(text, success=gap <= SAME, value=gap) for text, gap in gaps]
-    return Evidence(trials, {"one vector swapped": control, ROUNDED: rounded})
+    return replace(attacked, arms={**attacked.arms, ROUNDED: rounded})
 
 
 def after_cached_ids(lm, prefixes, vectors):
@@ -150,7 +147,6 @@ def agree(lm, texts, ours, theirs, alike=None):
     rule=always(open_rate=0.01),
     controls={"without a penalty": rate(below=0.05, trials=100)},
     comparisons=[ANOTHER],
-    power=OPEN_1,
 )
 def test_repetition_penalty_breaks_parity(lm):
     """Attacked with up to six random tokens, given to the library's own generate as ids and as their embeddings.
@@ -162,7 +158,7 @@ def test_repetition_penalty_breaks_parity(lm):
     import torch
     from hypothesis import strategies as st
 
-    from vsg_core.judge.attack import attack, first_batches
+    from vsg_core.judge.attack import attack
 
     token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
 
@@ -186,10 +182,10 @@ def test_repetition_penalty_breaks_parity(lm):
         ]
 
     cases = st.lists(token, min_size=1, max_size=6)
-    trials = attack(cases, partial(check, repetition_penalty=1.2), trials=300, batch=50)
-    control = [trial for batch in first_batches(cases, batch=50) for trial in check(batch)]
-    another = [replace(trial, success=(trial.inputs or {})[ANOTHER], value=None) for trial in trials]
-    return Evidence(trials, {"without a penalty": control, ANOTHER: another})
+    penalised = partial(check, repetition_penalty=1.2)
+    attacked = attack(cases, penalised, controls={"without a penalty": check}, trials=300, batch=50)
+    another = [replace(trial, success=(trial.inputs or {})[ANOTHER], value=None) for trial in attacked.trials]
+    return replace(attacked, arms={**attacked.arms, ANOTHER: another})
 
 
 @claim(
@@ -200,7 +196,6 @@ def test_repetition_penalty_breaks_parity(lm):
     rule=rate(above=0.5),
     controls={"nothing added": rate(below=0.1)},
     comparisons=["noise of the same norms added"],
-    power="100 prompts: holds from 61, refuted up to 39; a true rate of 0.65 or 0.35 is decided in 83 %",
 )
 def test_positions_added_by_hand_change_predictions(lm, open_prompts):
     """Only models with a table of learned positions. Success: the top token is another than that after the ids.
@@ -242,7 +237,6 @@ def test_positions_added_by_hand_change_predictions(lm, open_prompts):
     rule=rate(above=0.9),
     positive_controls={"begins with the name, not sliced": rate(above=0.5)},
     controls={"not sliced": rate(below=0.1)},
-    power="of 60 names: holds from 59 that lose it, refuted up to 48; under 40 copied in several tokens: not run",
 )
 def test_lost_first_piece_comes_from_slicing(lm, copied_names):
     """The artifact: names in Cyrillic or with accents, copied from embeddings, and one token cut off the reply.

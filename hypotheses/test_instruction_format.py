@@ -21,7 +21,6 @@ LONGER_QUESTIONS = 24
     rule=rate(above=0.5),
     kinds=["instruct"],
     positive_controls={"same prompts as input_ids give output": rate(above=0.5)},
-    power="48 prompts: holds from 32 empty, refuted up to 16; a true rate of 0.75 or 0.25 is decided in 93 %",
 )
 def test_chat_embeddings_give_empty_output(open_questions, chat_replies):
     """The phenomenon itself: 20 greedy tokens after the embedded prompt, new tokens only, white space is empty."""
@@ -43,7 +42,6 @@ def test_chat_embeddings_give_empty_output(open_questions, chat_replies):
     reported="the model needs to see <|im_start|> and <|im_end|> as tokens; their embeddings did not work",
     rule=always(open_rate=0.01),
     controls={"one embedding swapped": rate(below=0.1, trials=100)},
-    power="300 prompts without a counterexample leave open at most 1 % at 95 % confidence",
 )
 def test_ids_and_embeddings_give_the_same_probabilities(lm, generator):
     """Attacked with random token sequences, special tokens among them; half of them inside the chat
@@ -77,7 +75,7 @@ def test_ids_and_embeddings_give_the_same_probabilities(lm, generator):
     control = compare_probabilities(
         lm, list(ids), [lm.embed(s) for s in swapped], [{"swapped": p} for p in places]
     )
-    return Evidence(attack(prompts, check, trials=300, batch=40), {"one embedding swapped": control})
+    return Evidence(attack(prompts, check, trials=300, batch=40).trials, {"one embedding swapped": control})
 
 
 def compare_probabilities(lm, sequences, embeddings, inputs):
@@ -109,7 +107,6 @@ def as_sequence(lm, chat, ids):
     kinds=["instruct"],
     controls={"not sliced": rate(below=0.1)},
     comparisons=[LONGER],
-    power="48 prompts: holds only if all are empty, as a slice longer than the reply makes them; refuted up to 38",
 )
 def test_emptiness_comes_from_slicing(lm, open_questions, chat_replies):
     """The artifact: the very replies of the claim on empty output, with as many tokens cut off as the prompt has.

@@ -22,7 +22,6 @@ LEAVES = 0.05  # of probability, beyond the range of the two ends; the paper's s
         "at the ends' norm",
         "in the top five of either",
     ],
-    power="80 pairs at most: holds from 78, refuted up to 65; a true 0.99 holds in 95 %, 0.75 is refuted in 93 %",
 )
 def test_halfway_a_model_predicts_what_it_does_at_an_end(lm, between_words):
     """A pair succeeds when the most probable next token, with the mean of two words' embeddings in the frame, is
@@ -65,7 +64,6 @@ def test_halfway_a_model_predicts_what_it_does_at_an_end(lm, between_words):
     reported="its scripts count where Yes or No leaves the range by 0.05 or more; their rates are not at hand",
     rule=rate(above=0.1),
     comparisons=["by 0.1", "above the range", "below the range"],
-    power="80 pairs at most: holds from 15, refuted up to 2; a true 0.25 holds in 93 %, 0.01 is refuted in 95 %",
 )
 def test_between_words_answers_leave_the_range_of_the_ends(lm, between_words):
     """The rival of the claim on halfway: points between words would then have answers of their own.

@@ -18,7 +18,6 @@ WRITES_CYRILLIC = "copies names in Cyrillic"
     positive_controls={WRITES_CYRILLIC: rate(above=0.5)},
     controls={NOISE: rate(below=0.05, over=TOP, trials=100)},
     comparisons=[TOP],
-    power="100 prompts, none of the top-1 tokens' replies: holds from 12, refuted at 0; a true 15 % holds in 84 %",
 )
 def test_mixtures_cause_non_english_output(lm, open_prompts, copied_names, generator):
     """Two concept tokens of the study's in its frame, "The meaning of ... in plain English is", 8 greedy tokens.

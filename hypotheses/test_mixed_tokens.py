@@ -21,7 +21,6 @@ FEWEST = 40  # prompts that a verdict on branches rests on
     rule=difference(above=0.05),
     controls={"in the untrained twin": difference(below=0.05)},
     comparisons=["with the hidden state's direction", "over the tokens of another prompt"],
-    power="100 prompts: a mean 0.33 standard deviations above the bound holds in 90 % of runs",
 )
 def test_mixed_tokens_are_related(lm, open_prompts, generator):
     """Value: mean cosine between the five most probable tokens' static embeddings, minus that of stand-ins, both
@@ -134,7 +133,6 @@ def like_tokens(lm, ids, forms, generator):
     "only the first of the three names an answer",
     rule=difference(above=0.0),
     comparisons=["rival answers", "the same answer again", "no answer named"],
-    power="100 prompts at most: a mean difference of 0.33 standard deviations is told from 0 in 90 % (60: 0.43)",
 )
 def test_second_token_leads_to_a_rival_answer(lm, facts):
     """Value: 1 where the second branch names another answer than the first, -1 where it names the same, else 0.

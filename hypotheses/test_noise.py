@@ -10,7 +10,6 @@ REPORTED = "5 noise vectors of the table's standard deviation gave words, such a
 SCALES = (0.5, 1.0, 2.0, 4.0)  # times the standard deviation of the embedding table's entries
 DRAWS = 25  # noise sequences a scale
 VECTORS = 5  # vectors a sequence, as in the study
-POWER = "100 sequences: holds from 96, refuted up to 83; a true rate of 0.98 holds in 95 %, 0.8 is refuted in 81 %"
 COMPARISONS = ["random real tokens", *(f"noise at {scale:g} std" for scale in SCALES)]
 
 
@@ -22,7 +21,6 @@ COMPARISONS = ["random real tokens", *(f"noise at {scale:g} std" for scale in SC
     reported=REPORTED,
     rule=rate(above=0.9, trials=100),
     comparisons=COMPARISONS,
-    power=POWER,
 )
 def test_noise_still_generates(lm, generator):
     """Five vectors of Gaussian noise and nothing else, not even BOS; success is 10 greedy tokens not all white space.
@@ -38,11 +36,11 @@ def test_noise_still_generates(lm, generator):
     source="abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md",
     link="https://github.com/abstractionlair/vector-space-generation/tree/main/conversations_and_artifacts",
     headline=True,
+    reported_verdict="refuted",
     reported="the opposite, though noise was not tried there: instruction format + any vector gives empty output",
     rule=rate(above=0.9, trials=100),
     kinds=["instruct"],
     comparisons=[*COMPARISONS, "the frame alone"],
-    power=POWER,
 )
 def test_noise_in_the_chat_frame_still_generates(lm, generator):
     """The same noise where the study's chat message has its vectors: a request to decode them.

@@ -22,7 +22,6 @@ REPLY = 24  # greedy tokens in which a model must say that it does not understan
     rule=difference(above=-1.0),
     controls={SHUFFLED: difference(below=-1.0)},
     comparisons=[NOTHING],
-    power="64 pairs: a mean 0.42 standard deviations from the bound is told from it in 91 % of runs",
 )
 def test_text_after_noise_is_fluent(noise_texts):
     """Value, in bits a token: what a text after random tokens costs the model, minus what one after noise costs it.
@@ -48,7 +47,6 @@ def test_text_after_noise_is_fluent(noise_texts):
     reported="single texts after noise, too few to see whether noise always brings the same",
     rule=difference(above=-0.1),
     comparisons=[NOTHING],
-    power="64 pairs: a mean 0.42 standard deviations from the bound is told from it in 91 % of runs",
 )
 def test_text_after_noise_is_diverse(noise_texts):
     """Value: the share of a text's pairs of neighbouring tokens that stand nowhere else among the 64 texts of its kind.
@@ -90,7 +88,6 @@ def enough(trials):
     positive_controls={"told to say so": rate(above=0.5)},
     controls={"ordinary words": rate(below=0.5)},
     comparisons=["made-up words"],
-    power="48 draws of noise: holds from 32, refuted up to 16; a true rate of 0.75 or 0.25 is decided in 93 %",
 )
 def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words, not_understood, generator):
     """Five vectors of noise at the end of the study's request to decode, 24 greedy tokens; judged by a list of phrases.

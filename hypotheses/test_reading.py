@@ -16,10 +16,6 @@ REPORTED = (
 NOISE, ALONE = "norm-matched noise", "first noun alone"
 # Cannot: the rate is less than 0.05 above that of noise of the same length in the same place.
 CANNOT = rate(below=0.05, over=NOISE, trials=100)
-POWER = (
-    "120 pairs, noise never naming them: holds up to 1 named pair (a true rate of 1 % in 66 % of runs); a true "
-    "rate of 15 % is refuted in 93 %"
-)
 
 
 @claim(
@@ -30,7 +26,6 @@ POWER = (
     rule=CANNOT,
     controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
-    power=POWER,
 )
 def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
     """The study's frame, shown three nouns that it explains by themselves, and 6 greedy tokens.
@@ -51,7 +46,6 @@ def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
     rule=CANNOT,
     controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
-    power=POWER,
 )
 def test_mixture_cannot_be_read_in_completion_frame(noun_vectors, completed_nouns):
     """As for copying, but in the study's frame without examples, and 15 greedy tokens.
@@ -70,7 +64,6 @@ def test_mixture_cannot_be_read_in_completion_frame(noun_vectors, completed_noun
     kinds=["instruct"],
     controls={ALONE: rate(above=0.5)},
     comparisons=[NOISE],
-    power=POWER,
 )
 def test_mixture_cannot_be_read_in_chat_frame(noun_vectors, chatted_nouns):
     """As for copying, but after the study's request in the chat format, and 15 greedy tokens, none sliced off.
@@ -113,7 +106,6 @@ def told_apart(vectors, readings, frame):
     rule=CANNOT,
     controls={"heaviest token alone": rate(above=0.5)},
     comparisons=[NOISE],
-    power="100 prompts, noise never naming them: holds only if none is named; a true rate of 15 % is refuted in 84 %",
 )
 def test_own_concept_token_cannot_be_copied(lm, own_readings):
     """The study's mixture after each of 100 open prompts, without the prompt, in the copying frame.
@@ -144,12 +136,12 @@ OTHER_SECOND = "with another pair's second noun"
     "A reader can name both nouns of an even mixture, shown three mixtures and what they are made of",
     source="abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md",
     link=f"{REPO}/conversations_and_artifacts/Claude-Code-1.md",
+    reported_verdict="refuted",
     reported="the opposite, in a picture: the model can blend colors but cannot unmix them; not tested",
     rule=rate(above=0.05, over=NOISE, trials=100),
     controls={OTHER_SECOND: rate(below=0.1, trials=100)},
     positive_controls={BOTH_ALONE: rate(above=0.5)},
     comparisons=[NOISE, "names one of them"],
-    power="120 pairs, noise never naming both: holds from 13 (a true rate of 16 % in 96 % of runs), refuted up to 1",
 )
 def test_reader_names_both_components(lm, nouns, noun_vectors):
     """Half of each embedding; the examples are vectors too: "The meaning of <even mixture> ... is lemon and candle".

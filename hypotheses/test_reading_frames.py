@@ -24,7 +24,6 @@ BETTER = "120 pairs: 25 % over 10 % is seen in 87 % of runs, 70 % over 50 % in 8
     },
     controls={"noise fed directly": rate(below=0.1, trials=100)},
     comparisons=[FRAME],
-    power=BETTER,
 )
 def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_nouns):
     """0.6 of one noun and 0.4 of another, on a line of its own without a word around it; 15 greedy tokens each.
@@ -64,7 +63,6 @@ def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_no
         "first noun, chat frame": rate(above=0.5),
     },
     comparisons=[CHAT],
-    power=BETTER,
 )
 def test_completion_frame_beats_chat_frame(noun_vectors, completed_nouns, chatted_nouns):
     """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success names one of them.
@@ -104,7 +102,6 @@ def naming(pairs, replies, shown, both=True):
     rule=equivalence(within=0.1, trials=100),
     positive_controls={"first noun alone": rate(above=0.5), "second noun alone": rate(above=0.5)},
     comparisons=["the first noun, mixture less alone"],
-    power="120 pairs: were the truth 0, it would hold in 84 % of runs with a standard deviation of 0.36",
 )
 def test_translating_adds_nothing_over_the_top_token(lm, noun_vectors, copy_frame):
     """0.6 of one noun and 0.4 of another in the copying frame, whose answer is the next token.
@@ -166,7 +163,6 @@ def test_translating_adds_nothing_over_the_top_token(lm, noun_vectors, copy_fram
         "vector after another prompt",
         "noise after another prompt",
     ],
-    power="100 prompts: a mean of 0.3 standard deviations is told from 0 in 84 % of runs",
 )
 def test_original_context_improves_reading(lm, own_readings):
     """The study's concept token after each of 100 open prompts, in the copying frame, whose answer is the next token.

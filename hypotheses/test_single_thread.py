@@ -6,7 +6,6 @@ from vsg_core import Evidence, Trial, claim, difference
 
 WU = "Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440"
 WU_LINK = "https://arxiv.org/abs/2508.03440"
-POWER = "120 prompts (60 where fewer fork): a mean 0.3 (0.43) standard deviations off the bound is told in 90 % of runs"
 ELSEWHERE = "after a prompt that ranks the two the other way, less here"
 
 
@@ -18,7 +17,6 @@ ELSEWHERE = "after a prompt that ranks the two the other way, less here"
     "largest there is",
     rule=difference(above=0.0),
     comparisons=["0.6 to 0.4", "0.5 to 0.5", "0.4 to 0.6"],
-    power=POWER,
 )
 def test_top1_dominates_the_next_step(lm, forks):
     """Value, in bits: the Jensen-Shannon divergence to the top-2 branch less that to the top-1 branch.
@@ -43,7 +41,6 @@ def test_top1_dominates_the_next_step(lm, forks):
     rule=difference(above=0.0),
     controls={ELSEWHERE: difference(below=0.0)},
     comparisons=["0.4 to 0.6"],
-    power=POWER,
 )
 def test_top1_dominates_beyond_its_weight(lm, forks):
     """As for the concept token, with half of each of the prompt's two likeliest tokens: what weight cannot explain.
@@ -85,7 +82,6 @@ def fork_trial(lm, fork, mix):
     reported="one pass over superposed embeddings serves several drafts, which read as well as sampled ones",
     rule=difference(above=0.0),
     controls={"noise as near to the blend": difference(below=0.0)},
-    power=POWER,
 )
 def test_even_mixture_follows_the_blend(lm, forks):
     """The rival of top-1 dominance. Value, in bits: the divergence to the nearer branch less that to the even blend.

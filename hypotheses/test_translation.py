@@ -15,9 +15,6 @@ CAN_COPY = {"copies a word": rate(above=0.5)}
 # It guards *holds* only: whoever translates has shown that the frame works, repeating a given answer or not.
 GIVEN = "answer given in the prompt"
 ANSWERS_GIVEN = {GIVEN: rate(above=0.5)}
-POWER = (
-    "120 words, chance at 0: holds up to 1 hit (a true rate of 1 % in 66 % of runs); 15 % is refuted in 92 %"
-)
 
 
 @claim(
@@ -30,7 +27,6 @@ POWER = (
     positive_controls=CAN_COPY,
     controls=ANSWERS_GIVEN,
     comparisons=["shuffled pairs"],
-    power=POWER,
 )
 def test_cannot_translate_in_completion_style(lm, spanish_words):
     """The study's sentence, "The Spanish word 'gato' in English is", and 10 greedy tokens, as many as the study took.
@@ -59,7 +55,6 @@ def test_cannot_translate_in_completion_style(lm, spanish_words):
     positive_controls=CAN_COPY,
     controls=ANSWERS_GIVEN,
     comparisons=["shuffled pairs"],
-    power=POWER,
 )
 def test_cannot_translate_few_shot(lm, spanish_words, translation_examples):
     """The study's three examples, casa, libro and agua, in its sentence, then the word and 10 greedy tokens.

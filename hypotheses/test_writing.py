@@ -19,7 +19,6 @@ WEIGHTS = "' Paris' (0.77), ' located' (0.08), ' a' (0.04), printed as top weigh
     reported=WEIGHTS,
     rule=difference(above=0.1),
     comparisons=["temperature and top 50 alone"],
-    power="100 prompts: a mean 0.33 standard deviations above the bound holds in 90 % of runs",
 )
 def test_study_weights_overstate_the_top_token(lm, open_prompts, open_logits):
     """Value: weight of the heaviest token under temperature 0.8, top 50 and power 1.5, minus its probability.
@@ -52,7 +51,6 @@ def test_study_weights_overstate_the_top_token(lm, open_prompts, open_logits):
     reported=WEIGHTS,
     rule=difference(above=1.0),
     comparisons=["temperature and top 50 alone"],
-    power="100 prompts: a mean 0.33 standard deviations above the bound holds in 90 % of runs",
 )
 def test_study_weights_understate_entropy(lm, open_prompts, open_logits):
     """Value, in bits: entropy of the model's next-token distribution minus that of the mixture's weights.
@@ -87,7 +85,6 @@ def test_study_weights_understate_entropy(lm, open_prompts, open_logits):
     rule=rate(above=0.9, trials=100),
     controls={"open prompts of the facts' shape": rate(below=0.9)},
     comparisons=["facts against open prompts of their shape"],
-    power="100 pairs: holds from 96, refuted up to 83; a true rate of 0.98 holds in 95 %, 0.8 is refuted in 81 %",
 )
 def test_entropy_separates_open_from_factual_prompts(lm, open_prompts, open_logits, facts):
     """Pairs by their place in the two lists, each prompt once: the rate is the area under the ROC curve.

@@ -1,50 +1,109 @@
-"""Measured numbers in words, the same in verdicts and recorded verdicts; the page has its own (report.measures)."""
+"""Numbers and bounds in words. The only place where a measured number becomes text.
+
+A number is read in the unit of the rule that judged it: "percent" for a rate, "points" for a difference of rates,
+"counterexamples" for the rate of counterexamples to a universal claim, "number" for a mean of values.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
-# What a record keeps of a rule: {"kind": ..., "over": ..., and "above" | "below" | "within" | "open_rate"}
-Bound = Mapping[str, Any]
+from vsg_core.vocabulary import Side
+
+Unit = Literal["percent", "points", "counterexamples", "number"]
+
+# What an estimate of each unit is, as a heading.
+UNIT_NAMES: dict[Unit, str] = {
+    "percent": "rate",
+    "points": "difference of rates",
+    "counterexamples": "counterexamples",
+    "number": "mean",
+}
+# Significant digits of a limit: enough that no limit anyone types is rounded.
+EXACT = 12
 
 
-def unit_of(bound: Bound) -> str:
-    """What the estimate under a rule counts.
+def number_text(value: float, unit: Unit, width: float | None = None) -> str:
+    """A measured number: 62 %, +12 points, −0.031.
 
-    "percent" for a rate, "points" for a difference of rates, "counterexamples" (their rate) for a universal
-    claim, "number" for a mean of values.
+    Percents are whole; next to 0 and 100 they get the decimals that tell them apart.
+
+    Args:
+        width: of the interval around a plain number, which is rounded so that the width keeps two significant
+            digits; without it, to three significant digits.
     """
-    if bound["kind"] == "always":
-        return "counterexamples"
-    if bound["kind"] == "rate":
-        return "points" if bound.get("over") else "percent"
-    return "number"
+    if unit != "number":
+        percent = 100 * value
+        return _signed(f"{percent:.{_decimals(percent)}f}", unit)
+    if width and 1e-5 < width < 1e5:
+        return _signed(f"{value:.{max(0, 1 - math.floor(math.log10(width)))}f}", unit)
+    return _signed(f"{value:.3g}", unit)
 
 
-def number_text(unit: str, number: float, digits: int = 3) -> str:
-    """A number of that unit: 12 %, +12 points, 0.031."""
-    value = (number if unit == "number" else 100 * number) + 0.0  # + 0.0 turns -0.0 into 0.0
-    if unit != "number" and abs(value) > 99:
-        digits = max(digits, 2 + decimals(value))
-    if unit == "points":
-        return f"{'+' if value > 0 else ''}{value:.{digits}g} points"
-    return f"{value:.{digits}g}" if unit == "number" else f"{value:.{digits}g} %"
+def exact_text(value: float, unit: Unit) -> str:
+    """A number that someone chose, say the limit of a rule, with all its digits: 50 %, +5 points, 0.1."""
+    return _signed(f"{(value if unit == 'number' else 100 * value):.{EXACT}g}", unit)
 
 
-def decimals(percent: float) -> int:
-    """How many a whole percent needs next to 0 and 100, so that no other rate than 0 and 1 reads 0 % or 100 %."""
-    away = min(abs(percent), abs(100 - abs(percent)))
-    return -math.floor(math.log10(away)) if 1e-9 < away < 1 else 0  # below is what floats leave of a sum
+def interval_text(ends: Sequence[float] | None, unit: Unit) -> str:
+    """[50 %, 74 %]; empty without an interval. The word "points" is left to the estimate in front of it."""
+    if ends is None:
+        return ""
+    low, high = (number_text(end, unit, ends[1] - ends[0]).removesuffix(" points") for end in ends)
+    return f"[{low}, {high}]"
 
 
-def measured_text(bound: Bound, estimate: float, interval: Sequence[float], n: int) -> str:
-    """A measurement, say "12 % [5 %, 25 %] of 40", "+12 points [-3, +25] of 40" or "no counterexamples in 299
-    (leaves 0.997 % open)"."""
-    unit = unit_of(bound)
-    low, high = (number_text(unit, end).removesuffix(" points") for end in interval)
+def estimate_text(value: float | None, ends: Sequence[float] | None, n: int | None, unit: Unit) -> str:
+    """An estimate with as many digits as its interval allows; empty without one.
+
+    Counterexamples are counted: "none in 300", or "3 of 57".
+    """
+    if value is None:
+        return ""
+    if unit == "counterexamples" and n:
+        count = round(value * n)
+        return f"{count} of {n}" if count else f"none in {n}"
+    return number_text(value, unit, ends[1] - ends[0] if ends else None)
+
+
+def measured_text(value: float, ends: Sequence[float], n: int, unit: Unit) -> str:
+    """A whole measurement: "12 % [5 %, 25 %] of 40", "+12 points [−3, +25] of 40", "none in 299 [0 %, 1 %]"."""
+    of = "" if unit == "counterexamples" else f" of {n}"
+    return f"{estimate_text(value, ends, n, unit)} {interval_text(ends, unit)}{of}"
+
+
+def limit_text(side: Side, limit: float, unit: Unit) -> str:
+    """Where the whole interval must lie for a claim to hold: above 50 %, within ±0.1, at most 1 %."""
+    return f"within ±{exact_text(limit, unit)}" if side == "within" else f"{side} {exact_text(limit, unit)}"
+
+
+def bound_text(side: Side, limit: float, unit: Unit, over: str | None = None) -> str:
+    """A rule's bound: "above 50 %", "above +5 points compared with “noise”", "no counterexample, at most 1 % open"."""
     if unit == "counterexamples":
-        failures = round(estimate * n)
-        return f"{failures or 'no'} counterexample{'s' * (failures != 1)} in {n} (leaves {high} open)"
-    return f"{number_text(unit, estimate)} [{low}, {high}] of {n}"
+        return f"no counterexample, {limit_text(side, limit, unit)} left open"
+    return limit_text(side, limit, unit) + (f" compared with “{over}”" if over else "")
+
+
+def count_text(count: int, one: str, many: str = "") -> str:
+    """1 claim, 4 claims."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _signed(text: str, unit: Unit) -> str:
+    """The digits with a real minus sign, a plus where points are gained, and the unit."""
+    zero = float(text) == 0
+    text = text.lstrip("-") if zero else text.replace("-", "−")
+    if unit == "number":
+        return text
+    if unit == "points":
+        return f"{'' if zero or text.startswith('−') else '+'}{text} points"
+    return f"{text} %"
+
+
+def _decimals(percent: float) -> int:
+    """How many decimals a percent needs, so that no rate other than 0 and 1 reads 0 % or 100 %."""
+    away = min(abs(percent), abs(100 - abs(percent)))
+    # Anything closer than 1e-9 is what floats leave of a sum.
+    return -math.floor(math.log10(away)) if 1e-9 < away < 1 else 0

@@ -1,31 +1,33 @@
-"""Attacking a claim that says *always*: Hypothesis draws the cases and shrinks the first counterexample.
+"""The attack on a claim that says *always*: Hypothesis draws the cases and shrinks the first counterexample.
 
 Hypothesis is imported on the first attack: listing the claims must not wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from vsg_core.errors import WrongUse
-from vsg_core.judge.trials import JudgingError, Trial
+from vsg_core.judge.trials import Evidence, JudgingError, Trial
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 Case = TypeVar("Case")
+CONTROL_CASES = 100
 
 
 def attack(
     strategy: SearchStrategy[Case],
     check: Callable[[list[Case]], Sequence[Trial]],
     *,
+    controls: Mapping[str, Callable[[list[Case]], Sequence[Trial]]] | None = None,
     trials: int = 300,
     batch: int = 10,
     seed: int = 0,
     key: Callable[[Case], Hashable] = repr,
-) -> list[Trial]:
+) -> Evidence:
     """Draw cases until at least `trials` different ones have passed, or one has failed.
 
     Cases are drawn independently of each other; the same seed gives the same cases, whatever else runs. A
@@ -33,16 +35,35 @@ def attack(
 
     Args:
         strategy: of one case.
-        check: judges up to `batch` cases, say in one forward pass: a trial for each, in order.
+        check: judges up to `batch` cases, say in one forward pass: one trial per case, in order.
+        controls: by arm, what judges the first 100 cases instead. They are drawn separately, since an attack that
+            finds a counterexample at once would leave a control with too few.
         batch: cases drawn together. Hypothesis caps their size at 8 KB of choices, about a thousand numbers.
         key: two cases with the same key are the same case.
 
     Returns:
-        The trials that passed and, if a case failed, the shrunk counterexample: last, and the only failure.
+        The trials that passed and, if a case failed, the shrunk counterexample, which is last and the only failure;
+        and the controls' arms.
 
     Raises:
-        JudgingError: `check` did not return one trial a case, or no case of that size can be drawn.
+        JudgingError: `check` did not return one trial per case, or no case of that size can be drawn.
     """
+    found = _attacked(strategy, check, trials, batch, seed, key)
+    arms = {}
+    if controls:
+        batches = _first_batches(strategy, batch, seed)
+        arms = {name: [trial for cases in batches for trial in of(cases)] for name, of in controls.items()}
+    return Evidence(found, arms)
+
+
+def _attacked(
+    strategy: SearchStrategy[Case],
+    check: Callable[[list[Case]], Sequence[Trial]],
+    trials: int,
+    batch: int,
+    seed: int,
+    key: Callable[[Case], Hashable],
+) -> list[Trial]:
     import hypothesis
     from hypothesis import strategies as st
 
@@ -50,11 +71,12 @@ def attack(
 
     if trials < 1 or batch < 1:
         raise WrongUse(f"attack(trials={trials}, batch={batch}): give numbers from 1 up")
-    judged: dict[
-        Hashable, Trial
-    ] = {}  # each case is judged once, so a replay in shrinking sees the same answer
-    drawn: list[Trial] = []  # what was judged up to the first failure; shrinking is not a random draw
-    counterexamples: list[Trial] = []  # the last one is the smallest
+    # Each case is judged once, so a replay in shrinking sees the same answer.
+    judged: dict[Hashable, Trial] = {}
+    # What was judged up to the first failure; shrinking is not a random draw.
+    drawn: list[Trial] = []
+    # The last one is the smallest.
+    counterexamples: list[Trial] = []
 
     def judge(cases: list[Case]) -> None:
         fresh = {key(case): case for case in cases if key(case) not in judged}
@@ -71,10 +93,12 @@ def attack(
 
     settings = hypothesis.settings(
         backend=BACKEND,
-        max_examples=10 * -(-trials // batch),  # ten times what it takes when no case comes twice
+        # Ten times what it takes when no case comes twice.
+        max_examples=10 * -(-trials // batch),
         database=None,
         deadline=None,
-        derandomize=False,  # the seed says it all
+        # The draws depend on the seed alone.
+        derandomize=False,
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
         suppress_health_check=list(hypothesis.HealthCheck),
         report_multiple_bugs=False,
@@ -96,22 +120,18 @@ def attack(
     return [trial for trial in drawn if trial.success] + counterexamples[-1:]
 
 
-def first_batches(
-    strategy: SearchStrategy[Case], *, cases: int = 100, batch: int = 10, seed: int = 0
-) -> list[list[Case]]:
-    """The batches, of at least `cases` in all, that an attack with the same strategy, batch and seed begins with; but
-    for the simplest case, which comes alone and first.
-
-    For its controls: an attack that finds a counterexample at once would leave them with too few.
-    """
+def _first_batches(strategy: SearchStrategy[Case], batch: int, seed: int) -> list[list[Case]]:
+    """The first batches (at least CONTROL_CASES cases) that an attack with the same arguments draws, without
+    Hypothesis's initial minimal example."""
     batches: list[list[Case]] = []
 
     def keep(drawn: list[Case]) -> list[Trial]:
-        if len(drawn) > 1:  # a control may put one case's vector into another's place
+        # A control may put one case's vector into another's place, which takes two cases.
+        if len(drawn) > 1:
             batches.append(drawn)
         return [Trial("", success=True) for _ in drawn]
 
-    attack(strategy, keep, trials=cases + 1, batch=batch, seed=seed)
+    _attacked(strategy, keep, CONTROL_CASES + 1, batch, seed, repr)
     return batches
 
 
@@ -128,7 +148,7 @@ def _checked(check: Callable[[list[Case]], Sequence[Trial]], cases: list[Case]) 
         found = check(cases)
         if len(found) != len(cases) or any(trial.success is None for trial in found):
             raise JudgingError(
-                f"{len(cases)} cases gave {len(found)} trials: check must return one a case, with its success"
+                f"{len(cases)} cases gave {len(found)} trials: check must return one per case, with its success"
             )
     except Exception as error:
         raise _Stop from error

@@ -7,72 +7,90 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.judge.rule_base import Rule
-from vsg_core.judge.rule_kinds import Rate
-from vsg_core.judge.trials import Evidence, Trial
-from vsg_core.vocabulary import KINDS
-
-__all__ = ["KINDS", "Claim", "Evidence", "Trial", "claim", "load_claims"]
+from vsg_core.judge.arms import Arm, Described, Dose, declared_arms
+from vsg_core.judge.rules import Rule, rules_digest
+from vsg_core.vocabulary import KINDS, Kind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+# What a source saw of the claim as it is stated here.
+ReportedVerdict = Literal["holds", "refuted"]
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a claim comes from.
+
+    Calling a source names a place in it: `STUDY("README, Results", "#results")`.
+
+    Args:
+        text: as a reader finds it.
+        link: a URL of it.
+    """
+
+    text: str
+    link: str | None = None
+
+    def __call__(self, place: str, at: str = "") -> Source:
+        """The same source at a place in it; `at` is appended to the link."""
+        return replace(self, text=f"{self.text}, {place}", link=self.link and self.link + at)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """What `@claim` attaches to a function as `function.claim`; see there for the fields."""
 
     id: str
     question: str
     statement: str
-    source: str
+    source: Source
     reported: str
+    reported_verdict: ReportedVerdict
     rule: Rule
-    kinds: tuple[str, ...]
-    controls: Mapping[str, Rule]
-    positive_controls: Mapping[str, Rule]
-    comparisons: tuple[str, ...]
-    power: str
-    link: str | None
+    kinds: tuple[Kind, ...]
+    arms: tuple[Arm, ...]
     headline: bool
     seed: int
     docstring: str
 
+    def of_role(self, role: str) -> dict[str, Rule]:
+        """The rules of the arms of a role, by name."""
+        return {arm.name: arm.rule for arm in self.arms if arm.role == role and arm.rule is not None}
+
     @property
-    def arms(self) -> tuple[str, ...]:
-        """The names of all arms besides the main one."""
-        return (*self.positive_controls, *self.controls, *self.comparisons)
+    def rules_digest(self) -> str:
+        """A digest of everything a verdict is judged by."""
+        return rules_digest(self.rule, self.of_role("positive control"), self.of_role("control"))
 
     @property
     def rule_text(self) -> str:
-        """The rule, its numbers and every control's in one sentence: equal ones judge alike."""
+        """The rule and every control's in one sentence, for people to read; nothing compares it."""
         parts = [self.rule.text]
-        parts += [f"positive control {name!r}: {rule.text}" for name, rule in self.positive_controls.items()]
-        parts += [f"control {name!r}: {rule.text}" for name, rule in self.controls.items()]
+        parts += [f"{arm.role} {arm.name!r}: {arm.rule.text}" for arm in self.arms if arm.rule is not None]
         return "; ".join(parts)
 
     def __post_init__(self) -> None:
-        for name in ("statement", "source", "reported"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name).strip():
-                raise WrongUse(f"{name} is {getattr(self, name)!r}: give a sentence")
-        rules = {"rule": self.rule, **self.controls, **self.positive_controls}
-        for name, rule in rules.items():
-            if not isinstance(rule, Rule):
-                raise WrongUse(
-                    f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()"
-                )
-            over = rule.over if isinstance(rule, Rate) else None
-            if over is not None and (over not in self.arms or over == name):
+        texts = {"statement": self.statement, "source": self.source.text, "reported": self.reported}
+        for name, text in texts.items():
+            if not isinstance(text, str) or not text.strip():
+                raise WrongUse(f"{name} is {text!r}: give a sentence")
+        if self.reported_verdict not in get_args(ReportedVerdict):
+            raise WrongUse(f"reported_verdict is {self.reported_verdict!r}: give 'holds' or 'refuted'")
+        if not isinstance(self.rule, Rule):
+            raise WrongUse(
+                f"'rule' is judged by {self.rule!r}: give rate(), difference(), equivalence() or always()"
+            )
+        names = {arm.name for arm in self.arms}
+        for name, rule in [("rule", self.rule), *((arm.name, arm.rule) for arm in self.arms)]:
+            over = rule.over if rule is not None else None
+            if over is not None and (over not in names or over == name):
                 raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise WrongUse(f"kinds is {self.kinds!r}: give one or both of {', '.join(KINDS)}")
-        repeated = sorted({name for name in self.arms if self.arms.count(name) > 1})
-        if repeated:
-            raise WrongUse(f"arm {repeated[0]!r} is declared twice: give each arm one name and one role")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise WrongUse(f"seed is {self.seed!r}: give an integer from 0 up")
 
@@ -80,14 +98,14 @@ class Claim:
 def claim(
     statement: str,
     *,
-    source: str,
+    source: Source | str,
     reported: str,
     rule: Rule,
+    reported_verdict: ReportedVerdict = "holds",
     kinds: Sequence[str] = KINDS,
-    controls: Mapping[str, Rule] | None = None,
-    positive_controls: Mapping[str, Rule] | None = None,
-    comparisons: Sequence[str] = (),
-    power: str = "",
+    controls: Mapping[str, Rule | Described] | None = None,
+    positive_controls: Mapping[str, Rule | Described] | None = None,
+    comparisons: Sequence[str] | Mapping[str, str | Dose] = (),
     link: str | None = None,
     headline: bool = False,
     seed: int = 0,
@@ -98,16 +116,20 @@ def claim(
         statement: one sentence that could be false.
         source: where it comes from, so that a reader finds it.
         reported: what that source saw.
-        rule: what the data must show, written before the data: rate, difference, equivalence or always.
+        rule: what the data must show, written before the data: rate, difference, equivalence or always, or one of
+            the words for them (mostly, rarely, cannot, more, ...).
+        reported_verdict: whether what the source saw agrees with the statement ("holds") or with its opposite
+            ("refuted").
         kinds: the kinds of model it is about, "base" and "instruct".
-        controls: arms that must not show the effect, each with the rule that says so. One whose rule does
-            not hold turns *holds* into *inconclusive*.
+        controls: arms that must not show the effect, each with the rule that says so, or with
+            `control(rule, "one sentence about the arm")`. One whose rule does not hold turns *holds* into
+            *inconclusive*.
         positive_controls: what a model must be able to do for the claim to apply to it, each with its rule.
             One that does not hold makes the claim *not run* on that model.
-        comparisons: arms shown beside the main one, without a rule.
-        power: what this number of trials can tell apart.
-        link: a URL of the source.
-        headline: it is one of those that `pytest -m headline` runs, which `make report` and `make test` do.
+        comparisons: arms shown next to the claim's own, without a rule: names, or by name one sentence or a `Dose`
+            (see `doses`).
+        link: a URL of the source, where the source has none of its own.
+        headline: one of the claims that `pytest -m headline` runs, as `make report` and `make test` do.
         seed: of every random draw; the fixture `generator` is seeded from it.
 
     Raises:
@@ -126,15 +148,12 @@ def claim(
                 id=name.removeprefix("test_"),
                 question=_first_line(function.__globals__.get("__doc__")) or function.__module__,
                 statement=statement,
-                source=source,
+                source=source if isinstance(source, Source) else Source(source, link),
                 reported=reported,
+                reported_verdict=reported_verdict,
                 rule=rule,
-                kinds=tuple(kinds),
-                controls=dict(controls or {}),
-                positive_controls=dict(positive_controls or {}),
-                comparisons=tuple(comparisons),
-                power=power,
-                link=link,
+                kinds=cast("tuple[Kind, ...]", tuple(kinds)),
+                arms=declared_arms(positive_controls or {}, controls or {}, comparisons),
                 headline=headline,
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",

@@ -1,169 +1,235 @@
-"""The rules a claim may state, and the judge that applies a claim's rules to its evidence."""
+"""The rules a claim may state. A rule is data: what is measured, and where its interval must lie.
+
+A rule looks at a confidence interval, never at a point: the claim *holds* when the whole interval lies on its side of
+the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-from vsg_core.judge.intervals import Interval
-from vsg_core.judge.rule_base import Arms, Measure, Rule
-from vsg_core.judge.rule_kinds import Always, Difference, Equivalence, Rate
-from vsg_core.judge.trials import Evidence, JudgingError, Trial
-from vsg_core.wording import measured_text
+from vsg_core.errors import WrongUse
+from vsg_core.vocabulary import RuleKind, Side
+from vsg_core.wording import Unit, bound_text
 
-if TYPE_CHECKING:
-    from vsg_core.judge.claims import Claim
+# With fewer values everything depends on their being normal.
+FEWEST_FOR_T = 10
 
-__all__ = ["Judgement", "JudgingError", "Rule", "always", "difference", "equivalence", "judge", "rate"]
 
-NOT_APPLICABLE = "not applicable"  # how the reason of a "not run" begins that is a finding about the model
-Row = dict[str, Any]
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What the trials of an arm must show.
+
+    Two rules are the same when all of this is the same.
+    """
+
+    kind: RuleKind
+    """What is measured: a rate of successes, the mean of paired differences, the mean of values, or whether
+    *every* trial succeeds."""
+
+    side: Side
+    """Where the whole interval must lie: above or below the limit, within ± the limit, or (always) at most at it."""
+
+    limit: float
+    """The limit itself; rates are 0 to 1. Of always: the rate of counterexamples that may be left open."""
+
+    over: str | None = None
+    """The arm whose rate is subtracted before comparing with the limit; null for the rate itself."""
+
+    trials: int = 40
+    """The fewest independent units; fewer is an error, never a verdict."""
+
+    alpha: float = 0.05
+    """Rate and difference use the interval of confidence 1 - alpha, and err alpha / 2 on each side; equivalence and
+    always use that of confidence 1 - 2 alpha, and err alpha."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
+            raise WrongUse(f"trials is {self.trials!r}: give a whole number from 1 up")
+        if not 0 < self.alpha < 0.5:
+            raise WrongUse(f"alpha is {self.alpha!r}: give a number between 0 and 0.5, usually 0.05")
+        if not math.isfinite(self.limit):
+            raise WrongUse(f"{self.kind}: the limit is {self.limit!r}: give a number")
+        _CHECKS[self.kind](self)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the estimate."""
+        if self.kind == "rate":
+            return "points" if self.over else "percent"
+        return "counterexamples" if self.kind == "always" else "number"
+
+    @property
+    def needs(self) -> str:
+        """The bound in words: above 50 %."""
+        return bound_text(self.side, self.limit, self.unit, self.over)
+
+    @property
+    def text(self) -> str:
+        """The whole rule in words, for people to read; nothing compares it."""
+        trials = "" if self.kind == "always" else f", at least {self.trials} trials"
+        return f"{self.kind} {self.needs}{trials}, alpha {self.alpha:g}"
+
+    @property
+    def interval_alpha(self) -> float:
+        """1 minus the confidence of the interval that is compared with the limit.
+
+        Two one-sided tests at alpha are the interval of confidence 1 - 2 alpha (D. J. Schuirmann, 1987).
+        """
+        return 2 * self.alpha if self.kind in ("equivalence", "always") else self.alpha
+
+    @property
+    def trials_to_hold(self) -> int:
+        """How many trials without a counterexample *always* needs: 299 for 1 % at alpha 0.05."""
+        return math.ceil(math.log(self.alpha) / math.log1p(-self.limit))
 
 
 def rate(
-    *, above: float | None = None, below: float | None = None, trials: int = 40, alpha: float = 0.05,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    trials: int = 40,
+    alpha: float = 0.05,
     over: str | None = None,
-) -> Rule:  # fmt: skip
-    """The rate of success lies above (or below) a bound; with `over`, the rate minus that of another arm.
+) -> Rule:
+    """The rate of success lies above (or below) a limit; with `over`, the rate minus that of another arm.
 
     Clustered trials count as one unit with the mean of their successes.
     """
-    return Rate(above=above, below=below, trials=trials, alpha=alpha, over=over)
+    return _one_sided("rate", above, below, over=over, trials=trials, alpha=alpha)
 
 
 def difference(
     *, above: float | None = None, below: float | None = None, trials: int = 40, alpha: float = 0.05
 ) -> Rule:
-    """The mean of the values, one paired difference a trial, lies above (or below) a bound."""
-    return Difference(above=above, below=below, trials=trials, alpha=alpha)
+    """The mean of the values, one paired difference per trial, lies above (or below) a limit."""
+    return _one_sided("difference", above, below, over=None, trials=trials, alpha=alpha)
 
 
 def equivalence(*, within: float, trials: int = 40, alpha: float = 0.05) -> Rule:
     """The mean of the values lies within `within` of zero, by two one-sided tests."""
-    return Equivalence(within=within, trials=trials, alpha=alpha)
+    return Rule(kind="equivalence", side="within", limit=float(within), trials=trials, alpha=alpha)
 
 
 def always(*, open_rate: float = 0.01, alpha: float = 0.05) -> Rule:
-    """Every trial succeeds: one counterexample refutes. Without any it holds once the trials leave open at
-    most a rate of `open_rate`, 299 trials for 1 %. The estimate is the rate of counterexamples."""
-    return Always(open_rate=open_rate, alpha=alpha)
+    """Every trial succeeds: one counterexample refutes.
 
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict with what it rests on.
-
-    Args:
-        verdict: "holds", "refuted", "inconclusive" or "not run".
-        estimate, interval, n: of the main arm; None where the verdict is "not run".
-        reason: the measurement against the rule, in one line.
-        controls: one dict an arm: name, kind ("positive control", "control" or "comparison"), rule, estimate,
-            interval (may be None), n, verdict and trials; a comparison has neither rule nor verdict.
+    Without any, the claim holds once the trials leave at most a rate of `open_rate` open: 299 trials for 1 %. The
+    estimate is the rate of counterexamples.
     """
-
-    verdict: str
-    estimate: float | None
-    interval: Interval | None
-    n: int | None
-    reason: str
-    controls: list[Row] = field(default_factory=list)
-
-    def _repr_html_(self) -> str:
-        from vsg_core.markup.notebook import judgement_html
-
-        return judgement_html(self.verdict, self.reason, self.controls)
+    return Rule(kind="always", side="at most", limit=float(open_rate), trials=1, alpha=alpha)
 
 
-def judge(claim: Claim, evidence: Evidence | Sequence[Trial]) -> Judgement:
-    """Apply the rules of a claim to its evidence.
-
-    Positive controls come first: where one does not hold, the claim does not apply to the model: *not run*.
-    A control that does not hold turns *holds* into *inconclusive*; *refuted* stays.
-
-    Raises:
-        JudgingError: nothing can be concluded: an arm is empty, missing, undeclared or too small, a value is
-            missing or NaN, or all values of a mean are the same.
-    """
-    try:
-        return _judge(claim, Evidence.of(evidence))
-    except JudgingError as error:
-        raise JudgingError(f"claim {claim.id}: {error}") from None
+def mostly(*, trials: int = 40) -> Rule:
+    """More than half of the trials succeed."""
+    return rate(above=0.5, trials=trials)
 
 
-def _judge(claim: Claim, evidence: Evidence) -> Judgement:
-    arms = evidence.controls
-    undeclared = sorted(set(arms) - set(claim.arms))
-    if undeclared:
-        raise JudgingError(f"arm {undeclared[0]!r} is not declared: add it to the claim's comparisons, say")
-
-    rows, missed = _judge_controls("positive control", claim.positive_controls, arms)
-    if missed:
-        return Judgement("not run", None, None, None, f"{NOT_APPLICABLE}: {'; '.join(missed)}", rows)
-
-    control_rows, missed = _judge_controls("control", claim.controls, arms)
-    rows += control_rows + [_compare(name, claim.rule, arms) for name in claim.comparisons]
-    rule = claim.rule
-    measure, interval = _measure(rule, evidence.trials, arms, "the claim's own trials")
-    verdict = rule.verdict(interval)
-    reason = f"{measured_text(rule.bound, measure.estimate, interval, measure.n)}, rule: {rule.needs}"
-    if isinstance(rule, Always) and verdict == "refuted":
-        example = next(trial for trial in evidence.trials if not trial.success)
-        reason += f"; counterexample: {example.prompt[:200]!r}"
-    if verdict == "holds" and missed:
-        verdict, reason = "inconclusive", f"{reason}; but {'; '.join(missed)}"
-    return Judgement(verdict, measure.estimate, interval, measure.n, reason, rows)
+def nearly_always(*, trials: int = 40) -> Rule:
+    """More than 9 in 10 trials succeed."""
+    return rate(above=0.9, trials=trials)
 
 
-def _judge_controls(kind: str, rules: Mapping[str, Rule], arms: Arms) -> tuple[list[Row], list[str]]:
-    """A row for each control, and a sentence for each that does not hold."""
-    rows, missed = [], []
-    for name, rule in rules.items():
-        trials = _arm(name, arms)
-        measure, interval = _measure(rule, trials, arms, f"{kind} {name!r}")
-        verdict = rule.verdict(interval)
-        rows.append(_row(name, kind, rule.text, measure, verdict, trials))
-        if verdict != "holds":
-            found = measured_text(rule.bound, measure.estimate, interval, measure.n)
-            missed.append(f"{kind} {name!r}: {found}, needs {rule.needs}")
-    return rows, missed
+def sometimes(*, trials: int = 40) -> Rule:
+    """More than 1 in 10 trials succeed."""
+    return rate(above=0.1, trials=trials)
 
 
-def _compare(name: str, rule: Rule, arms: Arms) -> Row:
-    """A row for an arm without a rule: its own rate or mean, whichever the rule of the claim looks at."""
-    trials = _arm(name, arms)
-    return _row(name, "comparison", None, rule.describe(trials, f"comparison {name!r}"), None, trials)
+def not_mostly(*, trials: int = 40) -> Rule:
+    """Fewer than half of the trials succeed."""
+    return rate(below=0.5, trials=trials)
 
 
-def _row(
-    name: str, kind: str, rule: str | None, measure: Measure, verdict: str | None, trials: Sequence[Trial]
-) -> Row:
-    return {
-        "name": name, "kind": kind, "rule": rule, "estimate": measure.estimate, "interval": measure.interval,
-        "n": measure.n, "verdict": verdict, "trials": trials,
-    }  # fmt: skip
+def rarely(*, trials: int = 40) -> Rule:
+    """Fewer than 1 in 10 trials succeed."""
+    return rate(below=0.1, trials=trials)
 
 
-def _arm(name: str, arms: Arms) -> Sequence[Trial]:
-    if name not in arms:
-        raise JudgingError(f"no trials of {name!r}: return Evidence(trials, {{{name!r}: [...]}})")
-    return arms[name]
+def cannot(*, over: str, trials: int = 100) -> Rule:
+    """The rate is less than 5 points above that of the arm `over`, which shows what chance reaches."""
+    return rate(below=0.05, over=over, trials=trials)
 
 
-def _measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
-    """The measure, with an interval that a verdict may rest on."""
-    try:
-        measure = rule.measure(trials, arms, arm)
-    except OverflowError:
-        raise JudgingError(f"{arm}: the values are too large to average") from None
-    if measure.n < rule.trials:
-        raise JudgingError(f"{arm}: {measure.n} independent trials, the rule needs {rule.trials}")
-    if measure.interval is None:
-        raise JudgingError(
-            f"{arm}: all {measure.n} values are {measure.estimate:g}: a mean of these has no interval; "
-            "for an exact law state the rule as always()"
+def more(*, than: float = 0.0, trials: int = 40) -> Rule:
+    """The mean of the values lies above `than`."""
+    return difference(above=than, trials=trials)
+
+
+def less(*, than: float = 0.0, trials: int = 40) -> Rule:
+    """The mean of the values lies below `than`."""
+    return difference(below=than, trials=trials)
+
+
+def rules_digest(rule: Rule, positive_controls: Mapping[str, Rule], controls: Mapping[str, Rule]) -> str:
+    """A digest of everything a verdict is judged by: equal digests, and only these, judge alike."""
+    judged_by = [
+        asdict(rule),
+        *({name: asdict(arm) for name, arm in arms.items()} for arms in (positive_controls, controls)),
+    ]
+    return hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _one_sided(
+    kind: RuleKind, above: float | None, below: float | None, *, over: str | None, trials: int, alpha: float
+) -> Rule:
+    if above is not None and below is None:
+        return Rule(kind=kind, side="above", limit=float(above), over=over, trials=trials, alpha=alpha)
+    if below is not None and above is None:
+        return Rule(kind=kind, side="below", limit=float(below), over=over, trials=trials, alpha=alpha)
+    raise WrongUse(f"{kind}(above={above!r}, below={below!r}): give exactly one of them")
+
+
+def _check_rate(rule: Rule) -> None:
+    _check_side(rule, "above", "below")
+    if rule.over is not None:
+        if not -1 < rule.limit < 1:
+            raise WrongUse(f"rate over {rule.over!r}: the limit is {rule.limit!r}: give -1 to 1")
+        return
+    if not 0 < rule.limit < 1:
+        raise WrongUse(f"rate: the limit is {rule.limit!r}: give one inside 0 and 1, which data can refute")
+    # The Clopper-Pearson ends at n of n and 0 of n have a closed form: beyond them no data can decide.
+    needed = math.floor(math.log(rule.alpha / 2) / math.log(max(rule.limit, 1 - rule.limit))) + 1
+    if rule.trials < needed:
+        raise WrongUse(
+            f"rate {rule.needs}: {rule.trials} trials cannot both hold and refute: give trials={needed}"
         )
-    if not all(math.isfinite(end) for end in measure.interval):
-        raise JudgingError(f"{arm}: the interval is {measure.interval}: the values are too large to average")
-    return measure, measure.interval
+
+
+def _check_difference(rule: Rule) -> None:
+    _check_side(rule, "above", "below")
+    _check_trials_for_t(rule)
+
+
+def _check_equivalence(rule: Rule) -> None:
+    _check_side(rule, "within")
+    _check_trials_for_t(rule)
+    if not rule.limit > 0:
+        raise WrongUse(f"equivalence(within={rule.limit!r}): give a margin above 0")
+
+
+def _check_always(rule: Rule) -> None:
+    _check_side(rule, "at most")
+    if not 0 < rule.limit < 1:
+        raise WrongUse(f"always(open_rate={rule.limit!r}): give a rate between 0 and 1")
+
+
+def _check_side(rule: Rule, *sides: Side) -> None:
+    if rule.side not in sides:
+        raise WrongUse(f"{rule.kind}: the side is {rule.side!r}: give {' or '.join(sides)}")
+
+
+def _check_trials_for_t(rule: Rule) -> None:
+    if rule.trials < FEWEST_FOR_T:
+        raise WrongUse(f"{rule.kind} with trials={rule.trials}: a t interval needs {FEWEST_FOR_T} or more")
+
+
+_CHECKS = {
+    "rate": _check_rate,
+    "difference": _check_difference,
+    "equivalence": _check_equivalence,
+    "always": _check_always,
+}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from vsg_core.errors import VsgError
+from vsg_core.errors import NotApplicable, VsgError
+
+Kept = TypeVar("Kept", bound=Sized)
 
 
 class JudgingError(VsgError):
@@ -24,12 +26,13 @@ class Trial:
         success: for rate and always rules; numpy and torch booleans are kept as plain ones.
         value: a finite number, for difference and equivalence rules; without it a success counts as 1.0 and
             a failure as 0.0.
-        inputs: anything JSON can hold; a mixture goes under "mixture" as [[token, weight], ...].
+        inputs: anything JSON can hold.
         outputs: what further named arms of the same trial produced.
         cluster: trials of the same cluster are one independent unit, say samples of one prompt.
+        mixture: the tokens and weights of the mixture that went in, heaviest first.
 
     Raises:
-        JudgingError: a text that is none, a success that is neither true nor false, a value that is NaN.
+        JudgingError: a text that is not a str, a success that is neither true nor false, a value that is NaN.
     """
 
     prompt: str
@@ -39,6 +42,7 @@ class Trial:
     inputs: Mapping[str, Any] | None = None
     outputs: Mapping[str, str] | None = None
     cluster: str | None = None
+    mixture: Sequence[tuple[str, float]] | None = None
 
     def __post_init__(self) -> None:
         where = f"trial {str(self.prompt)[:60]!r}"
@@ -47,6 +51,10 @@ class Trial:
                 raise JudgingError(f"{where}: {text!r} is a {type(text).__name__}, not text")
         if "output" in (self.outputs or {}):
             raise JudgingError(f"{where}: 'output' is the main arm's: rename that further arm")
+        if self.mixture is None and "mixture" in (self.inputs or {}):
+            inputs = dict(self.inputs or {})
+            object.__setattr__(self, "mixture", inputs.pop("mixture"))
+            object.__setattr__(self, "inputs", inputs or None)
         if self.success is not None:
             if self.success not in (True, False):
                 raise JudgingError(f"{where}: success is {self.success!r}: give True or False")
@@ -69,12 +77,12 @@ class Evidence:
     """All trials of one claim on one model.
 
     Args:
-        trials: the main arm.
-        controls: further arms, by the names under which the claim declares them.
+        trials: the claim's own.
+        arms: those of its controls and comparisons, by the names under which the claim declares them.
     """
 
     trials: Sequence[Trial]
-    controls: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    arms: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, returned: Any) -> Evidence:
@@ -84,37 +92,80 @@ class Evidence:
             JudgingError: it returned something else.
         """
         evidence = returned if isinstance(returned, Evidence) else cls(returned)
-        arms = {"the claim": evidence.trials, **evidence.controls}
-        for name, trials in arms.items():
+        for name, trials in {"the claim": evidence.trials, **evidence.arms}.items():
             if not isinstance(trials, (list, tuple)) or not all(isinstance(t, Trial) for t in trials):
                 raise JudgingError(f"{name} gave {type(trials).__name__}: give a list of Trial")
         return evidence
 
 
-def units(
-    trials: Sequence[Trial],
-    arm: str,
-    number: Callable[[Trial], float | None],
-    join: Callable[[list[float]], float],
-) -> list[float]:
-    """One number for each independent unit of an arm: the trials of a cluster are joined to one.
+def trials(
+    prompts: Iterable[str],
+    *,
+    output: Iterable[Any] | None = None,
+    success: Iterable[Any] | None = None,
+    value: Iterable[Any] | None = None,
+    mixture: Iterable[Sequence[tuple[str, float]]] | None = None,
+    cluster: Iterable[str] | None = None,
+    inputs: Mapping[str, Iterable[Any]] | None = None,
+    outputs: Mapping[str, Iterable[Any]] | None = None,
+) -> list[Trial]:
+    """One trial per row of the given columns, all as long as `prompts`; tensors and arrays are columns, too.
+
+    Args:
+        output: texts, or generations with a `text`; so are the columns of `outputs`.
+        inputs: columns by name, what else went into each trial.
+        outputs: columns by name, what further arms of the same trials produced.
 
     Raises:
-        JudgingError: the arm is empty, or a trial has no number.
+        JudgingError: a column is longer or shorter than the prompts, or a value is of the wrong type (see Trial).
     """
-    if not trials:
-        raise JudgingError(f"{arm}: no trials at all")
-    clusters: dict[str | int, list[float]] = {}
-    for index, trial in enumerate(trials):
-        found = number(trial)
-        if found is None:
-            raise JudgingError(
-                f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) lacks what the rule looks at"
-            )
-        clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(found)
-    return [join(numbers) for numbers in clusters.values()]
+    shown = list(prompts)
+    given = {"output": output, "success": success, "value": value, "mixture": mixture, "cluster": cluster}
+    columns = {
+        name: _column(name, entries, len(shown)) for name, entries in given.items() if entries is not None
+    }
+    if "output" in columns:
+        columns["output"] = [_text(entry) for entry in columns["output"]]
+    named_inputs = _columns(inputs, len(shown))
+    named_outputs = {
+        name: [_text(entry) for entry in column] for name, column in _columns(outputs, len(shown)).items()
+    }
+    return [
+        Trial(
+            prompt,
+            inputs={name: column[row] for name, column in named_inputs.items()} or None,
+            outputs={name: column[row] for name, column in named_outputs.items()} or None,
+            **{name: column[row] for name, column in columns.items()},
+        )
+        for row, prompt in enumerate(shown)
+    ]
 
 
-def mean(numbers: Sequence[float]) -> float:
-    """The plain mean, summed without rounding."""
-    return math.fsum(numbers) / len(numbers)
+def at_least(fewest: int, kept: Kept, what: str) -> Kept:
+    """Return `kept` where it holds at least `fewest` items that a verdict can rest on.
+
+    Args:
+        what: names the items, in the plural: "countries that the model knows".
+
+    Raises:
+        NotApplicable: it holds fewer; the message has both numbers.
+    """
+    if len(kept) < fewest:
+        raise NotApplicable(f"{len(kept)} {what}, at least {fewest} are needed")
+    return kept
+
+
+def _columns(given: Mapping[str, Iterable[Any]] | None, rows: int) -> dict[str, list[Any]]:
+    return {name: _column(name, entries, rows) for name, entries in (given or {}).items()}
+
+
+def _column(name: str, given: Iterable[Any], rows: int) -> list[Any]:
+    column = given.tolist() if hasattr(given, "tolist") else list(given)
+    if len(column) != rows:
+        raise JudgingError(f"column {name!r} has {len(column)} rows for {rows} prompts: give one per prompt")
+    return column
+
+
+def _text(entry: Any) -> Any:
+    """The text of a generation, or the entry itself."""
+    return getattr(entry, "text", entry)

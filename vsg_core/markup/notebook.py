@@ -15,9 +15,12 @@ SHOWN = 10  # tokens of a mixture
 
 
 def judgement_html(verdict: str, reason: str, arms: Sequence[Mapping[str, Any]]) -> str:
-    """A verdict, what it rests on, and how each arm came out."""
-    rows = [{**arm, "measured": _plain(arm)} for arm in arms]
-    return show("judgement", verdict, reason, rows)
+    """A verdict, what it rests on, and how each arm came out.
+
+    Args:
+        arms: role, name, rule, measured, n and verdict of each, as texts.
+    """
+    return show("judgement", verdict, reason, arms)
 
 
 def mixture_html(tokens: Sequence[str], weights: Sequence[float], entropy: float) -> str:
@@ -30,12 +33,6 @@ def mixture_html(tokens: Sequence[str], weights: Sequence[float], entropy: float
 def show(macro: str, *arguments: Any) -> str:
     """What the macro of that name in notebook.html makes of the arguments."""
     return str(getattr(_template().module, macro)(*arguments))
-
-
-def _plain(arm: Mapping[str, Any]) -> str:
-    """Numbers as they are: a judgement does not keep what unit its rule counts in."""
-    ends = "" if arm["interval"] is None else " [{:.3g}, {:.3g}]".format(*arm["interval"])
-    return f"{arm['estimate']:.3g}{ends}"
 
 
 @cache

@@ -1,50 +1,122 @@
-"""Looks at the concept tokens of a model: one JSON file per model, in microscope/ next to records/."""
+"""Looks at the concept tokens of a model: one JSON file per model, in microscope/ next to records/.
+
+They judge nothing: a few fixed prompts to look at, which the report shows.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.files import write_atomically
+from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Run, Stored
+from vsg_core.records.upgrade import upgraded_microscope
 
-SCHEMA_VERSION = 1
 FOLDER = "microscope"
 
 
-def write_microscope(record: Mapping[str, Any], reports: str | Path) -> Path:
+class SoftStep(Stored):
+    """One concept token."""
+
+    tokens: tuple[tuple[str, float], ...]
+    """Its heaviest components with their weights."""
+
+    rest: float
+    """The weight of all other components."""
+
+    entropy: float
+    """Of the next-token distribution it was made from, in bits."""
+
+    likely: tuple[tuple[str, float], ...]
+    """The most probable next tokens with their probabilities."""
+
+    nearest: str
+    """The token whose embedding is nearest to the vector."""
+
+    distance: float
+    """L2 distance to that embedding, in mean norms of a token embedding."""
+
+
+class GreedyStep(Stored):
+    """One token of greedy decoding."""
+
+    token: str
+    probability: float
+    entropy: float
+    """Of the next-token distribution, in bits."""
+
+
+class SeenPrompt(Stored):
+    """Both paths after one prompt."""
+
+    prompt: str
+    soft: tuple[SoftStep, ...]
+    greedy: tuple[GreedyStep, ...]
+    parts_at: int | None
+    """The first step, from 0, at which the heaviest token is not the greedy one; null where there is none."""
+
+
+class Microscope(Stored):
+    """What the report shows of the concept tokens of a model."""
+
+    format: Annotated[Literal[2], Field(alias="schema")] = SCHEMA_VERSION
+    model: ModelReference
+    mixing: dict[str, float]
+    """How logits became mixtures: the settings that were on."""
+
+    prompts: tuple[SeenPrompt, ...]
+    dtype: str | None = None
+    run: Run
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+def write_microscope(seen: Microscope, reports: str | Path) -> Path:
     """Write it to `reports`/microscope/MODEL.json, whole or not at all; returns the path.
 
     Raises:
         WrongUse: the model's name cannot name a file.
         VsgError: the file cannot be written.
     """
-    name = record["model"]["name"]
+    name = seen.model.name
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
-    text = json.dumps(record, ensure_ascii=True, allow_nan=False, indent=1)
+    text = json.dumps(
+        seen.model_dump(mode="json", by_alias=True), ensure_ascii=True, allow_nan=False, indent=1
+    )
     return write_atomically(Path(reports, FOLDER, f"{name}.json"), text + "\n")
 
 
-def read_microscopes(reports: str | Path) -> list[dict[str, Any]]:
+def read_microscopes(reports: str | Path) -> list[Microscope]:
     """All in `reports`/microscope, by model; none where there is no such folder.
 
     Raises:
         VsgError: a file is damaged, or of another schema; one line that names it.
     """
-    found = []
-    for path in sorted(Path(reports, FOLDER).glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise VsgError(
-                f"damaged {path}: {error}; delete it and run a claim on that model again"
-            ) from error
-        version = record.get("schema") if isinstance(record, dict) else None
-        if version != SCHEMA_VERSION:
-            raise VsgError(f"{path} has schema {version!r}, not {SCHEMA_VERSION}; delete it and run again")
-        found.append(record)
-    return found
+    return [_read(path) for path in sorted(Path(reports, FOLDER).glob("*.json"))]
+
+
+def _read(path: Path) -> Microscope:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    version = found.get("schema") if isinstance(found, dict) else None
+    if version not in (1, SCHEMA_VERSION):
+        raise VsgError(f"{path} has schema {version!r}, not {SCHEMA_VERSION}; delete it and run again")
+    try:
+        return Microscope.model_validate(upgraded_microscope(found) if version == 1 else found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, f"no {error}") from error
+
+
+def _damaged(path: Path, why: object) -> VsgError:
+    return VsgError(f"damaged {path}: {why}; delete it and run a claim on that model again")

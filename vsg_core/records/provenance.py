@@ -1,4 +1,4 @@
-"""What produced a piece of evidence: code, versions and machine."""
+"""What made a record besides the claim: code, versions and machine."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import psutil
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "hypothesis")
 
 
+class Code(NamedTuple):
+    """The commit that is checked out, and whether files differ from it; None where git cannot say."""
+
+    commit: str | None
+    dirty: bool | None
+
+
 @cache
-def surroundings(folder: Path) -> dict[str, Any]:
-    """What is the same for every claim of a run in `folder`: versions, commit, dirty, machine."""
-    return {
-        "engine": "transformers",
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "machine": machine(),
-        **code(folder),
-    }
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a verdict may depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
+@cache
 def machine() -> str:
     """This machine in words: system, processor, cores, memory."""
     memory = psutil.virtual_memory().total / 2**30
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
-def code(folder: Path) -> dict[str, Any]:
-    """The commit checked out in `folder`, and whether files differ from it; None where git cannot say."""
+@cache
+def code(folder: Path) -> Code:
+    """The state of the code in `folder`."""
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+        return Code(_git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        return Code(None, None)
 
 
 def _git(folder: Path, *arguments: str) -> str:

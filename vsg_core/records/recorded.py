@@ -1,103 +1,98 @@
-"""Recorded verdicts: those accepted, in one reviewed TOML file a model, and how a new record compares."""
+"""Recorded verdicts: the accepted ones, in one reviewed TOML file per model, and how a new record compares."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomlkit
+from pydantic import ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.judge.rules import NOT_APPLICABLE
 from vsg_core.records.files import write_atomically
-from vsg_core.wording import measured_text
+from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored
+from vsg_core.vocabulary import Outcome, Verdict
+from vsg_core.wording import Unit, measured_text
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The accepted verdict of one claim on one model.
+class RecordedVerdict(Stored):
+    """The accepted verdict of one claim on one model; numbers are rounded, for review."""
 
-    Args:
-        verdict: "holds", "refuted", "inconclusive" or "not run".
-        estimate, interval, n: rounded, for review; None where not run.
-        rule: the rule in words, as `Claim.rule_text` gave it.
-        weights: sha256 of the weights, or their revision.
-        reason: why it was not run.
-        dtype: what it was computed in.
-    """
+    verdict: Verdict
+    not_applicable: str = ""
+    """Why the claim does not apply to the model; empty for a verdict."""
 
-    verdict: str
-    estimate: float | None
-    interval: tuple[float, float] | None
-    n: int | None
+    estimate: float | None = None
+    interval: Interval | None = None
+    n: int | None = None
     rule: str
+    """The rule in words, for people to read; nothing compares it."""
+
+    rules: str = ""
+    """The digest of the rule and of every control's; a verdict without one is not comparable."""
+
     weights: str
-    reason: str = ""
-    dtype: str = "float32"  # of entries that do not say
+    """sha256 of the weights, or their revision."""
+
+    dtype: str
+    """What it was computed in."""
+
+    def text(self, unit: Unit) -> str:
+        """The verdict and its measurement: "holds, 62 % [50 %, 74 %] of 60"."""
+        reason = f"not applicable: {self.not_applicable}"
+        return _verdict_text(self.verdict, self.estimate, self.interval, self.n, unit, reason)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a record compares with the recorded verdict: one of `evidence.OUTCOMES`, and a line to read."""
+class Comparison(NamedTuple):
+    """How a record compares with the recorded verdict, and a line to read."""
 
-    kind: str
+    outcome: Outcome
     text: str
 
 
-def weights_of(record: Mapping[str, Any]) -> str:
-    """What tells the model's bytes apart: its sha256, else its revision, else nothing.
-
-    Of a claim across models: those of every model it rests on, by name.
-    """
-    model, rests_on = record["model"], record["provenance"].get("records")
-    if rests_on:
-        return ", ".join(sorted({f"{each['model']} {each['weights']}" for each in rests_on}))
-    return str(model.get("sha256") or record["provenance"].get("model_sha256") or model.get("revision") or "")
+def compared(record: Record, recorded: RecordedVerdict | None) -> tuple[Record, Comparison]:
+    """The record with its outcome and with the recorded verdict that it was compared with, and the comparison."""
+    comparison = compare(recorded, record)
+    known = recorded and RecordedMeasurement(
+        verdict=recorded.verdict, estimate=recorded.estimate, interval=recorded.interval, n=recorded.n
+    )
+    return record.model_copy(update={"outcome": comparison.outcome, "recorded": known}), comparison
 
 
-def compare(recorded: Recorded | None, record: Mapping[str, Any]) -> Outcome:
+def compare(recorded: RecordedVerdict | None, record: Record) -> Comparison:
     """Compare a record with the recorded verdict of its claim and model.
 
-    Only verdicts are compared, and only where the weights, the rule and the dtype are the ones recorded. A
-    claim that could not run for want of weights gives no verdict to compare; one that is not applicable does.
+    Only verdicts are compared, and only where the weights, the rules and the dtype are the ones recorded. A claim that
+    did not run has no verdict to compare, unless it does not apply to the model.
     """
-    verdict = record["verdict"]
-    found = _text(record, record)
-    if record["outcome"] == "broken":
-        return Outcome("broken", record["reason"])
-    if verdict == "not run" and not record["reason"].startswith(NOT_APPLICABLE):
-        return Outcome("not run", found)
+    now = _verdict_text(
+        record.verdict,
+        record.evidence.estimate,
+        record.evidence.interval,
+        record.evidence.n,
+        record.unit,
+        record.reason,
+    )
+    if record.outcome == "broken":
+        return Comparison("broken", record.reason)
+    if not record.is_finding:
+        return Comparison("not run", now)
+    not_run = record.verdict == "not run"
     if recorded is None:
-        return Outcome("not run" if verdict == "not run" else "new", found)
-    before = _text(vars(recorded), record)
-    if recorded.weights != weights_of(record) or not recorded.weights:
-        return Outcome("not comparable", f"other weights than recorded; now {found}; recorded {before}")
-    if recorded.rule != record["rule"]:
-        return Outcome(
-            "not comparable", f"another rule than recorded; now {found}; recorded {recorded.verdict}"
-        )
-    dtype = record["provenance"].get("dtype") or recorded.dtype  # none where no model had to be loaded
-    if dtype != recorded.dtype:
-        return Outcome(
-            "not comparable", f"in {dtype}, recorded in {recorded.dtype}; now {found}; recorded {before}"
-        )
-    if verdict == recorded.verdict:
-        return Outcome("not run" if verdict == "not run" else "same", f"{found}, as recorded")
-    kind = "weakened" if verdict == "inconclusive" and recorded.verdict != "not run" else "changed"
-    return Outcome(kind, f"{kind}: was {before}; now {found}")
+        return Comparison("not run" if not_run else "new", now)
+    before = recorded.text(record.unit)
+    if obstacle := _obstacle(recorded, record):
+        return Comparison("not comparable", f"{obstacle}; now {now}; recorded {before}")
+    if record.verdict == recorded.verdict:
+        return Comparison("not run" if not_run else "same", f"{now}, as recorded")
+    weakened = record.verdict == "inconclusive" and recorded.verdict != "not run"
+    outcome: Outcome = "weakened" if weakened else "changed"
+    return Comparison(outcome, f"{outcome}: was {before}; now {now}")
 
 
-def _text(entry: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    if entry["estimate"] is None or entry["interval"] is None:
-        return f"{entry['verdict']} ({entry['reason']})"
-    measured = measured_text(record["bound"], entry["estimate"], entry["interval"], entry["n"])
-    return f"{entry['verdict']}, {measured}"
-
-
-def read_recorded(folder: str | Path, model_name: str) -> dict[str, Recorded]:
+def read_recorded(folder: str | Path, model_name: str) -> dict[str, RecordedVerdict]:
     """The recorded verdicts of a model by claim, from `folder`/MODEL.toml; none where that file is missing.
 
     Raises:
@@ -107,46 +102,74 @@ def read_recorded(folder: str | Path, model_name: str) -> dict[str, Recorded]:
     return {name: _entry(path, name, entry) for name, entry in _read(path).unwrap().items()}
 
 
-def write_recorded(folder: str | Path, model_name: str, records: Sequence[Mapping[str, Any]]) -> Path:
+def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record]) -> Path:
     """Accept the verdicts of `records` into `folder`/MODEL.toml, and return its path.
 
-    Other entries and all comments stay. Records that did not run for want of weights are passed over.
+    Other entries and all comments stay. Records that say nothing about the model, say because weights were missing,
+    are skipped.
 
     Raises:
         WrongUse: a record is broken, or of another model.
     """
     path = Path(folder, f"{model_name}.toml")
     document = _read(path)
-    for record in sorted(records, key=lambda record: record["claim"]):
-        if record["model"]["name"] != model_name:
-            raise WrongUse(f"a record of {record['model']['name']} cannot go into {path}")
-        if record["outcome"] == "broken":
+    for record in sorted(records, key=lambda record: record.claim.id):
+        if record.model.name != model_name:
+            raise WrongUse(f"a record of {record.model.name} cannot go into {path}")
+        if record.outcome == "broken":
             raise WrongUse(
-                f"{record['claim']} on {model_name} is broken and cannot be recorded: {record['reason']}"
+                f"{record.claim.id} on {model_name} is broken and cannot be recorded: {record.reason}"
             )
-        if record["verdict"] == "not run" and not record["reason"].startswith(NOT_APPLICABLE):
+        if not record.is_finding:
             continue
-        table = document.setdefault(record["claim"], tomlkit.table())
-        for key, value in _to_review(record).items():
-            if value is None:
-                table.pop(key, None)
-            else:
-                table[key] = value
+        table = document.setdefault(record.claim.id, tomlkit.table())
+        for key in RecordedVerdict.model_fields:
+            table.pop(key, None)
+        table.update(
+            recorded_verdict(record).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        )
     return write_atomically(path, tomlkit.dumps(document))
 
 
-def _to_review(record: Mapping[str, Any]) -> dict[str, Any]:
-    ran = record["verdict"] != "not run"
-    return {
-        "verdict": record["verdict"],
-        "reason": None if ran else record["reason"],
-        "estimate": _rounded(record["estimate"]) if ran else None,
-        "interval": [_rounded(end) for end in record["interval"]] if ran else None,
-        "n": record["n"] if ran else None,
-        "rule": record["rule"],
-        "weights": weights_of(record),
-        "dtype": record["provenance"].get("dtype"),
-    }
+def recorded_verdict(record: Record) -> RecordedVerdict:
+    """What is recorded when the verdict of a record is accepted."""
+    interval = record.evidence.interval
+    return RecordedVerdict(
+        verdict=record.verdict,
+        not_applicable=record.not_run.reason if record.not_run else "",
+        estimate=None if record.evidence.estimate is None else _rounded(record.evidence.estimate),
+        interval=interval and (_rounded(interval[0]), _rounded(interval[1])),
+        n=record.evidence.n,
+        rule=record.claim.rule_text,
+        rules=record.claim.rules_digest,
+        weights=record.weights,
+        dtype=record.evidence.dtype or "float32",
+    )
+
+
+def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
+    """Why a verdict cannot be compared with the recorded one; empty when it can."""
+    if recorded.weights != record.weights or not recorded.weights:
+        return "the recorded verdict is of different weights"
+    if recorded.rules != record.claim.rules_digest:
+        return "the recorded verdict was judged by a different rule"
+    dtype = record.evidence.dtype
+    if dtype is not None and dtype != recorded.dtype:
+        return f"computed in {dtype}, recorded in {recorded.dtype}"
+    return ""
+
+
+def _verdict_text(
+    verdict: Verdict,
+    estimate: float | None,
+    interval: Interval | None,
+    n: int | None,
+    unit: Unit,
+    reason: str,
+) -> str:
+    if estimate is None or interval is None or n is None:
+        return f"{verdict} ({reason})"
+    return f"{verdict}, {measured_text(estimate, interval, n, unit)}"
 
 
 def _rounded(number: float) -> float:
@@ -163,22 +186,12 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
         raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
 
 
-def _entry(path: Path, name: str, entry: Any) -> Recorded:
+def _entry(path: Path, name: str, entry: Any) -> RecordedVerdict:
     try:
-        return Recorded(
-            verdict=entry["verdict"],
-            estimate=entry.get("estimate"),
-            interval=_pair(entry["interval"]) if "interval" in entry else None,
-            n=entry.get("n"),
-            rule=entry["rule"],
-            weights=entry["weights"],
-            reason=entry.get("reason", ""),
-            dtype=entry.get("dtype", Recorded.dtype),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VsgError(f"{path}: entry {name} is damaged ({error!r}): mend or delete it") from error
-
-
-def _pair(numbers: Sequence[float]) -> tuple[float, float]:
-    low, high = numbers
-    return float(low), float(high)
+        return RecordedVerdict.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise VsgError(
+            f"{path}: entry {name} is damaged ({where}: {first['msg']}): mend or delete it"
+        ) from error

@@ -1,0 +1,105 @@
+"""The arms of a claim as it declares them: a name, a role, a rule or none, a sentence, a dose where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vsg_core.errors import WrongUse
+from vsg_core.judge.rules import Rule
+from vsg_core.vocabulary import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """How much of something an arm was given: arms of one curve are drawn as points of one line."""
+
+    value: float
+    """The amount."""
+
+    unit: str
+    """What the amount counts: "standard deviations", "vectors", "share of the layers"."""
+
+    curve: str
+    """The name that the arms of this curve share, with … for the amount."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One arm of a claim besides its own trials."""
+
+    name: str
+    role: Role
+    rule: Rule | None = None
+    """What the arm must show; None for a comparison, which no rule judges."""
+
+    sentence: str = ""
+    """What the arm is, in one sentence."""
+
+    dose: Dose | None = None
+
+
+@dataclass(frozen=True)
+class Described:
+    """A rule with a sentence about the arm that it judges, as `control(...)` makes it."""
+
+    rule: Rule
+    sentence: str
+
+
+def control(rule: Rule, sentence: str) -> Described:
+    """A rule for a control, with one sentence about what the arm changes."""
+    return Described(rule, sentence)
+
+
+def doses(name: str, amounts: Iterable[float], unit: str) -> dict[str, Dose]:
+    """Comparisons that differ only in an amount: `doses("noise at {:g} std", (0.5, 1), "standard deviations")`.
+
+    Args:
+        name: of an arm, with a place for its amount.
+        unit: what the amount counts.
+    """
+    curve = name[: name.index("{")] + "…" + name[name.index("}") + 1 :]
+    return {name.format(amount): Dose(value=float(amount), unit=unit, curve=curve) for amount in amounts}
+
+
+def declared_arms(
+    positive_controls: Mapping[str, Rule | Described],
+    controls: Mapping[str, Rule | Described],
+    comparisons: Sequence[str] | Mapping[str, str | Dose],
+) -> tuple[Arm, ...]:
+    """The arms of a claim, positive controls first, from the arguments of `@claim`.
+
+    Raises:
+        WrongUse: a comparison is described by something other than a sentence or a dose, or a name is used twice.
+    """
+    arms = [
+        *(_judged(name, "positive control", rule) for name, rule in positive_controls.items()),
+        *(_judged(name, "control", rule) for name, rule in controls.items()),
+    ]
+    if isinstance(comparisons, Mapping):
+        arms += [_comparison(name, about) for name, about in comparisons.items()]
+    else:
+        arms += [Arm(name=name, role="comparison") for name in comparisons]
+    names = [arm.name for arm in arms]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise WrongUse(f"arm {repeated[0]!r} is declared twice: give each arm one name and one role")
+    return tuple(arms)
+
+
+def _judged(name: str, role: Role, given: Rule | Described) -> Arm:
+    rule, sentence = (given.rule, given.sentence) if isinstance(given, Described) else (given, "")
+    if not isinstance(rule, Rule):
+        raise WrongUse(
+            f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()"
+        )
+    return Arm(name=name, role=role, rule=rule, sentence=sentence)
+
+
+def _comparison(name: str, about: str | Dose) -> Arm:
+    if isinstance(about, Dose):
+        return Arm(name=name, role="comparison", dose=about)
+    if not isinstance(about, str):
+        raise WrongUse(f"comparison {name!r} is described by {about!r}: give a sentence or a dose")
+    return Arm(name=name, role="comparison", sentence=about)

@@ -1,0 +1,104 @@
+"""What a number of trials can tell apart under a rule, computed from the two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+from vsg_core.judge.intervals import rate_difference_interval, rate_interval
+from vsg_core.judge.measures import verdict_of
+from vsg_core.judge.rules import Rule
+from vsg_core.vocabulary import Verdict
+from vsg_core.wording import count_text
+
+# The share of runs that must decide.
+POWER = 0.8
+
+
+@cache
+def power_text(rule: Rule, n: int) -> str:
+    """What `n` independent trials can tell apart under a rule, in one sentence."""
+    match rule.kind:
+        case "rate":
+            return _rate(rule, n)
+        case "always":
+            open_share = 1 - rule.alpha ** (1 / n)
+            return (
+                f"{count_text(n, 'trial')} without a counterexample leave {100 * open_share:.2g} % open; "
+                f"{rule.trials_to_hold} leave {100 * rule.limit:g} %"
+            )
+        case "difference":
+            return (
+                f"{count_text(n, 'trial')}: a mean {_effect(n, rule.interval_alpha):.2f} standard deviations from the "
+                f"limit is told from it in {POWER:.0%} of runs"
+            )
+        case "equivalence":
+            spreads = _within(n, rule.alpha)
+            return (
+                f"{count_text(n, 'trial')}: a true mean of 0 holds in {POWER:.0%} of runs while the values' standard "
+                f"deviation is at most {spreads:.2f} times the margin"
+            )
+
+
+def _rate(rule: Rule, n: int) -> str:
+    """Counts that decide, and the true rates that reach them in 4 of 5 runs."""
+    outcome = _verdict_of_count(rule, n)
+    above = rule.side == "above"
+    counts = range(n + 1)
+    holds = [count for count in counts if outcome(count) == "holds"]
+    refuted = [count for count in counts if outcome(count) == "refuted"]
+    against = f" against none of {n} in the other arm" if rule.over else ""
+    parts = [
+        _reach("holds", holds, n, from_below=above),
+        _reach("is refuted", refuted, n, from_below=not above),
+    ]
+    return f"{count_text(n, 'trial')}{against}: {'; '.join(parts)}"
+
+
+def _reach(what: str, counts: list[int], n: int, *, from_below: bool) -> str:
+    """ "holds from 39 successes, which a true rate of 70 % reaches in 80 % of runs"."""
+    if not counts:
+        return f"no count {what.removeprefix('is ')}"
+    edge = counts[0] if from_below else counts[-1]
+    count = count_text(edge, "success", "successes")
+    word = f"from {count}" if from_below else f"up to {count}"
+    rate = _deciding_rate(edge, n, from_below)
+    return f"{what} {word}" + (
+        f" (a true rate of {rate} % in {POWER:.0%} of runs)" if rate is not None else ""
+    )
+
+
+def _deciding_rate(edge: int, n: int, from_below: bool) -> int | None:
+    """The whole percent nearest to the limit at which the count reaches `edge` in 4 of 5 runs."""
+    from scipy.stats import binom
+
+    percents = range(101) if from_below else range(100, -1, -1)
+    for percent in percents:
+        chance = binom.sf(edge - 1, n, percent / 100) if from_below else binom.cdf(edge, n, percent / 100)
+        if chance >= POWER:
+            return percent
+    return None
+
+
+def _verdict_of_count(rule: Rule, n: int) -> Callable[[int], Verdict]:
+    if rule.over:
+        return lambda count: verdict_of(rule, rate_difference_interval(count, n, 0, n, rule.alpha))
+    return lambda count: verdict_of(rule, rate_interval(count, n, rule.alpha))
+
+
+def _effect(n: int, alpha: float) -> float:
+    """The distance of a mean from the limit, in standard deviations, that a two-sided t test finds in 4 of 5 runs."""
+    from statsmodels.stats.power import TTestPower
+
+    return float(TTestPower().solve_power(nobs=n, alpha=alpha, power=POWER, alternative="two-sided"))
+
+
+def _within(n: int, alpha: float) -> float:
+    """The largest standard deviation, in margins, at which two one-sided t tests of a mean of 0 hold in 4 of 5 runs.
+
+    Both tests succeed where the estimate stays within margin - t * standard error of 0, to a normal approximation.
+    """
+    from scipy.stats import norm, t
+
+    return math.sqrt(n) / float(t.ppf(1 - alpha, n - 1) + norm.ppf((1 + POWER) / 2))

@@ -1,0 +1,155 @@
+"""Records made from a claim, the model it ran on, its evidence and its judgement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vsg_core.errors import VsgError
+from vsg_core.judge.claims import Claim
+from vsg_core.judge.judging import JudgedArm, Judgement
+from vsg_core.judge.trials import Evidence, Trial
+from vsg_core.records.record import (
+    ClaimReference,
+    ModelReference,
+    NotRun,
+    Record,
+    Run,
+    StoredArm,
+    StoredEvidence,
+    StoredTrial,
+)
+
+# Significant digits of what went into a trial, which is shown and not judged.
+INPUT_DIGITS = 6
+
+
+def make_record(
+    claim: Claim,
+    model: ModelReference,
+    evidence: Evidence | Sequence[Trial],
+    judgement: Judgement,
+    run: Run,
+    dtype: str | None = None,
+) -> Record:
+    """The record of a judged claim.
+
+    Its outcome is "new", or "not run" where a positive control failed, until it is compared with the recorded verdict.
+
+    Args:
+        dtype: what the model was computed in; None where no model had to be loaded.
+    """
+    not_run = None
+    if judgement.verdict == "not run":
+        not_run = NotRun(cause="not applicable", reason=_text(judgement.reason))
+    measured = StoredEvidence(
+        verdict=judgement.verdict,
+        reason="" if not_run else _text(judgement.reason),
+        not_run=not_run,
+        estimate=judgement.estimate,
+        interval=judgement.interval,
+        n=judgement.n,
+        trials=tuple(map(_trial, Evidence.of(evidence).trials)),
+        arms=tuple(map(_arm, judgement.arms)),
+        dtype=dtype,
+    )
+    return Record(
+        claim=claim_reference(claim),
+        model=model,
+        evidence=measured,
+        run=run,
+        outcome="not run" if not_run else "new",
+    )
+
+
+def not_run_record(
+    claim: Claim, model: ModelReference, error: VsgError | NotRun, run: Run, dtype: str | None = None
+) -> Record:
+    """The record of a claim that gave no evidence: *broken* where an error caused it, else *not run*."""
+    not_run = error if isinstance(error, NotRun) else not_run_for(error)
+    return Record(
+        claim=claim_reference(claim),
+        model=model,
+        evidence=StoredEvidence(verdict="not run", reason="", not_run=not_run, dtype=dtype),
+        run=run,
+        outcome="broken" if not_run.cause == "error" else "not run",
+    )
+
+
+def not_run_for(error: VsgError) -> NotRun:
+    """Why a claim that met this error was not run."""
+    return NotRun(cause=error.cause, reason=_text(error.reason), command=error.command)
+
+
+def claim_reference(claim: Claim) -> ClaimReference:
+    """The claim as a record keeps it."""
+    return ClaimReference(
+        id=claim.id,
+        question=claim.question,
+        statement=claim.statement,
+        source=claim.source.text,
+        link=claim.source.link,
+        reported=claim.reported,
+        reported_verdict=claim.reported_verdict,
+        rule=claim.rule,
+        rules_digest=claim.rules_digest,
+        rule_text=claim.rule_text,
+        docstring=claim.docstring,
+        seed=claim.seed,
+        headline=claim.headline,
+    )
+
+
+def plain(value: Any, digits: int = 17) -> Any:
+    """Plain JSON values: numpy and torch ones by their own `tolist`, paths and the like as text.
+
+    NaN and infinity, which JSON lacks, become strings.
+
+    Args:
+        digits: significant digits of a float; 17 are all of them.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {_text(key): plain(entry, digits) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry, digits) for entry in value]
+    return _text(value)
+
+
+def _arm(judged: JudgedArm) -> StoredArm:
+    return StoredArm(
+        name=judged.arm.name,
+        role=judged.arm.role,
+        rule=judged.arm.rule,
+        sentence=judged.arm.sentence,
+        dose=judged.arm.dose,
+        estimate=judged.estimate,
+        interval=judged.interval,
+        n=judged.n,
+        verdict=judged.verdict,
+        trials=tuple(map(_trial, judged.trials)),
+    )
+
+
+def _trial(trial: Trial) -> StoredTrial:
+    return StoredTrial(
+        prompt=_text(trial.prompt),
+        output=_text(trial.output),
+        success=trial.success,
+        value=trial.value,
+        mixture=None if trial.mixture is None else tuple(plain(trial.mixture, INPUT_DIGITS)),
+        inputs=plain(trial.inputs or {}, INPUT_DIGITS),
+        outputs=plain(trial.outputs or {}),
+        cluster=trial.cluster and _text(trial.cluster),
+    )
+
+
+def _text(value: Any) -> str:
+    """Text that UTF-8 can hold: a lone surrogate becomes its escape."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

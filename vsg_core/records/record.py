@@ -1,0 +1,322 @@
+"""The format of a record: what one claim on one model leaves on disk.
+
+What is deterministic (claim, model, evidence) is kept apart from the run (times, commit, machine), so that two runs
+gave the same evidence exactly when `Record.evidence_bytes` are the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from vsg_core.judge.arms import Dose
+from vsg_core.judge.rules import Rule
+from vsg_core.vocabulary import ACROSS, Cause, Outcome, Role, Verdict
+from vsg_core.wording import Unit
+
+SCHEMA_VERSION: Literal[2] = 2
+Interval = tuple[float, float]
+
+
+class Stored(BaseModel):
+    """A frozen part of a file: unknown fields are an error, and each field's docstring is its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ClaimReference(Stored):
+    """The claim as it was when it ran."""
+
+    id: str
+    """The name of its function without test_."""
+
+    question: str
+    """The question that the claim belongs to."""
+
+    statement: str
+    """One sentence that could be false."""
+
+    source: str
+    """Where the claim comes from."""
+
+    link: str | None
+    """A URL of the source."""
+
+    reported: str
+    """What the source saw."""
+
+    reported_verdict: Literal["holds", "refuted"]
+    """Whether what the source saw agrees with the statement or with its opposite."""
+
+    rule: Rule
+    """What the claim's own trials must show."""
+
+    rules_digest: str
+    """A digest of the rule and of every control's: equal digests, and only these, judge alike."""
+
+    rule_text: str
+    """The rule and every control's in words, for people to read."""
+
+    docstring: str
+    """The docstring of the claim's function."""
+
+    seed: int
+    """The seed of every random draw."""
+
+    headline: bool
+    """Whether it is one of the claims that the study is known for; their questions come first on the page."""
+
+
+class ModelReference(Stored):
+    """The model, and which weights it has."""
+
+    name: str
+    family: str | None = None
+    kind: str | None = None
+    """base or instruct."""
+
+    parameters: int | None = None
+    series: str | None = None
+    """Groups models that differ only in size, kind or quantisation."""
+
+    form: str | None = None
+    """The form of the weights: Q4_K_M, Q4_1, bfloat16, float32."""
+
+    quantised: bool | None = None
+    """Whether the weights have fewer than 16 bits."""
+
+    tied: bool | None = None
+    """Whether the embedding table is also the head."""
+
+    file: str | None = None
+    """The file of the weights, where they are a single one."""
+
+    sha256: str | None = None
+    """The digest of the weights; of hub folders the revision says which bytes are meant."""
+
+    revision: str | None = None
+    source: str | None = None
+    """Where the weights came from."""
+
+    target: str = ""
+    """What `pytest --model` takes for this model."""
+
+    @property
+    def is_across(self) -> bool:
+        """Whether this stands for several models, which the claim was judged over."""
+        return self.name == ACROSS
+
+
+class StoredTrial(Stored):
+    """One unit of evidence: usually one prompt, with one measured value."""
+
+    prompt: str
+    """What the model was asked."""
+
+    output: str
+    """What it produced in the trial's main arm."""
+
+    success: bool | None = None
+    """What a rate or always rule counts."""
+
+    value: float | None = None
+    """What a difference or equivalence rule averages."""
+
+    mixture: tuple[tuple[str, float], ...] | None = None
+    """The tokens and weights of the mixture that went in, heaviest first; weights have six digits."""
+
+    inputs: dict[str, JsonValue] = {}
+    """What else went in; numbers have six digits."""
+
+    outputs: dict[str, str] = {}
+    """What further named arms of the same trial produced."""
+
+    cluster: str | None = None
+    """Trials of the same cluster are one independent unit."""
+
+
+class Measurement(Stored):
+    """An estimate with its interval, as far as there is one."""
+
+    estimate: float | None = None
+    """A rate, a difference of rates, a rate of counterexamples (always), or a mean; rates are 0 to 1."""
+
+    interval: Interval | None = None
+    """Confidence interval of the estimate, low then high; a rule compares this one with its limit."""
+
+    n: int | None = None
+    """Independent units: trials, those of one cluster counted once."""
+
+
+class StoredArm(Measurement):
+    """A control or comparison with its trials."""
+
+    name: str
+    role: Role
+    rule: Rule | None = None
+    """What the arm must show; null for a comparison."""
+
+    sentence: str = ""
+    """What the arm is."""
+
+    dose: Dose | None = None
+    """How much of something the arm was given, where arms form a curve."""
+
+    verdict: Verdict | None = None
+    trials: tuple[StoredTrial, ...] = ()
+
+    def unit(self, claim_rule: Rule) -> Unit:
+        """The unit of its estimate; a comparison is measured by itself as the claim's rule would measure it."""
+        if self.rule is not None:
+            return self.rule.unit
+        return "percent" if claim_rule.kind == "rate" else claim_rule.unit
+
+
+class NotRun(Stored):
+    """Why there is no verdict."""
+
+    cause: Cause
+    """"not applicable" is a finding about the model; the other causes say nothing about it."""
+
+    reason: str
+    command: str = ""
+    """The command that would change it; empty where there is none."""
+
+    @property
+    def text(self) -> str:
+        """Cause, reason and command in one line."""
+        shown = {"not applicable": "not applicable: ", "error": "error: "}.get(self.cause, "") + self.reason
+        return f"{shown}; to get them: {self.command}" if self.command else shown
+
+
+class StoredEvidence(Measurement):
+    """Everything that was measured, and what the judge made of it."""
+
+    verdict: Verdict
+    reason: str
+    """The measurement against the rule in one line; empty where not_run says why there is none."""
+
+    not_run: NotRun | None = None
+    trials: tuple[StoredTrial, ...] = ()
+    """Every trial of the claim's own arm."""
+
+    arms: tuple[StoredArm, ...] = ()
+    """The controls and comparisons."""
+
+    dtype: str | None = None
+    """What the model was computed in; null where no model had to be loaded."""
+
+    engine: str = "transformers"
+
+
+class UsedRecord(Stored):
+    """A record that a claim across models rests on."""
+
+    claim: str
+    model: str
+    weights: str
+    dtype: str | None
+    started: datetime
+    commit: str | None
+
+
+class Run(Stored):
+    """When, where and how the record was made; nothing here is evidence."""
+
+    started: datetime
+    seconds: float | None = None
+    """Without the time that loading the model took."""
+
+    forward_seconds: float = 0.0
+    forward_passes: int = 0
+    tokens: int = 0
+    """Token positions that went through the model."""
+
+    device: str | None = None
+    machine: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    """Whether files differed from the commit."""
+
+    versions: dict[str, str] = {}
+    records: tuple[UsedRecord, ...] = ()
+    """The records that a claim across models was judged over."""
+
+
+class RecordedMeasurement(Measurement):
+    """The verdict that was accepted before, as the record was compared with it."""
+
+    verdict: Verdict
+
+
+class Record(Stored):
+    """One claim on one model."""
+
+    format: Annotated[Literal[2], Field(alias="schema")] = SCHEMA_VERSION
+    """Version of this schema. Another number: another meaning of some field."""
+
+    claim: ClaimReference
+    model: ModelReference
+    evidence: StoredEvidence
+    run: Run
+    recorded: RecordedMeasurement | None = None
+    """The verdict accepted before, under the same name; null without one."""
+
+    outcome: Outcome
+    """How the verdict compares with the recorded one."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.evidence.verdict
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the claim's estimate."""
+        return self.claim.rule.unit
+
+    @property
+    def not_run(self) -> NotRun | None:
+        return self.evidence.not_run
+
+    @property
+    def reason(self) -> str:
+        """The measurement against the rule, or why there is none, in one line."""
+        return self.evidence.reason if self.not_run is None else self.not_run.text
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether the record says something about the model: a verdict, or that the claim does not apply to it."""
+        return self.outcome != "broken" and (self.not_run is None or self.not_run.cause == "not applicable")
+
+    @property
+    def weights(self) -> str:
+        """Identifies the bytes of the model: its sha256, else its revision, else nothing.
+
+        Of a claim across models: those of every model it rests on, by name.
+        """
+        if self.run.records:
+            return ", ".join(sorted({f"{used.model} {used.weights}" for used in self.run.records}))
+        return self.model.sha256 or self.model.revision or ""
+
+    @property
+    def evidence_bytes(self) -> bytes:
+        """What must be equal for two records to be the same evidence; no wording is part of it."""
+        prose: dict[str, Any] = {
+            "reason": True,
+            "not_run": {"reason", "command"},
+            "arms": {"__all__": {"sentence", "dose"}},
+        }
+        identity = {
+            "claim": self.claim.id,
+            "rules": self.claim.rules_digest,
+            "seed": self.claim.seed,
+            "model": self.model.name,
+            "weights": self.weights,
+            "evidence": self.evidence.model_dump(mode="json", exclude=prose),
+        }
+        return json.dumps(identity, sort_keys=True, allow_nan=False).encode()
