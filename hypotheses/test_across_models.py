@@ -10,7 +10,7 @@ from vsg_core import Evidence, Trial, claim, difference, rate
 from vsg_core.errors import NotApplicable, RecordsUnavailable
 
 if TYPE_CHECKING:
-    from vsg_core.records.across import Pair
+    from vsg_core.records.across import ModelPair
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 STUDY = "abstractionlair/vector-space-generation"
@@ -27,7 +27,7 @@ LEAST = 40  # pairs of nouns
 class Asked:
     """One mixture that two models read in one frame, in the order of their pair."""
 
-    models: Pair
+    models: ModelPair
     claim: str
     prompt: str
     nouns: tuple[str, str]
@@ -127,7 +127,7 @@ def with_room(asked: list[Asked]) -> list[Asked]:
     return [each for each in asked if (each.models.first.name, each.claim) not in full]
 
 
-def asked_of_both(pairs: list[Pair]) -> list[Asked]:
+def asked_of_both(pairs: list[ModelPair]) -> list[Asked]:
     """What both models of each pair were asked in the claims on reading."""
     found = []
     for pair in pairs:
@@ -135,20 +135,20 @@ def asked_of_both(pairs: list[Pair]) -> list[Asked]:
             own, other = (by_nouns(record, alone) for record in pair.records[name])
             for nouns in own.keys() & other.keys():
                 trials = own[nouns][0], other[nouns][0]
-                replies = trials[0]["outputs"]["output"], trials[1]["outputs"]["output"]
-                read = trials[0]["success"], trials[1]["success"]
+                replies = trials[0].output, trials[1].output
+                read = trials[0].success, trials[1].success
                 known = own[nouns][1] and other[nouns][1]
-                found.append(Asked(pair, name, trials[0]["prompt"], nouns, replies, read, known))
+                found.append(Asked(pair, name, trials[0].prompt, nouns, replies, read, known))
     return sorted(found, key=lambda each: (each.models.first.name, each.claim, each.nouns))
 
 
 def by_nouns(record, alone):
     """Each trial by its two nouns, with whether the model names their own embeddings; not all were asked for that."""
-    (arm,) = (control for control in record["controls"] if control["name"] == alone)
-    named = {re.findall(r"<(\w+)>", trial["prompt"])[0]: trial["success"] for trial in arm["trials"]}
+    (arm,) = (control for control in record.evidence.arms if control.name == alone)
+    named = {re.findall(r"<(\w+)>", trial.prompt)[0]: trial.success for trial in arm.trials}
     found = {}
-    for trial in record["trials"]:
-        (first, _), (second, _) = trial["inputs"]["mixture"]
+    for trial in record.evidence.trials:
+        (first, _), (second, _) = trial.mixture
         found[first, second] = (trial, named.get(first, False))
     return found
 
@@ -185,30 +185,30 @@ def test_quantised_weights_change_verdicts(records):
     Identities (always) are left out: they hold for any weights. A GGUF brings its own tokenizer and chat format, whose
     part in a change is not told apart.
     """
-    from vsg_core.records.across import QUANTISATION, command
+    from vsg_core.records.across import QUANTISATION
 
     both = [
         (pair, full, quantised)
         for pair in records.pairs(QUANTISATION)
         for full, quantised in pair.records.values()
-        if full["bound"]["kind"] != "always"
+        if full.claim.rule.kind != "always"
     ]
-    questions = {full["question"] for _, full, _ in both}
+    questions = {full.claim.question for _, full, _ in both}
     if len(questions) < 20:
         raise RecordsUnavailable(
             f"needs records on 20 questions of both forms of a model, has {len(questions)}",
-            command(QUANTISATION),
+            records.command(QUANTISATION),
         )
 
     def trials(changed):
         return [
             Trial(
-                full["statement"],
-                f"{quantised['verdict']}: {quantised['reason']}",
-                success=changed(full["verdict"], quantised["verdict"]),
-                inputs={"claim": full["claim"], "models": f"{pair.first.name} and {pair.second.name}"},
-                outputs={"full": f"{full['verdict']}: {full['reason']}"},
-                cluster=full["question"],
+                full.claim.statement,
+                f"{quantised.verdict}: {quantised.reason}",
+                success=changed(full.verdict, quantised.verdict),
+                inputs={"claim": full.claim.id, "models": f"{pair.first.name} and {pair.second.name}"},
+                outputs={"full": f"{full.verdict}: {full.reason}"},
+                cluster=full.claim.question,
             )
             for pair, full, quantised in both
         ]

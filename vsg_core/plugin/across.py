@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.selection import model_markers
-from vsg_core.records.across import Records
+from vsg_core.records.across import Records, pairs_of
+from vsg_core.records.record import ModelReference, Run
 from vsg_core.vocabulary import ACROSS
+from vsg_core.weights import loading, registry
+from vsg_core.weights.registry import Entry
 
 MARKER = "across"
 
@@ -22,21 +23,36 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a claim that asks for `records` its place among the models, once.
 
-    It is about no one family or kind, so whichever of them -m names, it is judged when they are done.
+    It is about no single family or kind: whichever of them -m names, it is judged when they are done.
     """
     if hasattr(metafunc.function, "claim") and "records" in metafunc.fixturenames:
         marks = [getattr(pytest.mark, name) for name in (MARKER, *model_markers())]
         metafunc.parametrize("records", [pytest.param(ACROSS, id=ACROSS, marks=marks)], indirect=True)
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has grouped the others by model
+# After pytest has grouped the others by model.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put them last: what this very run measures is to be among the records."""
+    """Put these claims last, so that what this run measures is among the records."""
     items.sort(key=is_across)
 
 
 def is_across(item: pytest.Item) -> bool:
+    """Return whether a claim is judged over several models."""
     return item.get_closest_marker(MARKER) is not None
+
+
+def pair_command(difference: str) -> str:
+    """The command that measures a pair with that difference.
+
+    Prefers models already downloaded, then the smallest; empty where the registry has no such pair.
+    """
+
+    def effort(pair: tuple[Entry, Entry]) -> tuple[bool, int]:
+        return not all(map(loading.weights_here, pair)), sum(entry.size or 0 for entry in pair)
+
+    pairs = sorted(pairs_of(registry.entries(), difference), key=effort)
+    return "pytest " + " ".join(f"--model {entry.name}" for entry in pairs[0]) if pairs else ""
 
 
 class AcrossRun(ClaimRun):
@@ -51,10 +67,14 @@ class AcrossRun(ClaimRun):
         given = self.item.funcargs.get("records")
         return given if isinstance(given, Records) else None
 
-    def model(self) -> dict[str, Any]:
+    def model(self) -> ModelReference:
         models = self.records.models if self.records else []
-        unknown = dict.fromkeys(("family", "kind", "parameters", "sha256", "revision"))
-        return {"name": ACROSS, **unknown, "source": f"records of {', '.join(models)}" if models else None}
+        return ModelReference(name=ACROSS, source=f"records of {', '.join(models)}" if models else None)
 
-    def provenance(self) -> dict[str, Any]:
-        return super().provenance() | (self.records.provenance if self.records else {})
+    @property
+    def dtype(self) -> str | None:
+        return self.records.dtype if self.records else None
+
+    def run(self) -> Run:
+        used = self.records.used_records if self.records else ()
+        return super().run().model_copy(update={"records": used})

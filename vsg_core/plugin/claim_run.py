@@ -18,26 +18,29 @@ import pytest
 
 from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
 from vsg_core.judge.claims import Claim
-from vsg_core.judge.rules import NOT_APPLICABLE, judge
+from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.selection import Selected
-from vsg_core.records.files import build_record, not_run_record, write_record
-from vsg_core.records.provenance import surroundings
-from vsg_core.records.recorded import compare, read_recorded
+from vsg_core.records import provenance
+from vsg_core.records.files import FOLDER, record_member, write_record
+from vsg_core.records.making import make_record, not_run_for, not_run_record
+from vsg_core.records.record import ModelReference, NotRun, Record, Run
+from vsg_core.records.recorded import Comparison, compared, read_recorded
 
-UNAVAILABLE = (NotEnoughMemory, Unavailable)
-OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)  # no subclasses of Exception
+UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
+# pytest's own outcomes are not subclasses of Exception.
+PYTEST_OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)
 CHANGED = ("changed", "weakened")
 
 
 @dataclass
 class Bench:
-    """Where the one loaded model stands, so that a claim finds its meter and its identity.
+    """The one loaded model, from which a claim takes its meter and its identity.
 
     Args:
         model: the LanguageModel, None between two models.
         selected: what it was loaded for.
-        since: when it stood ready, on time.perf_counter.
+        since: when it was ready, on time.perf_counter.
     """
 
     model: Any = None
@@ -60,10 +63,12 @@ def recorded_folder(config: pytest.Config) -> Path:
 
 
 class ClaimRun:
-    """One claim on one model, from the start of its setup to what pytest is to show.
+    """One claim on one model, from the start of its setup to what pytest shows.
 
-    `fault` becomes a failure, `skipped` a skip, and neither of them a pass. `selected` is None for a claim across
-    models, see `across`.
+    Attributes:
+        fault: becomes a failure of the test.
+        skipped: becomes a skip; with neither the test passes.
+        selected: None for a claim across models, see `across`.
     """
 
     def __init__(self, item: pytest.Function, claim: Claim, selected: Selected | None) -> None:
@@ -75,8 +80,11 @@ class ClaimRun:
         self.skipped: str | None = None
         self.started = datetime.now(UTC)
         self.clock = time.perf_counter()
+
+    def begin(self) -> None:
+        """Start counting forward passes, so that those of fixtures which compute for this claim count for it."""
         if self.loaded is not None:
-            self.loaded.meter.reset()  # now, so that fixtures which compute for this claim count for it
+            self.loaded.meter.reset()
 
     @property
     def loaded(self) -> Any:
@@ -84,107 +92,130 @@ class ClaimRun:
         return self.bench.model if self.bench.selected == self.selected else None
 
     def measure(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
-        """Gather the evidence and judge it. Never raises an Exception, but pytest.exit."""
+        """Gather the evidence and judge it. Raises nothing but pytest.exit."""
         try:
             evidence = Evidence.of(function(**arguments))
             judgement = judge(self.claim, evidence)
-            record = build_record(self.claim, self.model(), evidence, judgement, self.provenance())
+            record = make_record(self.claim, self.model(), evidence, judgement, self.run(), self.dtype)
         except pytest.exit.Exception:
             raise
-        except (Exception, *OUTCOMES) as error:
+        except (Exception, *PYTEST_OUTCOMES) as error:
             self.stop(error)
         else:
             self.conclude(record)
 
     def stop(self, error: BaseException) -> None:
         """End without a verdict: *not run* for a reason, or *broken*."""
-        if isinstance(error, NotApplicable):
-            self.conclude(self.not_run(f"{NOT_APPLICABLE}: {error}"))
-        elif isinstance(error, UNAVAILABLE):
-            # What was measured when the weights were here stays, with its date; what rests on records goes with them.
-            keep = not isinstance(error, RecordsUnavailable)
-            self.conclude(self.not_run(str(error)), keep_measured=keep)
-        elif isinstance(error, pytest.skip.Exception):
-            self.conclude(self.not_run(str(error)))
+        details = ""
+        if isinstance(error, pytest.skip.Exception):
+            not_run = NotRun(cause="skipped", reason=str(error))
+        elif isinstance(error, VsgError):
+            not_run = not_run_for(error)
         else:
-            told = str(error) if isinstance(error, VsgError) else f"{type(error).__name__}: {error}"
-            details = "" if isinstance(error, VsgError) else _trace(error)
-            self.conclude(self.not_run(f"error: {told}") | {"outcome": "broken"}, details)
+            not_run = NotRun(cause="error", reason=f"{type(error).__name__}: {error}")
+            details = _trace(error)
+        record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype)
+        # Keep the last measured record when weights are missing. A claim across models has no result
+        # without its inputs.
+        keep = isinstance(error, UNAVAILABLE) and not isinstance(error, (NotApplicable, RecordsUnavailable))
+        self.conclude(record, details, keep_measured=keep)
 
-    def not_run(self, reason: str) -> dict[str, Any]:
-        return not_run_record(self.claim, self.model(), reason, self.provenance())
-
-    def conclude(self, record: dict[str, Any], details: str = "", keep_measured: bool = False) -> None:
+    def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
-        config, name = self.item.config, f"{self.claim.id} on {record['model']['name']}"
+        name = f"{self.claim.id} on {record.model.name}"
+        folder = reports_folder(self.item.config) / FOLDER
         try:
-            recorded = read_recorded(recorded_folder(config), record["model"]["name"]).get(self.claim.id)
-            outcome = compare(recorded, record)
-            known = {
-                key: getattr(recorded, key) for key in ("verdict", "estimate", "interval", "n") if recorded
-            }
-            record |= {"outcome": outcome.kind, "recorded": known or None}
-            path = reports_folder(config) / "records" / record["model"]["name"] / f"{record['claim']}.json"
+            recorded = read_recorded(recorded_folder(self.item.config), record.model.name).get(self.claim.id)
+            record, comparison = compared(record, recorded)
+            path = folder / record_member(record)
             if not (keep_measured and path.exists()):
-                write_record(record, reports_folder(config) / "records")
+                write_record(record, folder)
         except VsgError as error:
             self.fault = f"broken, no verdict: {name}: {error}"
-            self.tell(record | {"outcome": "broken"})
+            self.report(record.model_copy(update={"outcome": "broken"}))
             return
-        self.tell(record)
-        if outcome.kind == "broken":
-            self.fault = f"broken, no verdict: {name}: {record['reason']}\n\n{details}".rstrip()
-        elif outcome.kind in CHANGED and not config.option.record:
+        self.report(record)
+        self.decide(name, record, comparison, path, details)
+
+    def decide(self, name: str, record: Record, comparison: Comparison, path: Path, details: str) -> None:
+        """Set `fault` or `skipped`, or warn, by the outcome of the comparison."""
+        accepts = self.item.config.option.record
+        if comparison.outcome == "broken":
+            self.fault = f"broken, no verdict: {name}: {record.reason}\n\n{details}".rstrip()
+        elif comparison.outcome in CHANGED and not accepts:
             self.fault = (
-                f"{name}: {outcome.text}\n\nclaim:    {self.claim.statement}\nrule:     {record['rule']}\n"
+                f"{name}: {comparison.text}\n\nclaim:    {self.claim.statement}\nrule:     {record.claim.rule_text}\n"
                 f"evidence: {path}\nIf the new verdict is right, accept it: pytest --record"
             )
-        elif outcome.kind == "new" and in_ci() and not config.option.record:
+        elif comparison.outcome == "new" and in_ci() and not accepts:
             self.fault = (
-                f"{name}: new, not recorded yet: {outcome.text}; record and commit it: pytest --record"
+                f"{name}: new, not recorded yet: {comparison.text}; record and commit it: pytest --record"
             )
-        elif record["verdict"] == "not run":
-            self.skipped = record["reason"]
-        elif outcome.kind == "not comparable":
-            self.item.warn(pytest.PytestWarning(f"{name}: not comparable: {outcome.text}"))
+        elif record.not_run is not None:
+            self.skipped = record.reason
+        elif comparison.outcome == "not comparable":
+            self.item.warn(pytest.PytestWarning(f"{name}: not comparable: {comparison.text}"))
 
-    def tell(self, record: dict[str, Any]) -> None:
+    def report(self, record: Record) -> None:
         """Give pytest's reports what they show of the record, as plain str, float and int."""
-        told = {"claim": record["claim"], "model": record["model"]["name"]}
-        measured = ("verdict", "outcome", "estimate", "n")
-        told |= {key: record[key] for key in measured if record[key] is not None}
-        if record["interval"] is not None:
-            told |= dict(zip(("interval_low", "interval_high"), record["interval"], strict=True))
-        self.item.user_properties.extend(told.items())
-
-    def model(self) -> dict[str, Any]:
-        """The record's account of the model."""
-        assert self.selected is not None
-        entry = self.selected.entry
-        model = {
-            "name": entry.name,
-            "family": entry.family,
-            "kind": entry.kind,
-            "parameters": entry.parameters,
+        evidence = record.evidence
+        shown: dict[str, str | float | int | None] = {
+            "claim": record.claim.id,
+            "model": record.model.name,
+            "verdict": record.verdict,
+            "outcome": record.outcome,
+            "estimate": evidence.estimate,
+            "n": evidence.n,
         }
-        identity = {"sha256": entry.sha256, "revision": entry.revision, "source": None}
-        return model | identity | (self.loaded.identity if self.loaded is not None else {})
+        if evidence.interval is not None:
+            shown |= dict(zip(("interval_low", "interval_high"), evidence.interval, strict=True))
+        self.item.user_properties.extend((key, value) for key, value in shown.items() if value is not None)
 
-    def provenance(self) -> dict[str, Any]:
+    def model(self) -> ModelReference:
+        """The record's account of the model; what was loaded says more of its weights than the registry."""
+        if self.selected is None:
+            raise VsgError(f"claim {self.claim.id} runs on no model: this is a fault of the plugin")
+        entry = self.selected.entry
+        known = {"sha256": entry.sha256, "revision": entry.revision, "quantised": entry.quantised}
+        loaded = self.loaded.identity if self.loaded is not None else {}
+        about = {key: value for key, value in loaded.items() if key in ModelReference.model_fields}
+        return ModelReference(
+            name=entry.name,
+            family=entry.family,
+            kind=entry.kind,
+            parameters=entry.parameters,
+            series=entry.series,
+            target=self.selected.target,
+            **(known | about),
+        )
+
+    @property
+    def dtype(self) -> str | None:
+        """What the model is computed in; None while it is not loaded."""
+        return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
+
+    def run(self) -> Run:
         """The record's account of the run. `seconds` leaves out the loading of the model."""
         loaded = self.loaded
-        meter = loaded.meter if loaded is not None else None
-        return {
-            **surroundings(self.item.config.rootpath),
-            "model_sha256": self.model()["sha256"],
-            "dtype": str(loaded.dtype).removeprefix("torch.") if loaded is not None else None,
-            "device": loaded.device_name if loaded is not None else None,
-            "started": self.started.isoformat(timespec="seconds"),
-            "seconds": time.perf_counter() - max(self.clock, self.bench.since),
-            "forward_seconds": meter.forward_seconds if meter else 0.0,
-            "forward_passes": meter.passes if meter else 0,
-            "tokens": meter.tokens if meter else 0,
-        }
+        code = provenance.code(self.item.config.rootpath)
+        spent: dict[str, Any] = {}
+        if loaded is not None:
+            meter = loaded.meter
+            spent = {
+                "device": loaded.device_name,
+                "forward_seconds": meter.forward_seconds,
+                "forward_passes": meter.passes,
+                "tokens": meter.tokens,
+            }
+        return Run(
+            started=self.started.replace(microsecond=0),
+            seconds=time.perf_counter() - max(self.clock, self.bench.since),
+            machine=provenance.machine(),
+            commit=code.commit,
+            dirty=code.dirty,
+            versions=provenance.versions(),
+            **spent,
+        )
 
 
 def _trace(error: BaseException) -> str:

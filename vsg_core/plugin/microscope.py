@@ -8,25 +8,33 @@ import pytest
 
 from vsg_core.plugin.claim_run import BENCH, ClaimRun, reports_folder
 from vsg_core.plugin.selection import Selected
+from vsg_core.records.microscope import Microscope, write_microscope
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
-    """Look while the model is still loaded. What goes wrong here is a warning: no verdict depends on it."""
+    """Look while the model is still loaded. What goes wrong is a warning: no verdict depends on it."""
     selected = _model_of(item)
     bench = item.config.stash[BENCH]
     if selected and bench.selected == selected != _model_of(nextitem) and isinstance(item, pytest.Function):
-        from vsg_core.generator.reading.microscope import microscope_record
-        from vsg_core.records.microscope import write_microscope
-
-        run = ClaimRun(item, item.function.claim, selected)
         try:
-            record = microscope_record(bench.model, run.model(), run.provenance())
-            write_microscope(record, reports_folder(item.config))
+            write_microscope(
+                _look(ClaimRun(item, item.function.claim, selected)), reports_folder(item.config)
+            )
         except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            item.warn(pytest.PytestWarning(f"no look at the concept tokens of {selected.entry.name}: {told}"))
+            text = f"{type(error).__name__}: {error}"
+            item.warn(pytest.PytestWarning(f"no look at the concept tokens of {selected.entry.name}: {text}"))
     yield
+
+
+def _look(run: ClaimRun) -> Microscope:
+    from vsg_core.generator.reading.microscope import microscope_record
+
+    run.begin()
+    seen = microscope_record(run.loaded, {}, {})
+    return Microscope(
+        model=run.model(), mixing=seen["mixing"], prompts=seen["prompts"], dtype=run.dtype, run=run.run()
+    )
 
 
 def _model_of(item: pytest.Item | None) -> Selected | None:

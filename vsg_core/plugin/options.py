@@ -1,4 +1,4 @@
-"""The command line options. An entry point, for they must be known before pytest looks for conftest.py."""
+"""The command line options. An entry point, since they must be known before pytest loads conftest.py."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | pytest.ExitCode | None:
     """Start over as `--model=PATH` where `--model PATH` names a path that exists.
 
-    pytest looks for its project before it knows any option but its own: it takes that path for one of tests,
-    and may miss pytest.ini and conftest.py.
+    pytest determines its rootdir before plugin options are parsed, so it would treat the path as a test path and could
+    miss pytest.ini and conftest.py.
     """
     arguments = list(config.invocation_params.args)
     joined = join_paths(arguments)
@@ -37,7 +37,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | pytest.ExitCode | None:
 
 
 def join_paths(arguments: list[str]) -> list[str]:
-    """Arguments in which no existing path stands apart from the option that takes it."""
+    """Join each existing path to the option that takes it."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in TAKE_PATHS and Path(argument).exists():

@@ -13,7 +13,7 @@ import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.plugin.across import AcrossRun, is_across
-from vsg_core.plugin.claim_run import BENCH, OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.plugin.claim_run import BENCH, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.selection import Selected
 from vsg_core.vocabulary import ACROSS
 
@@ -26,8 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """Turn what keeps a model from being there into a skip, or a failure of one line."""
+    """Turn an error that keeps a model from loading into a skip, or a failure of one line."""
     run = _claim_run(item)
+    if run:
+        run.begin()
     if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
         kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
         run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.entry.name} is a {kind} model"))
@@ -36,12 +38,12 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         yield
     except pytest.exit.Exception:
         raise
-    except (Exception, *OUTCOMES) as error:
+    except (Exception, *PYTEST_OUTCOMES) as error:
         if run:
             run.stop(error)
             fault, skipped = run.fault, run.skipped
         elif isinstance(error, VsgError):
-            unavailable = isinstance(error, (NotApplicable, *UNAVAILABLE))
+            unavailable = isinstance(error, UNAVAILABLE)
             fault, skipped = (None, str(error)) if unavailable else (str(error), None)
         else:
             raise
@@ -87,7 +89,7 @@ def _claim_run(item: pytest.Item) -> ClaimRun | None:
 def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
     """Fail or skip with a text and no traceback.
 
-    --require-models is about the models that were asked for: it leaves claims across models alone.
+    --require-models is about the models of the run; claims across models stay skipped.
     """
     if skipped is not None and item.config.option.require_models and not is_across(item):
         fault, skipped = f"{item.name} did not run: {skipped}", None

@@ -14,8 +14,10 @@ from vsg_core.vocabulary import KINDS
 from vsg_core.weights import loading, registry
 from vsg_core.weights.registry import DEFAULT_MODEL, Entry
 
-HEADLINE = "headline"  # the marker of claims declared with headline=True
-FETCHED_UNASKED = 2_000_000_000  # bytes; anything larger is fetched only when it is named
+# The marker of claims declared with headline=True.
+HEADLINE = "headline"
+# Bytes; anything larger is fetched only when it is named.
+FETCHED_UNASKED = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Selected:
     named: bool = False
 
     def check_weights(self) -> None:
-        """
+        """Check that the weights are downloaded, or may be fetched without being asked for.
+
         Raises:
-            WeightsUnavailable: the weights are not here, and are not to be fetched without being asked for.
+            WeightsUnavailable: they are neither.
         """
         entry = self.entry
         if self.named or loading.weights_here(entry):
@@ -59,7 +62,8 @@ def model_markers() -> list[str]:
     return [*registry.families(), *KINDS]
 
 
-@pytest.hookimpl(trylast=True)  # once every plugin has registered its markers
+# After every plugin has registered its markers.
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     for family in registry.families():
         config.addinivalue_line("markers", f"{family}: claims on models of the {family} family")
@@ -81,7 +85,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("lm", models, indirect=True, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # before any are deselected
+# Before any are deselected.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the headline claims, and refuse two claims that would write the same record."""
     seen: dict[tuple[str, object], pytest.Item] = {}
@@ -98,7 +103,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def left_out(config: pytest.Config) -> list[str]:
-    """The models of the registry that a run which chose none did not take, for their weights are not here."""
+    """The registered models that a run without a choice of models left out: their weights are not downloaded."""
     if config.option.models or _chooses_models(config):
         return []
     taken = {model.entry.name for model in selected(config)}
@@ -106,13 +111,16 @@ def left_out(config: pytest.Config) -> list[str]:
 
 
 def selected(config: pytest.Config) -> list[Selected]:
-    """The models named at --model; else all of the registry, if -m is to choose among them; else those whose
-    weights are here; else the embedded one."""
+    """The models of this run.
+
+    Those named at --model; else all of the registry, if -m chooses among them; else those whose weights are
+    downloaded; else the embedded one.
+    """
     if SELECTED not in config.stash:
         models = [Selected(entry.name, entry) for entry in registry.entries()]
         if not _chooses_models(config):
-            here = [model for model in models if loading.weights_here(model.entry)]
-            models = here or [default_model()]
+            local = [model for model in models if loading.weights_here(model.entry)]
+            models = local or [default_model()]
         config.stash[SELECTED] = models
     return config.stash[SELECTED]
 
@@ -123,7 +131,7 @@ def default_model() -> Selected:
 
 
 def _chooses_models(config: pytest.Config) -> bool:
-    """Whether -m names a family or a kind."""
+    """Return whether -m names a family or a kind."""
     return bool(_names(config) & set(model_markers()))
 
 
@@ -132,7 +140,8 @@ def _names(config: pytest.Config) -> frozenset[str]:
     try:
         return Expression.compile(config.option.markexpr).idents() if config.option.markexpr else frozenset()
     except SyntaxError:
-        return frozenset()  # pytest says it better
+        # pytest reports it.
+        return frozenset()
 
 
 def _check_markers(config: pytest.Config) -> None:

@@ -12,31 +12,41 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED, recorded_folder, reports_folder
 from vsg_core.plugin.selection import left_out
-from vsg_core.records.files import read_records
+from vsg_core.records.files import read_records, records_in
+from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.report import terminal_summary, write_report
 from vsg_core.report.text.summary import write_neighbours
+from vsg_core.report.view.rows import report_of
 from vsg_core.vocabulary import ACROSS
 
-EXIT_CHANGED = 10  # the only failures are changed verdicts
+# The exit code of a run whose only failures are changed verdicts.
+EXIT_CHANGED = 10
 COLUMNS = ("claim", "model", "verdict", "estimate")
 
 
 class Session:
-    """Follows a run by its reports, which pytest-xdist passes on too, and by the records in their files."""
+    """Follows a run by its reports, which pytest-xdist passes on too, and by the records in their files.
+
+    Attributes:
+        outcomes: of every claim that ended, by model and claim.
+        failures: how many tests failed, by outcome; "" counts those that are not claims.
+        notes: lines for the end of the terminal's summary.
+        records: those of this run.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.outcomes: dict[tuple[str, str], str] = {}  # of every claim that ended, by model and claim
-        self.failures: Counter[str] = Counter()  # by outcome; "" is not a claim's
+        self.outcomes: dict[tuple[str, str], str] = {}
+        self.failures: Counter[str] = Counter()
         self.notes: list[str] = []
-        self.records: list[dict[str, Any]] = []
+        self.records: list[Record] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        told = dict(report.user_properties)
-        outcome = str(told.get("outcome", ""))
+        properties = dict(report.user_properties)
+        outcome = str(properties.get("outcome", ""))
         if outcome:
-            self.outcomes[str(told["model"]), str(told["claim"])] = outcome
+            self.outcomes[str(properties["model"]), str(properties["claim"])] = outcome
         if report.failed:
             self.failures["" if report.when == "teardown" else outcome] += 1
 
@@ -61,39 +71,40 @@ class Session:
     def report(self) -> None:
         """Write the claim report and its neighbours from all records, and keep those of this run."""
         folder = reports_folder(self.config)
-        records = read_records(folder / "records")
-        self.records = [record for record in records if self.outcomes.get(_key(record)) == record["outcome"]]
-        self.notes.append(f"claim report: {_shown(write_report(records, folder))}")
-        write_neighbours(records, folder)
+        records = read_records(records_in(folder))
+        self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
+        report = report_of(records)
+        self.notes.append(f"claim report: {_short(write_report(report, folder))}")
+        write_neighbours(report, folder)
 
     def accept(self, session: pytest.Session) -> None:
         """Record the verdicts of this run, unless it broke or was cut short."""
         broken = [f"{claim} on {model}" for (model, claim), how in self.outcomes.items() if how == "broken"]
         if broken or session.shouldfail or session.shouldstop or session.exitstatus not in (0, 1):
             why = f"{broken[0]} broke" if broken else "the run was cut short"
-            self.notes.append(f"nothing recorded: {why}; put that right and run again with --record")
+            self.notes.append(f"nothing recorded: {why}; correct that and run again with --record")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
             return
         for model in dict.fromkeys(model for model, _ in self.outcomes):
-            own = [record for record in self.records if record["model"]["name"] == model]
-            # What was not run and is nowhere recorded leaves nothing; a recorded verdict it replaces.
-            measured = [record for record in own if record["trials"] or record["outcome"] != "not run"]
+            own = [record for record in self.records if record.model.name == model]
+            # A claim that was not run replaces a recorded verdict; where none is recorded it leaves nothing.
+            measured = [record for record in own if record.evidence.trials or record.outcome != "not run"]
             if measured:
                 path = write_recorded(recorded_folder(self.config), model, measured)
-                self.notes.append(f"recorded {len(measured)} verdicts of {model} in {_shown(path)}")
+                self.notes.append(f"recorded {len(measured)} verdicts of {model} in {_short(path)}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:
             return
         terminalreporter.section("claims")
         width = min(max(80, self.config.get_terminal_writer().fullwidth), 120)
-        terminalreporter.write_line(terminal_summary(self.records, width))
+        terminalreporter.write_line(terminal_summary(report_of(self.records), width))
         asked = {model for model, _ in self.outcomes} != {ACROSS}
         if asked and (absent := left_out(self.config)):
-            told = f"models not run, their weights are not here: {', '.join(absent)}"
-            terminalreporter.write_line(f"{told}; to get one: vsg models fetch NAME\n")
-        spent = [record["provenance"] for record in self.records]
-        seconds, forward = (sum(each[key] for each in spent) for key in ("seconds", "forward_seconds"))
+            text = f"models not run because their weights are not downloaded: {', '.join(absent)}"
+            terminalreporter.write_line(f"{text}; to get one: vsg models fetch NAME\n")
+        seconds = sum(record.run.seconds or 0.0 for record in self.records)
+        forward = sum(record.run.forward_seconds for record in self.records)
         if forward:
             ratio = f"{seconds / forward:.2f} times the {forward:.1f} s of their forward passes"
             terminalreporter.write_line(f"claims took {seconds:.1f} s, {ratio}")
@@ -101,19 +112,21 @@ class Session:
             terminalreporter.write_line(note)
 
 
-def _key(record: dict[str, Any]) -> tuple[str, str]:
-    return record["model"]["name"], record["claim"]
+def _key(record: Record) -> tuple[str, str]:
+    return record.model.name, record.claim.id
 
 
-def _shown(path: Path) -> str:
-    """A path as it is shortest to type from here."""
+def _short(path: Path) -> str:
+    """The path as it is shortest to type in the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-html looks where to write
+# Before pytest-html reads where to write.
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # In a worker of pytest-xdist the main process follows the run.
     if hasattr(config, "workerinput"):
-        return  # a worker of pytest-xdist: the main process follows the run
+        return
     config.pluginmanager.register(Session(config), "vsg-session")
     runs_claims = _runs_claims(config) and not config.option.collectonly
     if runs_claims and config.pluginmanager.has_plugin("html") and not config.option.htmlpath:
@@ -122,7 +135,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _runs_claims(config: pytest.Config) -> bool:
-    """Whether this run was pointed at hypotheses/."""
+    """Return whether this run was pointed at hypotheses/."""
     claims = config.rootpath / "hypotheses"
     chosen = [Path(config.invocation_params.dir, name.partition("::")[0]).resolve() for name in config.args]
     return any(path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen)
@@ -130,8 +143,8 @@ def _runs_claims(config: pytest.Config) -> bool:
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     """Show the verdict where pytest shows "passed", and what became of it where it shows "failed"."""
-    told = dict(getattr(report, "user_properties", ()))
-    outcome, verdict = told.get("outcome"), str(told.get("verdict"))
+    properties = dict(getattr(report, "user_properties", ()))
+    outcome, verdict = properties.get("outcome"), str(properties.get("verdict"))
     if outcome is None or report.when == "teardown" or report.skipped:
         return None
     if report.passed and report.when == "call":
@@ -148,10 +161,11 @@ def pytest_html_results_table_header(cells: list[str]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
-    told = dict(getattr(report, "user_properties", ()))
+    properties = dict(getattr(report, "user_properties", ()))
     name = report.nodeid + ("" if report.when in ("call", None) else f"::{report.when}")
-    cells[1] = f'<td class="col-testId">{escape(name)}</td>'  # pytest-html leaves it as it is
-    cells[2:2] = [f'<td class="col-{name}">{escape(_cell(told.get(name)))}</td>' for name in COLUMNS]
+    # pytest-html does not escape it.
+    cells[1] = f'<td class="col-testId">{escape(name)}</td>'
+    cells[2:2] = [f'<td class="col-{name}">{escape(_cell(properties.get(name)))}</td>' for name in COLUMNS]
 
 
 def _cell(value: Any) -> str:
