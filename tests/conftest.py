@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-import json
 import sys
 import textwrap
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from vsg_core.records.files import read_record
+from vsg_core.records.record import Record
 
 ROOT = Path(__file__).parent.parent
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "dog", "run", "to", "red", "house", "by"]
@@ -109,10 +110,10 @@ def test_{name}(lm):
     def reports(self) -> Path:
         return self.pytester.path / "reports"
 
-    def record(self, claim: str) -> dict[str, Any]:
-        """The evidence of a claim; there must be one model that has it."""
+    def record(self, claim: str) -> Record:
+        """The record of a claim; there must be one model that has it."""
         (path,) = self.reports.glob(f"records/*/{claim}.json")
-        return json.loads(path.read_text())
+        return read_record(path)
 
     def recorded(self) -> Path:
         """The one file of recorded verdicts."""

@@ -17,9 +17,9 @@ def test_a_new_verdict_passes_and_says_so(suite):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*test_one?tiny-random? holds, new*"])
     record = suite.record("one")
-    assert (record["verdict"], record["outcome"], record["recorded"]) == ("holds", "new", None)
-    assert record["estimate"] == pytest.approx(38 / 40)
-    assert len(record["trials"]) == 40
+    assert (record.verdict, record.outcome, record.recorded) == ("holds", "new", None)
+    assert record.evidence.estimate == pytest.approx(38 / 40)
+    assert len(record.evidence.trials) == 40
 
 
 def test_a_new_verdict_fails_in_ci(suite, monkeypatch):
@@ -61,8 +61,8 @@ def test_another_verdict_fails_with_exit_code_10(suite, before, now, kind, said)
     )
     result.stdout.no_fnmatch_line("*Traceback*")
     record = suite.record("one")
-    assert record["outcome"] == kind
-    assert record["recorded"]["n"] == 40
+    assert record.outcome == kind
+    assert record.recorded.n == 40
 
     assert suite.run("--record").ret == 0, "--record accepts a changed verdict"
     assert suite.run().ret == 0
@@ -103,7 +103,7 @@ def test_a_recorded_verdict_is_replaced_where_the_claim_applies_no_more(suite):
         """)
     suite.run("--record")
     entry = tomllib.loads(suite.recorded().read_text())["one"]
-    assert (entry["verdict"], entry["reason"]) == ("not run", "not applicable: nothing to ask")
+    assert (entry["verdict"], entry["not_applicable"]) == ("not run", "nothing to ask")
     assert "estimate" not in entry
 
 
@@ -144,8 +144,8 @@ def test_a_claim_that_does_not_apply_is_skipped_with_the_reason(suite, reason):
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines([f"SKIPPED *: not applicable: {reason}"])
     record = suite.record("one")
-    assert record["verdict"] == "not run"
-    assert record["reason"].startswith("not applicable: ")
+    assert record.verdict == "not run"
+    assert record.not_run.cause == "not applicable"
 
     result = suite.run("--require-models")
     assert result.ret == 1
@@ -178,8 +178,8 @@ def test_a_broken_claim_fails_and_has_no_verdict(suite, reason):
     before_the_legend = result.stdout.str().partition("= claims =")[0]
     assert "refuted" not in before_the_legend
     record = suite.record("one")
-    assert (record["verdict"], record["outcome"]) == ("not run", "broken")
-    assert record["reason"].startswith("error: ")
+    assert (record.verdict, record.outcome) == ("not run", "broken")
+    assert record.not_run.cause == "error"
 
 
 def test_the_place_of_an_exception_is_shown(suite):
@@ -208,7 +208,7 @@ def test_a_broken_fixture_breaks_the_claim(suite):
     result = suite.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["broken, no verdict: one on tiny-random: error: OSError: no words"])
-    assert suite.record("one")["outcome"] == "broken"
+    assert suite.record("one").outcome == "broken"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(suite, monkeypatch, error, 
     result.assert_outcomes(**outcomes)
     result.stdout.fnmatch_lines([f"*{error}"])
     assert len(tries) == 1
-    assert suite.record("two")["verdict"] == "not run"
+    assert suite.record("two").verdict == "not run"
 
 
 def test_what_was_measured_stays_when_the_weights_go(suite, monkeypatch):
@@ -243,7 +243,7 @@ def test_what_was_measured_stays_when_the_weights_go(suite, monkeypatch):
 
     monkeypatch.setattr(fixtures.models, "load_model", load)
     suite.run().assert_outcomes(skipped=1)
-    assert suite.record("one")["verdict"] == "holds"
+    assert suite.record("one").verdict == "holds"
 
 
 def test_damaged_recorded_verdicts_are_named(suite):

@@ -69,22 +69,23 @@ def test_the_provenance_of_a_record(suite):
             return trials(38)
         """)
     result = suite.run("--dtype", "float32", "--device", "cpu")
-    first, second = suite.record("one")["provenance"], suite.record("two")["provenance"]
-    assert (first["dtype"], first["engine"]) == ("float32", "transformers")
-    assert first["device"] == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
-    assert len(first["model_sha256"]) == 64
-    assert first["versions"]["torch"].startswith("2.")
-    assert (first["commit"], first["dirty"]) == (None, None), "pytester's folder is no repository"
-    assert first["forward_passes"] >= 1, "what a fixture computes counts for the claim it is computed for"
-    assert 0 < first["forward_seconds"] <= first["seconds"] < 30
-    assert second["forward_passes"] == 0
+    record = suite.record("one")
+    first, second = record.run, suite.record("two").run
+    assert (record.evidence.dtype, record.evidence.engine) == ("float32", "transformers")
+    assert first.device == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    assert len(record.model.sha256) == 64
+    assert first.versions["torch"].startswith("2.")
+    assert (first.commit, first.dirty) == (None, None), "pytester's folder is no repository"
+    assert first.forward_passes >= 1, "what a fixture computes counts for the claim it is computed for"
+    assert 0 < first.forward_seconds <= first.seconds < 30
+    assert second.forward_passes == 0
     result.stdout.fnmatch_lines(["claims took * s, * times the * s of their forward passes"])
 
 
 def test_a_killed_run_keeps_what_was_finished(suite):
     suite.claims(TWO.format("import os; os._exit(9)"))
     assert suite.run_apart().ret == 9
-    assert suite.record("one")["verdict"] == "holds"
+    assert suite.record("one").verdict == "holds"
 
 
 def test_record_takes_only_what_ran_and_keeps_the_rest(suite):
@@ -117,7 +118,7 @@ def test_record_refuses_what_broke_or_was_cut_short(suite, body, arguments, why,
     assert result.ret == code
     result.stdout.fnmatch_lines([f"nothing recorded: {why}*"])
     assert not (suite.pytester.path / "hypotheses" / "recorded").exists()
-    assert suite.record("one")["verdict"] == "holds"
+    assert suite.record("one").verdict == "holds"
 
 
 def test_record_refuses_a_run_that_stopped_at_a_failure(suite):
@@ -188,7 +189,7 @@ def test_junit_has_the_verdicts(suite, tmp_path):
     suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
     properties = ElementTree.parse(tmp_path / "junit.xml").iter("property")
     told = {each.get("name"): each.get("value") for each in properties}
-    ends = suite.record("one")["interval"]
+    ends = suite.record("one").evidence.interval
     assert told == {
         "claim": "one",
         "model": "tiny-random",
@@ -270,4 +271,4 @@ def test_the_command_on_the_page_measures_that_cell_and_no_other(suite):
     suite.model = None
     shutil.rmtree(suite.reports)
     suite.run(*words[1:]).assert_outcomes(passed=1, deselected=2)
-    assert suite.record("one")["provenance"]["dtype"] == "bfloat16"
+    assert suite.record("one").evidence.dtype == "bfloat16"
