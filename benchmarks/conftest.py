@@ -38,11 +38,9 @@ RACES = pytest.StashKey[dict[str, Race]]()
 
 @pytest.fixture(scope="session")
 def endless() -> Iterator[LanguageModel]:
-    """The embedded model, for which no token ends an answer: every contestant does the same work."""
-    lm = load_model(DEFAULT_MODEL)
-    lm.__dict__["end_ids"] = frozenset()
-    yield lm
-    lm.close()
+    """The embedded model, for which no token ends an answer, so that all contestants do the same work."""
+    with load_model(DEFAULT_MODEL) as loaded:
+        yield LanguageModel(loaded.engine.model, loaded.tokenizer, end_ids=())
 
 
 @pytest.fixture

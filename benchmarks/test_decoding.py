@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from vsg_core import LanguageModel
 from vsg_core.generator.engine.batching import left_pad
-from vsg_core.generator.mixing.mixture import PLAIN, STUDY, Mixing
+from vsg_core.generator.mixing.presets import PLAIN, STUDY, Mixing
 from vsg_core.generator.writing.writers import write_concepts
 
 NEW = 16  # positions written after each prompt

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, claim, first_line, mentions, rate
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 CONVERSATION = "abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md"
@@ -49,12 +48,12 @@ def test_examples_do_not_help_where_translation_fails(lm, spanish_words, transla
 
 def translations(lm, words, question):
     """A trial for each word: has the first line of the reply one of its answers?"""
-    from vsg_core.generator.reading.answers import first_line, names
-
     prompts = [question.format(word) for word, _ in words]
-    replies = lm.generate([lm.tokenize(prompt) for prompt in prompts], max_new_tokens=8)
+    replies = lm.generate(prompts, max_new_tokens=8)
     return [
-        Trial(prompt, reply.text, success=names(first_line(reply.text), answers), inputs={"answers": answers})
+        Trial(
+            prompt, reply.text, success=mentions(first_line(reply.text), answers), inputs={"answers": answers}
+        )
         for prompt, (_, answers), reply in zip(prompts, words, replies, strict=True)
     ]
 
@@ -77,11 +76,10 @@ def test_placeholders_are_read_literally(lm, placeholders):
     it. A model that filled in something else, or translated, would have neither. Control: the
     same replies with the words of another placeholder. Positive control: the word itself, lower case, no brackets.
     """
-    from vsg_core.generator.reading.answers import names
 
     def asked(shown):
         prompts = [f"The meaning of {shown(word)} in plain English is" for word, _ in placeholders]
-        replies = lm.generate([lm.tokenize(prompt) for prompt in prompts], max_new_tokens=15)
+        replies = lm.generate(prompts, max_new_tokens=15)
         return list(zip(prompts, replies, strict=True))
 
     def judged(answered, words):
@@ -89,7 +87,7 @@ def test_placeholders_are_read_literally(lm, placeholders):
             Trial(
                 prompt,
                 reply.text,
-                success=names(reply.text.replace(word.upper(), ""), senses),
+                success=mentions(reply.text.replace(word.upper(), ""), senses),
                 inputs={"words that count": senses},
             )
             for (prompt, reply), (word, _), senses in zip(answered, placeholders, words, strict=True)
@@ -126,17 +124,18 @@ def test_chat_models_translate_in_chat_format(lm, spanish_words):
     Success: one of the English answers stands in the reply. Control: the same replies with the answers of a word
     half the list away.
     """
-    from vsg_core.generator.reading.answers import names
-
     questions = [f"What does the Spanish word '{word}' mean in English?" for word, _ in spanish_words]
-    replies = lm.generate([lm.tokenize(lm.chat(question)) for question in questions], max_new_tokens=20)
+    replies = lm.generate([lm.chat(question) for question in questions], max_new_tokens=20)
     answers = [found for _, found in spanish_words]
     half = len(answers) // 2
 
     def judged(counted):
         return [
             Trial(
-                question, reply.text, success=names(reply.text, right), inputs={"answers that count": right}
+                question,
+                reply.text,
+                success=mentions(reply.text, right),
+                inputs={"answers that count": right},
             )
             for question, reply, right in zip(questions, replies, counted, strict=True)
         ]

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, rate
+from vsg_core import (
+    ConceptWriter,
+    Evidence,
+    Mixture,
+    Trial,
+    claim,
+    decompose,
+    difference,
+    entropy_bits,
+    nearest_tokens,
+    presets,
+    rate,
+    top_k_ids,
+    torch,
+)
 
 STUDY = "abstractionlair/vector-space-generation"
 README = "https://github.com/abstractionlair/vector-space-generation"
@@ -29,8 +43,6 @@ def test_mixtures_of_32_tokens_can_be_taken_apart(lm, open_prompts, open_logits,
     found there too is about vectors, not about the model. Control: the 32 tokens after another prompt, with their
     own weights, must not be found.
     """
-    import torch
-
     draws = torch.empty(len(open_prompts), max(COMPONENTS)).exponential_(generator=generator)
     whole = take_apart(lm, lm.embedding_table, open_prompts, open_logits, draws[:, :32])
     others = [
@@ -48,42 +60,31 @@ def test_mixtures_of_32_tokens_can_be_taken_apart(lm, open_prompts, open_logits,
 
 def random_directions(lm, generator):
     """[vocab, hidden] rows of the norms of the model's table, in random directions."""
-    import torch
-
-    table = torch.randn(lm.embedding_table.shape, generator=generator).to(lm.device)
-    return table.mul_((lm.embedding_norms / table.norm(dim=-1)).unsqueeze(-1))
+    return lm.noise_like(lm.embedding_table.float(), generator)
 
 
 def take_apart(lm, table, prompts, logits, draws):
     """A trial for each prompt: its k most probable tokens, mixed with `draws` [prompts, k] for weights."""
-    from vsg_core.generator.mixing.mixture import top_k_ids
-    from vsg_core.generator.reading.readers import decompose
-
     ids = top_k_ids(logits, draws.shape[-1])  # [prompts, k]
     weights = (draws / draws.sum(-1, keepdim=True)).sort(descending=True).values.to(lm.device)
     vectors = (weights.unsqueeze(-1) * table[ids].float()).sum(1)  # [prompts, hidden]
     read = decompose(lm, vectors, most=2 * ids.shape[-1], table=table)
-    mixed = list(zip(ids.tolist(), weights.tolist(), strict=True))
+    mixed = [
+        Mixture(tuple(tokens), tuple(true))
+        for tokens, true in zip(ids.tolist(), weights.tolist(), strict=True)
+    ]
     trials = []
-    for i, (prompt, (tokens, true), found) in enumerate(zip(prompts, mixed, read, strict=True)):
-        right, elsewhere = overlap(tokens, true, found), overlap(*mixed[i - 1], found)
+    for i, (prompt, true, found) in enumerate(zip(prompts, mixed, read, strict=True)):
+        right, elsewhere = (one.overlap(found.normalised()) for one in (true, mixed[i - 1]))
         inputs = {
-            "mixture": [[lm.token(token), weight] for token, weight in zip(tokens[:10], true, strict=False)],
-            "tokens found": len(found.keys() & set(tokens)),
+            "mixture": true.spelled(lm),
+            "tokens found": len(set(found.token_ids) & set(true.token_ids)),
             "share found": right,
             "share found after another prompt": elsewhere,
         }
-        named = ", ".join(f"{lm.token(token)!r} {weight:.3f}" for token, weight in list(found.items())[:10])
+        named = ", ".join(f"{token!r} {weight:.3f}" for token, weight in found.spelled(lm))
         trials.append(Trial(prompt, output=named, success=right >= 0.9, inputs=inputs))
     return trials
-
-
-def overlap(tokens, weights, found):
-    """The weight that was found on the right tokens, of what was found brought to a sum of 1."""
-    total = sum(found.values())
-    return sum(
-        min(weight, found.get(token, 0.0) / total) for token, weight in zip(tokens, weights, strict=True)
-    )
 
 
 THIRDS = ("least peaked third", "middle third", "most peaked third")
@@ -104,18 +105,13 @@ def test_nearest_token_is_the_heaviest(lm, open_prompts, open_logits):
     The control holds the token nearest to another prompt's vector against this prompt's heaviest token. The
     plain mixture is of all tokens at temperature 1, and so the least peaked.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import PLAIN
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.reading.readers import nearest_tokens
-    from vsg_core.generator.writing.writers import ConceptWriter
-
     rows = torch.arange(len(open_prompts))
-    study, plain = (ConceptWriter(lm, mixing)(open_logits, rows, 0) for mixing in (STUDY_MIXING, PLAIN))
+    study, plain = (
+        ConceptWriter(lm, mixing)(open_logits, rows, 0) for mixing in (presets.STUDY, presets.PLAIN)
+    )
     nearest = nearest_tokens(lm, study.inputs)[0].tolist()
     trials = nearest_trials(lm, open_prompts, study.kept, nearest)
-    by_peak = sorted(range(len(trials)), key=lambda i: study.kept[i].weights[0])
+    by_peak = sorted(range(len(trials)), key=lambda i: study.kept[i].mixture.weights[0])
     cuts = [len(trials) * part // 3 for part in range(4)]
     arms = {name: [trials[i] for i in by_peak[cuts[n] : cuts[n + 1]]] for n, name in enumerate(THIRDS)}
     arms["after another prompt"] = nearest_trials(lm, open_prompts, study.kept, nearest[-1:] + nearest[:-1])
@@ -131,7 +127,7 @@ def test_nearest_token_is_the_heaviest(lm, open_prompts, open_logits):
 def nearest_trials(lm, prompts, concepts, nearest):
     """A success where the nearest token is the heaviest."""
     return [
-        Trial(prompt, repr(lm.token(near)), near == one.token_ids[0], inputs={"mixture": one.components(lm)})
+        Trial(prompt, repr(lm.token(near)), near == one.token_id, inputs={"mixture": one.mixture.spelled(lm)})
         for prompt, one, near in zip(prompts, concepts, nearest, strict=True)
     ]
 
@@ -154,10 +150,6 @@ def test_mixtures_shrink_with_entropy(lm, open_prompts, open_logits, generator):
     which "the same weights on random tokens" shows. The other comparison is of the bare norm, where frequent
     tokens being short or long has a part.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import entropy_bits
-
     weights = open_logits.softmax(-1)  # [prompts, vocab]
     tokens = lm.is_token.nonzero().flatten()
     scattered = torch.zeros_like(weights)

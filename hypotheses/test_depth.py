@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, claim, difference, js_divergence_bits, torch
 
 LAST = "in the next distribution, less its weight"
 LENS = "by the lens after a quarter, less its weight"
@@ -120,18 +119,15 @@ def test_training_reduces_mixture_fidelity(lm, forks):
         raise NotApplicable(f"nothing says which random weights the training of {lm.name} began with")
     from contextlib import closing
 
-    import torch
-
     from fixtures.forks import EVEN, FIRST, MIXES, SECOND, after
     from fixtures.readings import mix_two
-    from vsg_core.generator.mixing.mixture import js_divergence_bits
 
     def strays(p):
         stray = js_divergence_bits(p[EVEN], (p[FIRST] + p[SECOND]) / 2)
         return (stray / (stray + js_divergence_bits(p[FIRST], p[SECOND]))).tolist()
 
     ids = torch.tensor([fork.ids for fork in forks], device=lm.device)  # [forks, 2]
-    sequences = [lm.tokenize(fork.prompt) for fork in forks]
+    sequences = [fork.prompt for fork in forks]
     plain, scaled = [0.0] * len(forks), [0.0] * len(forks)
     with closing(lm.untrained()) as untrained:
         fed = {FIRST: ids[:, 0], SECOND: ids[:, 1], EVEN: mix_two(untrained, ids, MIXES[EVEN])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference
+from vsg_core import ConceptWriter, Evidence, Trial, claim, difference, presets, torch
 
 STUDY = "abstractionlair/vector-space-generation"
 README = "https://github.com/abstractionlair/vector-space-generation"
@@ -26,18 +26,13 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompt
     a tenth of the norm. The control puts Gaussian noise of that norm in the concept token's place, which must be
     no nearer than that: else any vector would be.
     """
-    import torch
-
     from fixtures.concepts import remoteness
-    from vsg_core.generator.mixing.mixture import PLAIN
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.writing.writers import ConceptWriter
 
     rows = torch.arange(len(open_prompts))
     study, plain = (
-        ConceptWriter(lm, mixing)(open_logits, rows, 0).inputs for mixing in (STUDY_MIXING, PLAIN)
+        ConceptWriter(lm, mixing)(open_logits, rows, 0).inputs for mixing in (presets.STUDY, presets.PLAIN)
     )
-    raw = lm.hidden_states([lm.tokenize(prompt) for prompt in open_prompts])[:, -1].to(lm.device)
+    raw = lm.hidden_states(open_prompts)[:, -1].to(lm.device)
     noise = torch.randn(study.shape, generator=generator).to(lm.device)
     norms = study.float().norm(dim=-1, keepdim=True)  # [prompts, 1]
     hidden, noise = (vectors / vectors.norm(dim=-1, keepdim=True) * norms for vectors in (raw, noise))

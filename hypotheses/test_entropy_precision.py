@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, always, claim, rate
+from vsg_core import Evidence, Trial, always, attack, claim, entropy_bits, rate, torch
+from vsg_core import strategies as st
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 
@@ -21,9 +22,7 @@ def test_entropy_through_a_float16_clamp_is_nan(lm, open_prompts):
     The model runs in float32 and its logits are rounded to float16. Controls: the same formula on the same logits in
     float32, and this project's entropy from float32 logarithms of the rounded ones; neither may give NaN.
     """
-    from vsg_core.generator.mixing.mixture import entropy_bits
-
-    logits = lm.next_logits([lm.tokenize(text) for text in open_prompts])[:, lm.is_token]  # [prompts, tokens]
+    logits = lm.next_logits(open_prompts)[:, lm.is_token]  # [prompts, tokens]
     half = logits.half()
     found = {
         "the claim": study_entropy(half),
@@ -63,14 +62,8 @@ def test_entropy_in_bits_is_never_nan(lm):
     """
     from math import isfinite, log2
 
-    import torch
-    from hypothesis import strategies as st
-
-    from vsg_core.generator.mixing.mixture import entropy_bits
-    from vsg_core.judge.attack import attack
-
-    token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
-    most = log2(int(lm.is_token.sum()))
+    token = st.sampled_from(lm.token_ids)
+    most = log2(len(lm.token_ids))
 
     def drawn(cases):
         sequences = [torch.tensor(ids, device=lm.device) for ids, _ in cases]

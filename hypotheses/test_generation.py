@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, always, claim, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import (
+    ConceptWriter,
+    Evidence,
+    GivenWriter,
+    NotApplicable,
+    TokenWriter,
+    Trial,
+    always,
+    claim,
+    decode_each,
+    first_line,
+    mentions,
+    presets,
+    rate,
+    think,
+    token_of,
+    torch,
+)
 
 WU = "Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440"
 WU_LINK = "https://arxiv.org/abs/2508.03440"
@@ -73,19 +89,14 @@ def test_vanilla_soft_thinking_is_deterministic(
     prompts that fork, in batches of 25, whose sums round otherwise. A token erases such a difference, a mixture
     hands it on.
     """
-    from vsg_core.generator.mixing.mixture import GUMBEL as GUMBEL_MIXING
-    from vsg_core.generator.mixing.mixture import SOFT_THINKING
-    from vsg_core.generator.writing.decoding import decode_each
-    from vsg_core.generator.writing.writers import ConceptWriter
-
     prompts = [*open_prompts, *fresh_prompts, *(fact.prompt for fact in facts)]
-    kinds = {"vanilla": SOFT_THINKING, GUMBEL: GUMBEL_MIXING}
+    kinds = {"vanilla": presets.SOFT_THINKING, GUMBEL: presets.GUMBEL}
     writers = {
         (name, seed): ConceptWriter(lm, mixing, seed=seed)
         for name, mixing in kinds.items()
         for seed in (0, 1)
     }
-    found = decode_each(lm, [lm.tokenize(prompt) for prompt in prompts], writers, 4)
+    found = decode_each(lm, prompts, writers, 4)
     return Evidence(
         same_mixtures(lm, prompts, found["vanilla", 0], found["vanilla", 1]),
         {
@@ -99,9 +110,7 @@ def same_mixtures(lm, prompts, first, second):
     """A trial a prompt: the concept tokens of two traces have the same components with the same weights."""
     trials = []
     for prompt, one, other in zip(prompts, first, second, strict=True):
-        mixtures, others = (
-            [(concept.token_ids, concept.weights) for concept in trace.steps] for trace in (one, other)
-        )
+        mixtures, others = ([concept.mixture for concept in trace.steps] for trace in (one, other))
         written = lm.decode(tokens_of(one))
         trials.append(with_mixtures(lm, Trial(prompt, output=written, success=mixtures == others), one))
     return trials
@@ -146,8 +155,6 @@ def compared(lm, prompts, first, second, differ=False):
 
 def tokens_of(trace):
     """The token that stands for each position of a trace."""
-    from vsg_core.generator.writing.thinking import token_of
-
     return [token_of(kept) for kept in trace.steps]
 
 
@@ -155,7 +162,7 @@ def with_mixtures(lm, trial, trace):
     """The trial with its first mixture, and the mean weight of the heaviest token over all."""
     from dataclasses import replace
 
-    shown = {"mixture": trace.steps[0].components(lm), "mean weight of the heaviest": heaviest(trace)}
+    shown = {"mixture": trace.steps[0].mixture.spelled(lm), "mean weight of the heaviest": heaviest(trace)}
     return replace(trial, inputs={**(trial.inputs or {}), **shown})
 
 
@@ -189,13 +196,7 @@ def test_deferring_discretisation_keeps_the_answer(lm, common_knowledge):
     sight, so a model might pass over the sentence and answer anew: control, the vectors of a question far away in the
     list in this one's place must change more answers than that.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.writing.thinking import GivenWriter
-    from vsg_core.generator.writing.writers import ConceptWriter, TokenWriter
-
-    writers = {"tokens": TokenWriter(lm), "vectors": ConceptWriter(lm, STUDY_MIXING)}
+    writers = {"tokens": TokenWriter(lm), "vectors": ConceptWriter(lm, presets.STUDY)}
     sentences = in_one_word(lm, common_knowledge, writers)
     after_tokens = answered(common_knowledge, sentences["tokens"])
     right = [i for i, trial in enumerate(after_tokens) if trial.success]
@@ -227,27 +228,23 @@ def test_deferring_discretisation_keeps_the_answer(lm, common_knowledge):
 
 def heaviest(sentence):
     """The mean weight of the heaviest token in a sentence of concept tokens; 1 where it has none."""
-    weights = [concept.weights[0] for concept in sentence.steps]
+    weights = [concept.mixture.weights[0] for concept in sentence.steps]
     return sum(weights) / len(weights) if weights else 1.0
 
 
 def in_one_word(lm, questions, writers):
     """By writer: a sentence of up to 8 positions after each question, then one word in greedy tokens."""
-    from vsg_core.generator.writing.thinking import think
-
-    prompts = [lm.tokenize(asked.prompt) for asked in questions]
+    prompts = [asked.prompt for asked in questions]
     return think(lm, prompts, writers, "\nIn one word:", steps=VECTORS, answer_tokens=3)
 
 
 def answered(questions, thoughts):
     """A trial a question: the one word answers it."""
-    from vsg_core.generator.reading.answers import first_line, names
-
     return [
         Trial(
             asked.question,
             output=first_line(thought.answer),
-            success=names(first_line(thought.answer), asked.answers),
+            success=mentions(first_line(thought.answer), asked.answers),
             inputs={"sentence": thought.trace, "answers that count": asked.answers},
         )
         for asked, thought in zip(questions, thoughts, strict=True)

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import (
+    ConceptWriter,
+    Evidence,
+    NotApplicable,
+    Trial,
+    claim,
+    difference,
+    presets,
+    rate,
+    torch,
+    write_concepts,
+)
 
 FEWEST = 40  # countries that a verdict rests on
 STUDY = "abstractionlair/vector-space-generation"
@@ -34,25 +44,21 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
     and whether the nearest token of the vocabulary is the capital's first, every spelling of the three premises
     left out.
     """
-    import torch
-
     from fixtures.words import nearest_by_cosine
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.writing.writers import write_concepts
 
     words = [("France", "Paris")]
     words += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
     prompts = [f"The capital of {a} is" for a, _ in words] + [f"{b} is the capital of" for _, b in words]
     meant = [b for _, b in words] + [a for a, _ in words]
     first = torch.tensor([int(lm.tokenize(f" {word}", special=False)[0]) for word in meant])
-    traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in prompts], mixing=STUDY_MIXING)
+    traces = write_concepts(lm, prompts, mixing=presets.STUDY)
     concepts = [trace.steps[0] for trace in traces]
     written = [
         Trial(
             prompt,
-            repr(lm.token(one.token_ids[0])),
-            one.token_ids[0] == token,
-            inputs={"mixture": one.components(lm)},
+            repr(lm.token(one.token_id)),
+            one.token_id == token,
+            inputs={"mixture": one.mixture.spelled(lm)},
         )
         for prompt, one, token in zip(prompts, concepts, first.tolist(), strict=True)
     ]
@@ -84,8 +90,6 @@ def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
 
 def nearest_capitals(named, sums, capitals):
     """A success where the sum [hidden] of a country is, by cosine, nearest to its own of the capitals' vectors."""
-    import torch
-
     directions, others = (torch.nn.functional.normalize(rows, dim=-1) for rows in (sums, capitals))
     nearest = (directions @ others.T).argmax(-1).tolist()
     return [
@@ -109,18 +113,13 @@ def test_paraphrases_have_nearer_concept_tokens(lm, paraphrases):
     bring the two wordings together. In "than to any prompt" it is the paraphrase of the line before instead. That
     two wordings often share the most probable word is what the claim says, not something to correct for.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import PLAIN
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.writing.writers import ConceptWriter
-
     prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
-    logits = lm.next_logits([lm.tokenize(prompt) for prompt in prompts])
+    logits = lm.next_logits(prompts)
     study, plain = (
-        ConceptWriter(lm, mixing)(logits, torch.arange(len(prompts)), 0) for mixing in (STUDY_MIXING, PLAIN)
+        ConceptWriter(lm, mixing)(logits, torch.arange(len(prompts)), 0)
+        for mixing in (presets.STUDY, presets.PLAIN)
     )
-    heaviest = [repr(lm.token(concept.token_ids[0])) for concept in study.kept]
+    heaviest = [repr(lm.token(concept.token_id)) for concept in study.kept]
 
     def nearer(vectors, any_prompt=False):
         scaled = vectors.float() / lm.embedding_norm

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from warnings import catch_warnings
 
-from vsg_core import Evidence, Trial, always, claim, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, always, attack, claim, rate, torch
+from vsg_core import strategies as st
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 SAME = 1e-4  # two distributions agree when no token's probability differs by more
@@ -30,12 +30,7 @@ def test_one_hot_mixture_is_the_token(lm):
     latter is fed back. A counterexample: an entry of either embedding differs by more than 1e-6, or a probability
     by more than 1e-4. Control: a tenth of the weight on another token, in the first 100 cases, must be seen.
     """
-    import torch
-    from hypothesis import strategies as st
-
-    from vsg_core.judge.attack import attack
-
-    token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
+    token = st.sampled_from(lm.token_ids)
     everything = (lm.is_token / lm.is_token.sum()).unsqueeze(0)  # [1, vocab]
 
     def check(cases, tenth=False):
@@ -75,14 +70,9 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
     moved a probability by 0.001 on one processor and by 0.00005 on another. "As rounded" shows what is without
     float64. Control: the first of the two vectors taken from another case, in the first 100 cases, must be seen.
     """
-    import torch
-    from hypothesis import strategies as st
-
-    from vsg_core.judge.attack import attack
-
     if lm.engine.is_encoder_decoder:
         raise NotApplicable(f"{lm.name} reads its prompt in an encoder: nothing can be fed after it")
-    token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
+    token = st.sampled_from(lm.token_ids)
     halves = st.lists(token, min_size=4, max_size=4)
 
     def both_ways(cases, swapped=False):
@@ -115,8 +105,6 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm):
 
 def after_cached_ids(lm, prefixes, vectors):
     """[cases, vocab] next logits after ids read into a cache, then vectors [cases, n, hidden] one by one."""
-    import torch
-
     logits = torch.empty(len(prefixes), len(lm.is_token), device=lm.device)
     for rows, state in lm.prefill(prefixes, room=vectors.shape[1]):
         for place in range(vectors.shape[1]):
@@ -155,12 +143,7 @@ def test_repetition_penalty_breaks_parity(lm):
     differs by more than 0.001. Control: the same without the penalty, in the first 100 cases, where scores must
     not differ by that. How often the penalty changes which token comes first is shown beside.
     """
-    import torch
-    from hypothesis import strategies as st
-
-    from vsg_core.judge.attack import attack
-
-    token = st.sampled_from(lm.is_token.nonzero().flatten().tolist())
+    token = st.sampled_from(lm.token_ids)
 
     def check(cases, **options):
         prompts = [torch.tensor(ids, device=lm.device) for ids in cases]
@@ -202,18 +185,13 @@ def test_positions_added_by_hand_change_predictions(lm, open_prompts):
 
     Whether it is the positions' meaning that does harm, or any vector of their length, is what the comparison shows.
     """
-    import torch
-
     if lm.position_table is None:
         raise NotApplicable(f"{lm.name} has no learned position embeddings")
     generator = torch.Generator().manual_seed(0)
     prompts = [lm.tokenize(text) for text in open_prompts]
     embedded = [lm.embed(prompt) for prompt in prompts]  # each [seq, hidden]
     positions = [lm.position_table[: len(prompt)].to(lm.dtype) for prompt in prompts]
-    noises = [torch.randn(p.shape, generator=generator).to(p) for p in positions]
-    noises = [
-        n * (p.norm(dim=-1) / n.norm(dim=-1)).unsqueeze(-1) for n, p in zip(noises, positions, strict=True)
-    ]
+    noises = [lm.noise_like(p, generator) for p in positions]
     true = lm.next_logits(prompts).argmax(-1).tolist()
 
     def arm(added):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, always, claim, rate
+from vsg_core import Evidence, Trial, always, attack, claim, rate, torch
+from vsg_core import strategies as st
 
 STUDY = "abstractionlair/vector-space-generation, README, Implementation 2; debug_instruction_embeds.py"
 LINK = "https://github.com/abstractionlair/vector-space-generation#implementation-2"
@@ -51,21 +52,15 @@ def test_ids_and_embeddings_give_the_same_probabilities(lm, generator):
     counterexample when any token's probability differs by more than 1e-4. Control: 12 random tokens, one of whose
     embeddings is swapped for another token's: that must be seen, else 1e-4 would be too wide.
     """
-    import torch
-    from hypothesis import strategies as st
-
-    from vsg_core.judge.attack import attack
-
-    tokens = lm.is_token.nonzero().flatten().tolist()
     formats = st.booleans() if lm.has_chat else st.just(False)
-    prompts = st.tuples(formats, st.lists(st.sampled_from(tokens), min_size=1, max_size=12))
+    prompts = st.tuples(formats, st.lists(st.sampled_from(lm.token_ids), min_size=1, max_size=12))
 
     def check(cases):
         sequences = [as_sequence(lm, chat, ids) for chat, ids in cases]
         inputs = [{"chat": chat} for chat, _ in cases]
         return compare_probabilities(lm, sequences, [lm.embed(sequence) for sequence in sequences], inputs)
 
-    drawn = torch.tensor(tokens)[torch.randint(len(tokens), (100, 13), generator=generator)]  # [100, 13]
+    drawn = lm.random_tokens(100, 13, generator=generator)  # [100, 13]
     places = torch.randint(12, (100,), generator=generator).tolist()
     ids = drawn[:, :12]
     swapped = [
@@ -92,8 +87,6 @@ def compare_probabilities(lm, sequences, embeddings, inputs):
 
 def as_sequence(lm, chat, ids):
     """The ids themselves, or the ids of a chat-formatted message with their text."""
-    import torch
-
     return lm.tokenize(lm.chat(lm.tokenizer.decode(ids))) if chat else torch.tensor(ids)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, claim, rate
 
 FEWEST = 40  # pairs that a verdict rests on
 LEAVES = 0.05  # of probability, beyond the range of the two ends; the paper's scripts count from there

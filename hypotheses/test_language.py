@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
+from vsg_core import Evidence, Trial, claim, completion_frame, presets, rate, torch, write_concepts
 
 TOP, NOISE = "their top-1 tokens", "noise of the same norms"
 WRITES_CYRILLIC = "copies names in Cyrillic"
@@ -31,18 +31,12 @@ def test_mixtures_cause_non_english_output(lm, open_prompts, copied_names, gener
     sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work. Positive
     control: the model writes Cyrillic, after names in it, and the reader of scripts sees it.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import STUDY
-    from vsg_core.generator.reading.readers import completion_frame
-    from vsg_core.generator.writing.writers import write_concepts
-
-    traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in open_prompts], n=2, mixing=STUDY)
+    traces = write_concepts(lm, open_prompts, n=2, mixing=presets.STUDY)
     mixtures = torch.stack([torch.stack([step.vector for step in trace.steps]) for trace in traces])
-    tops = torch.tensor([[step.token_ids[0] for step in trace.steps] for trace in traces])  # [prompts, 2]
+    tops = torch.tensor([[step.token_id for step in trace.steps] for trace in traces])  # [prompts, 2]
     noise = torch.nn.functional.normalize(torch.randn(mixtures.shape, generator=generator), dim=-1)
     noise = noise.to(mixtures) * mixtures.norm(dim=-1, keepdim=True)  # [prompts, 2, hidden]
-    shown = [[step.components(lm) for step in trace.steps] for trace in traces]
+    shown = [[step.mixture.spelled(lm) for step in trace.steps] for trace in traces]
 
     def read(vectors, inputs):
         replies = lm.generate([completion_frame(lm, two) for two in vectors], max_new_tokens=8)

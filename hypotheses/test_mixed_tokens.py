@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vsg_core import Evidence, Trial, claim, difference
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, claim, difference, torch
 
 MIXED = 5  # tokens of a mixture that are looked at
 STAND_INS = 20  # random tokens in the place of each
@@ -33,9 +32,8 @@ def test_mixed_tokens_are_related(lm, open_prompts, generator):
     Related means whatever embeddings hold, parts of speech included: another comparison takes off the cosine with
     another prompt's tokens.
     """
-    twin = lm.untrained()
-    untrained = relatedness(twin, open_prompts, generator)[0]
-    twin.close()
+    with lm.untrained() as twin:
+        untrained = relatedness(twin, open_prompts, generator)[0]
     trials, along, others = relatedness(lm, open_prompts, generator)
     arms = {"with the hidden state's direction": along, "over the tokens of another prompt": others}
     return Evidence(trials, {"in the untrained twin": untrained, **arms})
@@ -44,13 +42,10 @@ def test_mixed_tokens_are_related(lm, open_prompts, generator):
 def relatedness(lm, prompts, generator):
     """Trials on the tokens of each prompt, against stand-ins: without the hidden state's direction and with it, and
     (without it) against the tokens of the prompt before."""
-    import torch
-
-    sequences = [lm.tokenize(prompt) for prompt in prompts]
-    top = lm.next_logits(sequences).topk(MIXED).indices  # [prompts, MIXED]
+    top = lm.next_logits(prompts).topk(MIXED).indices  # [prompts, MIXED]
     forms = tokens_by_form(lm)
     stand_ins = torch.tensor([like_tokens(lm, ids, forms, generator) for ids in top.tolist()]).to(lm.device)
-    hidden = torch.nn.functional.normalize(lm.hidden_states(sequences)[:, -1].to(lm.device).float(), dim=-1)
+    hidden = torch.nn.functional.normalize(lm.hidden_states(prompts)[:, -1].to(lm.device).float(), dim=-1)
     own, drawn = (
         lm.embedding_table[ids].float() for ids in (top, stand_ins)
     )  # [prompts, (STAND_INS,) MIXED, hidden]
@@ -75,8 +70,6 @@ def relatedness(lm, prompts, generator):
 
 def directions(rows, but=None):
     """[..., hidden] vectors as unit vectors; without their component along the unit vectors `but`, if given."""
-    import torch
-
     if but is not None:
         rows = rows - (rows * but).sum(-1, keepdim=True) * but
     return torch.nn.functional.normalize(rows, dim=-1)
@@ -102,8 +95,8 @@ def form(token):
 def tokens_by_form(lm):
     """The ids of all tokens of each form, in order."""
     forms: dict[tuple[bool, bool, bool], list[int]] = {}
-    ids = lm.is_token.nonzero().flatten().tolist()
-    for token_id, token in zip(ids, lm.tokenizer.convert_ids_to_tokens(ids), strict=True):
+    tokens = lm.tokenizer.convert_ids_to_tokens(lm.token_ids)
+    for token_id, token in zip(lm.token_ids, tokens, strict=True):
         forms.setdefault(form(token), []).append(token_id)
     return forms
 
@@ -111,8 +104,6 @@ def tokens_by_form(lm):
 def like_tokens(lm, ids, forms, generator):
     """STAND_INS sets of tokens, each of the form of one of `ids` and near it by id, and none of them among `ids`."""
     import bisect
-
-    import torch
 
     columns = []
     for token_id, token in zip(ids, lm.tokenizer.convert_ids_to_tokens(ids), strict=True):
@@ -143,8 +134,6 @@ def test_second_token_leads_to_a_rival_answer(lm, facts):
     of the second token's. The study's own example counts 0: "located on a river" is no rival capital. Only prompts
     whose first branch names an answer.
     """
-    import torch
-
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
     top = lm.next_logits(prompts).softmax(-1).topk(2)  # each [facts, 2]
     branches = []

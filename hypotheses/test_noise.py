@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
+from vsg_core import Evidence, Trial, chat_frame, claim, rate
 
 SOURCE = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py, test 5"
 LINK = "https://github.com/abstractionlair/vector-space-generation/tree/main/experiments"
@@ -48,8 +48,6 @@ def test_noise_in_the_chat_frame_still_generates(lm, generator):
     The words of "the frame alone", without any vector, bring a reply too, so this measures only that noise does
     not silence it.
     """
-    from vsg_core.generator.reading.readers import chat_frame
-
     evidence = ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
     (reply,) = lm.generate([chat_frame(lm, lm.embedding_table[:0])], max_new_tokens=10)
     alone = [Trial("no vector", reply.text, success=bool(reply.text.strip()))]
@@ -58,17 +56,11 @@ def test_noise_in_the_chat_frame_still_generates(lm, generator):
 
 def ask(lm, generator, frame):
     """Noise at each scale, and as many sequences of random real tokens at the same place."""
-    import torch
-
-    hidden = lm.embedding_table.shape[-1]
-    tokens = lm.is_token.nonzero().flatten().cpu()
     evidence: dict[str, list[Trial]] = {}
     trials = []
     for scale in SCALES:
-        noise = torch.randn(DRAWS, VECTORS, hidden, generator=generator) * (scale * lm.embedding_std)
-        replies = lm.generate(
-            [frame(vectors.to(lm.device, lm.dtype)) for vectors in noise], max_new_tokens=10
-        )
+        noise = lm.noise(DRAWS, VECTORS, generator=generator, scale=scale)
+        replies = lm.generate([frame(vectors) for vectors in noise], max_new_tokens=10)
         drawn = [
             Trial(
                 f"noise {i + 1} at {scale:g} std",
@@ -80,7 +72,7 @@ def ask(lm, generator, frame):
         ]
         trials += drawn
         evidence[f"noise at {scale:g} std"] = drawn
-    picks = tokens[torch.randint(len(tokens), (len(trials), VECTORS), generator=generator)]  # [100, VECTORS]
+    picks = lm.random_tokens(len(trials), VECTORS, generator=generator)  # [100, VECTORS]
     replies = lm.generate([frame(lm.embed(ids)) for ids in picks], max_new_tokens=10)
     evidence["random real tokens"] = [
         Trial(lm.tokenizer.decode(ids), reply.text, success=bool(reply.text.strip()))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, chat_frame, claim, difference, rate
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 BYPASS = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py"
@@ -95,12 +94,7 @@ def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words,
     At the same place stand ordinary words in the control, which must not bring such replies in most cases, and
     made-up words. Positive control: the model is told to say that it does not understand a made-up word, and does.
     """
-    import torch
-
-    from vsg_core.generator.reading.readers import chat_frame
-
-    shape = (len(made_up_words), 5, lm.embedding_table.shape[-1])
-    noise = (torch.randn(shape, generator=generator) * lm.embedding_std).to(lm.device, lm.dtype)
+    noise = lm.noise(len(made_up_words), 5, generator=generator)  # [words, 5, hidden]
     ordinary, made_up = open_prompts[: len(noise)], [f"{a} {b}" for a, b in pairs_round(made_up_words)]
 
     def decode(shown, vectors):
@@ -117,7 +111,7 @@ def test_says_that_it_does_not_understand_noise(lm, open_prompts, made_up_words,
         return [lm.embed(lm.tokenize(text, special=False)) for text in texts]
 
     told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
-    replies = lm.generate([lm.tokenize(lm.chat(request)) for request in told], max_new_tokens=REPLY)
+    replies = lm.generate([lm.chat(request) for request in told], max_new_tokens=REPLY)
     return Evidence(
         decode([f"noise {i + 1}" for i in range(len(noise))], noise),
         {

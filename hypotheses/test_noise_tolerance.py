@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vsg_core import Evidence, Trial, claim, difference, rate
+from vsg_core import Evidence, Trial, claim, difference, js_divergence_bits, rate, torch
+from vsg_core import numpy as np
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 BYPASS = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py"
@@ -28,14 +29,9 @@ def test_tolerance_to_noise_falls_with_its_scale(lm, open_prompts, generator):
     divergence in bits, least squares; 0.05 a doubling makes a fifth of the largest possible over these scales.
     The comparisons are the curve: the divergence itself at each scale.
     """
-    import numpy as np
-    import torch
-
-    from vsg_core.generator.mixing.mixture import js_divergence_bits
-
     prompts = open_prompts[:60]
     embedded = [lm.embed_text(prompt) for prompt in prompts]  # each [seq, hidden]
-    draws = [torch.randn(e.shape, generator=generator).to(e) * lm.embedding_std for e in embedded]
+    draws = [lm.noise(len(e), generator=generator) for e in embedded]
     true = lm.next_logits(embedded).softmax(-1)  # [prompts, vocab]
     moved, tops = [], []
     for scale in SCALES:
@@ -80,9 +76,6 @@ def test_mixed_real_and_noise_still_answers(lm, facts, generator):
     Control: as many vectors of noise as the prompt has tokens, which must not bring the answer. Beside it, two
     random tokens at the same place: noise may do no more harm than any intrusion.
     """
-    import torch
-
-    tokens = lm.is_token.nonzero().flatten()
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
 
     def ask(asked, sequences, shown):
@@ -92,21 +85,19 @@ def test_mixed_real_and_noise_still_answers(lm, facts, generator):
             for fact, reply, text in zip(asked, replies, shown, strict=True)
         ]
 
-    def noise(n):
-        drawn = torch.randn(n, lm.embedding_table.shape[-1], generator=generator) * lm.embedding_std
-        return drawn.to(lm.device, lm.dtype)  # [n, hidden]
-
     alone = ask(facts, prompts, [fact.prompt for fact in facts])
     known = [i for i, trial in enumerate(alone) if trial.success]
     asked, kept = [facts[i] for i in known], [prompts[i] for i in known]
     places = [int(torch.randint(1, len(prompt), (), generator=generator)) for prompt in kept]
-    picks = tokens[torch.randint(len(tokens), (len(kept), 2), generator=generator)]  # [kept, 2]
-    mixed = [lm.join(p[:at], noise(2), p[at:]) for p, at in zip(kept, places, strict=True)]
+    picks = lm.random_tokens(len(kept), 2, generator=generator)  # [kept, 2]
+    mixed = [
+        lm.join(p[:at], lm.noise(2, generator=generator), p[at:]) for p, at in zip(kept, places, strict=True)
+    ]
     intruded = [torch.cat([p[:at], two, p[at:]]) for p, at, two in zip(kept, places, picks, strict=True)]
     halves = [(lm.decode(p[:at]), lm.decode(p[at:])) for p, at in zip(kept, places, strict=True)]
     between = [f"{a} [2 vectors of noise]{b}" for a, b in halves]
     words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(halves, picks, strict=True)]
-    only = [noise(len(prompt)) for prompt in prompts[:50]]
+    only = [lm.noise(len(prompt), generator=generator) for prompt in prompts[:50]]
     return Evidence(
         ask(asked, mixed, between) if asked else [],
         {

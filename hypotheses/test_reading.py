@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
+from vsg_core import Evidence, Trial, claim, few_shot_frame, first_line, mentions, rate, torch
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 WRITE_ONLY = (
@@ -31,7 +31,7 @@ def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
     """The study's frame, shown three nouns that it explains by themselves, and 6 greedy tokens.
 
     The mixture is 0.6 of one noun's embedding and 0.4 of another's: known words, both heavy, so that a reader
-    of the heavier one and a reader of both succeed alike. Success: the reply names one of the two. The control has
+    of the heavier one and a reader of both succeed alike. Success: the reply mentions one of the two. The control has
     the first noun's own embedding in the place: a model that cannot name that cannot testify that mixtures are
     unreadable, and so guards *holds* only; what it does read in mixtures refutes all the same.
     """
@@ -50,7 +50,7 @@ def test_mixture_cannot_be_copied(noun_vectors, copied_nouns):
 def test_mixture_cannot_be_read_in_completion_frame(noun_vectors, completed_nouns):
     """As for copying, but in the study's frame without examples, and 15 greedy tokens.
 
-    A reply that paraphrases the nouns and names neither counts as none, for the noun alone as well.
+    A reply that paraphrases the nouns and mentions neither counts as none, for the noun alone as well.
     """
     return told_apart(noun_vectors, completed_nouns, "The meaning of {} in plain English is")
 
@@ -77,22 +77,22 @@ def test_mixture_cannot_be_read_in_chat_frame(noun_vectors, chatted_nouns):
 
 def told_apart(vectors, readings, frame):
     """The reply to each mixture, to noise in its place, and to the first noun alone."""
-    from vsg_core.generator.reading.answers import names
-
     trials, noise = [], []
     for (first, second), mixed, random in zip(vectors.pairs, readings.mixture, readings.noise, strict=True):
         prompt = frame.format(f"<0.6 {first} + 0.4 {second}>")
         inputs = {
             "mixture": [[first, 0.6], [second, 0.4]],
-            "names the first": names(mixed.text, [first]),
-            "names the second": names(mixed.text, [second]),
+            "names the first": mentions(mixed.text, [first]),
+            "names the second": mentions(mixed.text, [second]),
         }
-        either = names(mixed.text, [first, second])
+        either = mentions(mixed.text, [first, second])
         outputs = {NOISE: random.text}
         trials.append(Trial(prompt, mixed.text, success=either, inputs=inputs, outputs=outputs))
-        noise.append(Trial(frame.format("<noise>"), random.text, success=names(random.text, [first, second])))
+        noise.append(
+            Trial(frame.format("<noise>"), random.text, success=mentions(random.text, [first, second]))
+        )
     alone = [
-        Trial(frame.format(f"<{first}>"), reply.text, success=names(reply.text, [first]))
+        Trial(frame.format(f"<{first}>"), reply.text, success=mentions(reply.text, [first]))
         for (first, _), reply in zip(vectors.pairs, readings.alone, strict=False)
     ]
     return Evidence(trials, {NOISE: noise, ALONE: alone})
@@ -118,9 +118,8 @@ def test_own_concept_token_cannot_be_copied(lm, own_readings):
 
     trials, noise, alone = [], [], []
     for one in own_readings:
-        heavy = [i for i, w in zip(one.concept.token_ids, one.concept.weights, strict=True) if w >= 0.2]
-        heavy = heavy or one.concept.token_ids[:1]
-        inputs = {"mixture": one.concept.components(lm)}
+        heavy = [i for i, w in one.concept.mixture.by_token().items() if w >= 0.2] or [one.concept.token_id]
+        inputs = {"mixture": one.concept.mixture.spelled(lm)}
         named = {arm: lm.token(i) for arm, i in one.named.items()}
         trials.append(Trial(one.prompt, named[VECTOR], success=one.named[VECTOR] in heavy, inputs=inputs))
         noise.append(Trial(one.prompt, named[NOISE], success=one.named[NOISE] in heavy))
@@ -146,14 +145,10 @@ OTHER_SECOND = "with another pair's second noun"
 def test_reader_names_both_components(lm, nouns, noun_vectors):
     """Half of each embedding; the examples are vectors too: "The meaning of <even mixture> ... is lemon and candle".
 
-    Success: the reply's first line names both, in any order. Control: the first noun with the second of the next
+    Success: the reply's first line mentions both, in any order. Control: the first noun with the second of the next
     pair, which it must not name. Positive control: both embeddings one after the other, the examples alike.
     """
-    import torch
-
-    from fixtures.readings import mix_two, noise_as_long_as
-    from vsg_core.generator.reading.answers import first_line, names
-    from vsg_core.generator.reading.readers import few_shot_frame
+    from fixtures.readings import mix_two
 
     example_ids = [
         torch.cat([lm.tokenize(f" {noun}", special=False) for noun in pair]) for pair in nouns.example_pairs
@@ -169,21 +164,21 @@ def test_reader_names_both_components(lm, nouns, noun_vectors):
 
     def named(pairs, lines):
         return [
-            Trial(f"<{a}> <{b}>", line, success=names(line, [a]) and names(line, [b]))
+            Trial(f"<{a}> <{b}>", line, success=mentions(line, [a]) and mentions(line, [b]))
             for (a, b), line in zip(pairs, lines, strict=True)
         ]
 
     pairs = noun_vectors.pairs
     lines = replies(mixed, noun_vectors.even.unsqueeze(1))
     others = [(first, pairs[(i + 1) % len(pairs)][1]) for i, (first, _) in enumerate(pairs)]
-    noise = replies(mixed, noise_as_long_as(noun_vectors.even).unsqueeze(1))
+    noise = replies(mixed, lm.noise_like(noun_vectors.even).unsqueeze(1))
     side_by_side = replies(apart, torch.stack([noun_vectors.first, noun_vectors.second], dim=1)[:60])
     trials = [
         Trial(f"<0.5 {a} + 0.5 {b}>", line, success=trial.success, inputs={"mixture": [[a, 0.5], [b, 0.5]]})
         for (a, b), line, trial in zip(pairs, lines, named(pairs, lines), strict=True)
     ]
     one = [
-        Trial(f"<0.5 {a} + 0.5 {b}>", line, success=names(line, [a, b]))
+        Trial(f"<0.5 {a} + 0.5 {b}>", line, success=mentions(line, [a, b]))
         for (a, b), line in zip(pairs, lines, strict=True)
     ]
     return Evidence(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, equivalence, rate
+from vsg_core import Evidence, Trial, claim, difference, equivalence, mentions, rate
 
 REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
 FRAME, CHAT = "translation frame", "chat frame"
@@ -28,7 +28,7 @@ BETTER = "120 pairs: 25 % over 10 % is seen in 87 % of runs, 70 % over 50 % in 8
 def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_nouns):
     """0.6 of one noun and 0.4 of another, on a line of its own without a word around it; 15 greedy tokens each.
 
-    Success: the reply names one of the nouns in English. The study's vectors came after their prompt, which
+    Success: the reply mentions one of the nouns in English. The study's vectors came after their prompt, which
     alone makes Paris likely; without it, what is named comes from the vector. To go on from a noun, or to define
     it, is not to name it. Positive control: either way gets the first noun's own embedding named, else the two
     differ in how they make a model speak of any word, and not in what they get from a mixture.
@@ -65,7 +65,7 @@ def test_direct_feeding_beats_translation_framing(lm, noun_vectors, completed_no
     comparisons=[CHAT],
 )
 def test_completion_frame_beats_chat_frame(noun_vectors, completed_nouns, chatted_nouns):
-    """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success names one of them.
+    """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success mentions one of them.
 
     The frames differ in their words as well as in their format. Positive control: both get the noun alone named,
     else they differ in how they make a model speak of any word.
@@ -85,10 +85,8 @@ def test_completion_frame_beats_chat_frame(noun_vectors, completed_nouns, chatte
 
 def naming(pairs, replies, shown, both=True):
     """A trial for each reply to a pair: does it name one of the two nouns, or, unless `both`, the first?"""
-    from vsg_core.generator.reading.answers import names
-
     return [
-        Trial(shown.format(a, b), reply.text, success=names(reply.text, [a, b] if both else [a]))
+        Trial(shown.format(a, b), reply.text, success=mentions(reply.text, [a, b] if both else [a]))
         for (a, b), reply in zip(pairs, replies, strict=False)
     ]
 
@@ -108,7 +106,7 @@ def test_translating_adds_nothing_over_the_top_token(lm, noun_vectors, copy_fram
 
     Value: how probable the second noun is as the answer, less what it is after the first noun alone. A reader
     that went by the weights would give it 0.4; the margin is a quarter of that. What the mixture costs the first
-    noun is shown beside it. Whether a reader that is asked for both names both is a claim of test_reading.py.
+    noun is shown beside it. Whether a reader that is asked for both mentions both is a claim of test_reading.py.
     """
 
     def answers(rows):
@@ -183,7 +181,7 @@ def test_original_context_improves_reading(lm, own_readings):
         with_other = one.top[WITH_OTHER] - one.top[NOISE_WITH_OTHER]
         without = one.top[VECTOR] - one.top[NOISE]
         inputs = {
-            "mixture": one.concept.components(lm),
+            "mixture": one.concept.mixture.spelled(lm),
             "with its prompt": with_prompt,
             "with another": with_other,
             "without": without,
@@ -194,5 +192,5 @@ def test_original_context_improves_reading(lm, own_readings):
         for arm, found in arms.items():
             found.append(Trial(one.prompt, lm.token(one.named[arm]), value=one.top[arm]))
         named = one.named["heaviest token alone"]
-        alone.append(Trial(one.prompt, lm.token(named), success=named == one.concept.token_ids[0]))
+        alone.append(Trial(one.prompt, lm.token(named), success=named == one.concept.token_id))
     return Evidence(trials, {"over no prompt": over_none, **arms, "heaviest token alone": alone})

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, rate
+from vsg_core import (
+    ConceptWriter,
+    Evidence,
+    Mixing,
+    Mixture,
+    Trial,
+    claim,
+    decompose,
+    difference,
+    js_divergence_bits,
+    nearest_tokens,
+    presets,
+    rate,
+    torch,
+    write_concepts,
+)
 
 STUDY = "abstractionlair/vector-space-generation, README, Results"
 LINK = "https://github.com/abstractionlair/vector-space-generation#results"
@@ -28,13 +43,7 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     it must fail there. This is about vectors: "in a random table" the same tokens with the same weights are mixed
     from the rows of an untrained model's table. Whether the model itself makes use of the mixture is the next claim.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.reading.readers import decompose, nearest_tokens
-    from vsg_core.generator.writing.writers import write_concepts
-
-    traces = write_concepts(lm, [lm.tokenize(prompt) for prompt in forking_prompts], n=1, mixing=STUDY_MIXING)
+    traces = write_concepts(lm, forking_prompts, n=1, mixing=presets.STUDY)
     concepts = [trace.steps[0] for trace in traces]
     vectors = torch.stack([concept.vector for concept in concepts])  # [prompts, hidden]
     nearest = nearest_tokens(lm, vectors)[0].tolist()
@@ -44,30 +53,21 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
     for prompt, concept, found, top in zip(
         forking_prompts, concepts, decompose(lm, vectors), nearest, strict=True
     ):
-        found = normalised(found)
-        true = dict(zip(concept.token_ids, concept.weights, strict=True))
-        shifted = dict(zip(concept.token_ids, [*concept.weights[1:], concept.weights[0]], strict=True))
-        inputs = {"mixture": concept.components(lm), "entropy_bits": concept.entropy}
-        recovered = ", ".join(
-            f"{lm.token(token)!r} {weight:.3f}" for token, weight in list(found.items())[:10]
-        )
-        for arm, weights in ((trials, true), (permuted, shifted)):
-            share = overlap(weights, found)
+        found, true = found.normalised(), concept.mixture
+        inputs = {"mixture": true.spelled(lm), "entropy_bits": concept.entropy}
+        recovered = ", ".join(f"{token!r} {weight:.3f}" for token, weight in found.spelled(lm))
+        for arm, mixture in ((trials, true), (permuted, true.permuted())):
+            share = mixture.overlap(found)
             arm.append(Trial(prompt, output=recovered, success=share >= 0.9, value=share, inputs=inputs))
-        share = overlap(true, {top: 1.0})
+        share = true.overlap(Mixture((top,), (1.0,)))
         top_only.append(Trial(prompt, output=repr(lm.token(top)), success=share >= 0.9, value=share))
-    twin = lm.untrained()
-    mixed = [
-        twin.mix(torch.tensor([concept.weights]), torch.tensor([concept.token_ids])) for concept in concepts
-    ]
+    mixtures = [concept.mixture for concept in concepts]
+    with lm.untrained() as twin:
+        read = decompose(twin, twin.mix(mixtures))
     random_table = []
-    for prompt, concept, found in zip(
-        forking_prompts, concepts, decompose(twin, torch.cat(mixed)), strict=True
-    ):
-        true = dict(zip(concept.token_ids, concept.weights, strict=True))
-        share = overlap(true, normalised(found))
+    for prompt, true, found in zip(forking_prompts, mixtures, read, strict=True):
+        share = true.overlap(found.normalised())
         random_table.append(Trial(prompt, success=share >= 0.9, value=share))
-    twin.close()
     return Evidence(
         trials,
         {
@@ -76,17 +76,6 @@ def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
             "in a random table": random_table,
         },
     )
-
-
-def normalised(weights: dict[int, float]) -> dict[int, float]:
-    """The same tokens with weights that sum to 1."""
-    total = sum(weights.values())
-    return {token: weight / total for token, weight in weights.items()}
-
-
-def overlap(true: dict[int, float], found: dict[int, float]) -> float:
-    """The weight that two mixtures share: 1 minus their total variation distance."""
-    return sum(min(weight, found.get(token, 0.0)) for token, weight in true.items())
 
 
 REST_PERMUTED = {"rest permuted": difference(below=0.0)}
@@ -135,25 +124,21 @@ def follow_branches(lm, prompts):
     to the blend minus that to a blend which keeps the top weight and gives the others' weights to other
     branches; it must be below 0, else the minor branches' weights leave no trace of their own.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import Mixing, js_divergence_bits
-    from vsg_core.generator.writing.writers import ConceptWriter
-
     writer = ConceptWriter(lm, Mixing(temperature=0.8, top_k=10, sharpening=1.5))
     trials, permuted = {}, {}
-    for rows, state in lm.prefill([lm.tokenize(prompt) for prompt in prompts], room=1):
+    for rows, state in lm.prefill(prompts, room=1):
         written = writer(state.logits, rows, step=0)
         after_concept = lm.step(lm.select(state, torch.arange(len(rows))), written.inputs).logits.softmax(-1)
         for i, (row, concept) in enumerate(zip(rows.tolist(), written.kept, strict=True)):
-            tokens, weights = torch.tensor(concept.token_ids), torch.tensor(concept.weights).to(lm.device)
+            tokens = torch.tensor(concept.mixture.token_ids)
+            weights = torch.tensor(concept.mixture.weights).to(lm.device)
             branches = lm.step(lm.select(state, torch.full_like(tokens, i)), tokens).logits.softmax(-1)
             others = torch.cat([weights[:1], weights[1:].flip(0)])  # the top keeps its weight
             to_top = js_divergence_bits(after_concept[i], branches[0])
             to_blend = js_divergence_bits(after_concept[i], weights @ branches)
             to_permuted = js_divergence_bits(after_concept[i], others @ branches)
             inputs = {
-                "mixture": concept.components(lm),
+                "mixture": concept.mixture.spelled(lm),
                 "bits to top-1 branch": to_top.item(),
                 "bits to blend": to_blend.item(),
                 "bits to permuted blend": to_permuted.item(),

@@ -79,7 +79,7 @@ def ask(lm, words, translate, given, copy):
 
     The first 60 words are also asked with the answer `given`, and to `copy`.
     """
-    replies = lm.generate([lm.tokenize(translate(word)) for word, _ in words], max_new_tokens=10)
+    replies = lm.generate([translate(word) for word, _ in words], max_new_tokens=10)
     # Half the list away, so that the other word comes from another field of meaning.
     others = [words[(i + len(words) // 2) % len(words)][1] for i in range(len(words))]
     trials, shuffled = [], []
@@ -96,7 +96,7 @@ def ask(lm, words, translate, given, copy):
 
 def answered(lm, questions):
     """A trial for each prompt: success when one of its answers is said."""
-    replies = lm.generate([lm.tokenize(prompt) for prompt, _ in questions], max_new_tokens=10)
+    replies = lm.generate([prompt for prompt, _ in questions], max_new_tokens=10)
     return [
         Trial(prompt, reply.text, success=says(reply.text, answers))
         for (prompt, answers), reply in zip(questions, replies, strict=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vsg_core import Evidence, Trial, claim, difference, rate
-from vsg_core.errors import NotApplicable
+from vsg_core import Evidence, NotApplicable, Trial, claim, difference, rate
 
 SOFT_THINKING = "Zhang et al., Soft Thinking, arXiv 2505.15778"
 SOFT_THINKING_LINK = "https://arxiv.org/abs/2505.15778"

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference, rate
+from vsg_core import (
+    Evidence,
+    Mixing,
+    Trial,
+    claim,
+    difference,
+    entropy_bits,
+    presets,
+    rate,
+    top_k_weights,
+    torch,
+)
 
 STUDY = "abstractionlair/vector-space-generation"
 OUTPUT = (
@@ -26,12 +37,9 @@ def test_study_weights_overstate_the_top_token(lm, open_prompts, open_logits):
     That the weight is no smaller is arithmetic: together the three raise probabilities to the power 1.875 and
     leave the rest out. How much it comes to depends on the model, so the bound is 10 points of probability.
     """
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.mixing.mixture import Mixing, top_k_weights
-
     top = open_logits.softmax(-1).max(-1)
     arms = []
-    for mixing in (STUDY_MIXING, Mixing(temperature=0.8, top_k=50)):
+    for mixing in (presets.STUDY, Mixing(temperature=0.8, top_k=50)):
         heaviest = top_k_weights(open_logits, mixing)[0][:, 0]  # [prompts]
         arms.append(
             [
@@ -57,14 +65,9 @@ def test_study_weights_understate_entropy(lm, open_prompts, open_logits):
 
     A bit is half as many alternatives. The sign is arithmetic, as above; the size is the model's.
     """
-    import torch
-
-    from vsg_core.generator.mixing.mixture import STUDY as STUDY_MIXING
-    from vsg_core.generator.mixing.mixture import Mixing, entropy_bits, top_k_weights
-
     own = entropy_bits(open_logits).tolist()
     arms = []
-    for mixing in (STUDY_MIXING, Mixing(temperature=0.8, top_k=50)):
+    for mixing in (presets.STUDY, Mixing(temperature=0.8, top_k=50)):
         left = torch.special.entr(top_k_weights(open_logits, mixing)[0]).sum(-1) / torch.log(
             torch.tensor(2.0)
         )
@@ -93,11 +96,9 @@ def test_entropy_separates_open_from_factual_prompts(lm, open_prompts, open_logi
     puts prompts of that very shape and subject that leave the next word open ("The beauty of Peru is") in their
     place, and must not separate. The comparison holds facts against those.
     """
-    from vsg_core.generator.mixing.mixture import entropy_bits
-
     of_open = entropy_bits(open_logits).tolist()
     of_facts, of_shape = (
-        entropy_bits(lm.next_logits([lm.tokenize(prompt) for prompt in prompts])).tolist()
+        entropy_bits(lm.next_logits(prompts)).tolist()
         for prompts in ([fact.prompt for fact in facts], [fact.open_prompt for fact in facts])
     )
     shapes = [fact.open_prompt for fact in facts]

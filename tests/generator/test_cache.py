@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
 from tests.support.drawing import Drawn, batches, property_test, sequences, token_ids
 from vsg_core import LanguageModel
-from vsg_core.generator.engine import State, growing
+from vsg_core.generator.engine import State, cache
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 STEPS = 9  # more than a sliding window, so that the cache drops positions
@@ -156,7 +156,7 @@ def test_a_step_does_not_copy_what_came_before(architecture):
 
 def test_a_cache_outgrows_its_room(monkeypatch):
     """Step after step beyond the room that a layer has, as one pass over all."""
-    monkeypatch.setattr(growing, "ROOM", 2)
+    monkeypatch.setattr(cache, "SPARE", 2)
     lm, ids = tiny("llama"), torch.arange(5, 17)
     ((_, state),) = lm.prefill([ids[:3]], room=9)
     for token in ids[3:]:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, END, ROWS, TOKENS, every_architecture, tiny
 from tests.support.drawing import batches, property_test
 from vsg_core.errors import WrongUse
-from vsg_core.generator.mixing.mixture import PLAIN, STUDY, Mixing
-from vsg_core.generator.reading.readers import completion_frame, decompose, nearest_tokens
+from vsg_core.generator.mixing.mixture import Mixture
+from vsg_core.generator.mixing.presets import PLAIN, STUDY, Mixing
+from vsg_core.generator.reading.decomposition import decompose
+from vsg_core.generator.reading.frames import completion_frame
+from vsg_core.generator.reading.nearest import nearest_tokens
 from vsg_core.generator.writing.writers import ColdStop, ConceptWriter, TokenWriter, write_concepts
 
 
@@ -101,13 +104,13 @@ def test_a_concept_token_keeps_its_heaviest_components(monkeypatch):
     """Of a mixture with more components than are kept, the heaviest, heaviest first; those without weight never."""
     lm = tiny("llama")
     ((full,),) = [trace.steps for trace in write_concepts(lm, [torch.arange(4)], 1)]
-    assert len(full.token_ids) == TOKENS, "a plain mixture has every token and no padded row"
+    assert len(full.mixture.token_ids) == TOKENS, "a plain mixture has every token and no padded row"
     monkeypatch.setattr("vsg_core.generator.writing.writers.HEAVIEST", 5)
     ((cut,),) = [trace.steps for trace in write_concepts(lm, [torch.arange(4)], 1)]
-    assert (cut.token_ids, cut.weights) == (full.token_ids[:5], full.weights[:5])
+    assert cut.mixture == Mixture(full.mixture.token_ids[:5], full.mixture.weights[:5])
     assert torch.equal(cut.vector, full.vector), "what is fed back is the whole mixture"
-    assert cut.components(lm, 2) == [
-        [lm.token(i), w] for i, w in zip(cut.token_ids[:2], cut.weights, strict=False)
+    assert cut.mixture.spelled(lm, 2) == [
+        (lm.token(i), w) for i, w in zip(cut.mixture.token_ids[:2], cut.mixture.weights[:2], strict=True)
     ]
 
 
@@ -117,7 +120,7 @@ def test_tokens_without_weight_are_no_components():
     row[0, [7, 9]] = torch.tensor([1.0, 2.0])
     for mixing in (Mixing(top_k=10), PLAIN):
         (concept,) = ConceptWriter(tiny("llama"), mixing)(row, torch.tensor([0]), 0).kept
-        assert concept.token_ids == [9, 7]
+        assert concept.mixture.token_ids == (9, 7)
 
 
 def test_a_mixture_shorter_than_the_bound_keeps_its_length():
@@ -146,17 +149,15 @@ def test_sparse_mixtures_are_found_from_their_vectors(architecture, parts):
     for token, weight in parts:
         weights[0, token] = weight / sum(w for _, w in parts)
     (found,) = decompose(lm, lm.mix(weights))
-    rebuilt = torch.zeros(1, ROWS)
-    rebuilt[0, list(found)] = torch.tensor(list(found.values()))
-    torch.testing.assert_close(lm.mix(rebuilt), lm.mix(weights), atol=1e-2, rtol=1e-2)
-    assert list(found.values()) == sorted(found.values(), reverse=True)
+    torch.testing.assert_close(lm.mix([found]), lm.mix(weights), atol=1e-2, rtol=1e-2)
+    assert list(found.weights) == sorted(found.weights, reverse=True)
 
 
 def test_what_no_token_points_along_has_no_padded_row():
     """The vector of a padded row itself is explained by tokens, or not at all."""
     lm = tiny("llama")
     for found in decompose(lm, lm.embedding_table[TOKENS:]):
-        assert all(token < TOKENS for token in found), f"rows that are no token were found: {found}"
+        assert all(token < TOKENS for token in found.token_ids), f"rows that are no token were found: {found}"
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])

@@ -8,8 +8,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from vsg_core import LanguageModel
-from vsg_core.generator.mixing.mixture import PLAIN, STUDY, mixture_weights
-from vsg_core.generator.reading.readers import chat_frame, nearest_tokens
+from vsg_core.generator.mixing.presets import PLAIN, STUDY
+from vsg_core.generator.mixing.weights import mixture_weights
+from vsg_core.generator.reading.frames import chat_frame
+from vsg_core.generator.reading.nearest import nearest_tokens
 from vsg_core.generator.writing.writers import write_concepts
 
 PROMPTS = [
@@ -91,7 +93,7 @@ def test_one_hot_mixtures_are_exact(lm, in_bfloat16):
 def test_a_concept_token_of_a_sure_prompt_is_near_its_token(lm):
     """After "The capital of France is" the study's mixture is nearly all Paris."""
     (concept,) = write_concepts(lm, [lm.tokenize(PROMPTS[0])], 1, STUDY)[0].steps
-    assert lm.token(concept.token_ids[0]) == " Paris"
+    assert lm.token(concept.token_id) == " Paris"
     assert lm.token(int(nearest_tokens(lm, concept.vector.unsqueeze(0))[0])) == " Paris"
 
 

@@ -122,7 +122,7 @@ def test_rows_that_a_gguf_names_as_padding_are_no_tokens():
     known = lm.tokenizer.get_vocab()
     padded = {f"[PAD{TOKENS + 1}]": TOKENS + 1, "[PAD]": TOKENS + 2, "[PAD3]": TOKENS + 3}
     named = type("Named", (), {"get_vocab": lambda self: known | padded, "chat_template": None})()
-    tokens = type(lm)(lm.engine.model, named).is_token[TOKENS:].tolist()
+    tokens = type(lm)(lm.engine.model, named, end_ids=()).is_token[TOKENS:].tolist()
     assert tokens[1:4] == [False, True, True], "only [PADi] at row i is padding"
 
 

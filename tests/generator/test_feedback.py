@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support.architectures import every_architecture, tiny
-from vsg_core.generator.mixing.mixture import entropy_bits
+from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.writing.decoding import decode
 from vsg_core.generator.writing.feedback import (
     FeedbackWriter,

@@ -12,7 +12,7 @@ from tests.support.architectures import CONTEXT, ROWS, TOKENS, every_architectur
 from tests.support.drawing import Drawn, batches, property_test, sequences
 from vsg_core.errors import WrongUse
 from vsg_core.generator.engine import batching
-from vsg_core.generator.mixing.mixture import mixture_weights
+from vsg_core.generator.mixing.weights import mixture_weights
 
 CLOSE: dict[str, Any] = {
     "atol": 1e-4,

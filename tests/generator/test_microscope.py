@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.architectures import tiny
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.generator.mixing.mixture import Mixing
+from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.reading.microscope import (
     PROMPTS,
     STEPS,
@@ -33,7 +33,9 @@ def test_the_soft_path_is_what_the_concept_writer_writes() -> None:
         write_concepts(lm, [lm.tokenize(w) for w in WORDS], 3, mixing),
         strict=True,
     ):
-        assert [step["tokens"] for step in shown["soft"]] == [c.components(lm, 6) for c in trace.steps]
+        assert [step["tokens"] for step in shown["soft"]] == [
+            [[token, weight] for token, weight in concept.mixture.spelled(lm, 6)] for concept in trace.steps
+        ]
         assert [step["entropy"] for step in shown["soft"]] == pytest.approx([c.entropy for c in trace.steps])
         for step in shown["soft"]:
             assert sum(weight for _, weight in step["tokens"]) + step["rest"] == pytest.approx(1)
@@ -86,6 +88,18 @@ def test_a_record_is_plain_json_and_is_read_back(tmp_path: Path) -> None:
     fed = sum(len(lm.tokenize(prompt)) for prompt in PROMPTS)
     assert 0 < record["provenance"]["tokens"] <= fed + 2 * len(PROMPTS) * STEPS
     assert math.isfinite(record["provenance"]["seconds"])
+
+
+def test_a_look_counts_its_own_passes_and_no_others() -> None:
+    """Whether or not the meter held a claim's passes before, and whatever the provenance says."""
+    lm = tiny("llama")
+    first = microscope_record(lm, {"name": "tiny"}, {"forward_passes": 0})["provenance"]
+    lm.next_logits(WORDS)
+    lm.meter.passes += 1000
+    second = microscope_record(lm, {"name": "tiny"}, {"forward_passes": 0})["provenance"]
+    # at least one pass over the prompts, and STEPS - 1 steps of each of two paths
+    assert first["forward_passes"] == second["forward_passes"] >= 1 + 2 * (STEPS - 1)
+    assert first["tokens"] == second["tokens"]
 
 
 def test_what_cannot_be_read_or_named_is_one_clear_line(tmp_path: Path) -> None:

@@ -16,16 +16,9 @@ from scipy.stats import chisquare, entropy
 from tests.support.architectures import ROWS, TOKENS, tiny
 from tests.support.drawing import distributions, logit_rows, property_test
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.generator.mixing.mixture import (
-    STUDY,
-    Mixing,
-    entropy_bits,
-    js_divergence_bits,
-    mixture_weights,
-    sample,
-    top_k_ids,
-    top_p_mask,
-)  # fmt: skip
+from vsg_core.generator.mixing.distributions import entropy_bits, js_divergence_bits
+from vsg_core.generator.mixing.presets import STUDY, Mixing
+from vsg_core.generator.mixing.weights import mixture_weights, sample, top_k_ids, top_p_mask
 
 VOCAB = 12
 mixings = st.builds(
@@ -173,7 +166,7 @@ def test_entropies_and_divergences_keep_the_shape_of_their_rows(monkeypatch):
     logits = torch.randn(2, 3, VOCAB, generator=torch.Generator().manual_seed(0)) * 3
     expected = torch.from_numpy(entropy(logits.softmax(-1), base=2, axis=-1))
     for at_a_time in (1, 2 * VOCAB, 100 * VOCAB):
-        monkeypatch.setattr("vsg_core.generator.mixing.mixture.CHUNK", at_a_time)
+        monkeypatch.setattr("vsg_core.generator.mixing.distributions.CHUNK", at_a_time)
         torch.testing.assert_close(entropy_bits(logits), expected, atol=1e-5, rtol=0)
         p, q = logits.softmax(-1), logits[:1, :1].softmax(-1)  # each row against the first
         bits = jensenshannon(p, q.expand_as(p), base=2, axis=-1) ** 2

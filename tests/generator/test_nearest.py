@@ -10,7 +10,7 @@ import torch
 from tests.support.architectures import TOKENS, every_architecture, tiny, tokenizer
 from vsg_core import LanguageModel
 from vsg_core.errors import WrongUse
-from vsg_core.generator.reading.readers import nearest_tokens
+from vsg_core.generator.reading.nearest import nearest_tokens
 
 
 @pytest.mark.parametrize("by", ["cosine", "centred"])

@@ -7,14 +7,12 @@ import torch
 
 from tests.support.architectures import TOKENS, every_architecture, tiny
 from vsg_core.errors import NotApplicable, WrongUse
-from vsg_core.generator.mixing.mixture import PLAIN, STUDY, Mixing, entropy_bits, mixture_weights
-from vsg_core.generator.reading.readers import (
-    chat_frame,
-    completion_frame,
-    decompose,
-    few_shot_frame,
-    nearest_tokens,
-)
+from vsg_core.generator.mixing.distributions import entropy_bits
+from vsg_core.generator.mixing.presets import PLAIN, STUDY, Mixing
+from vsg_core.generator.mixing.weights import mixture_weights
+from vsg_core.generator.reading.decomposition import decompose
+from vsg_core.generator.reading.frames import chat_frame, completion_frame, few_shot_frame
+from vsg_core.generator.reading.nearest import nearest_tokens
 from vsg_core.generator.writing.writers import ColdStop, write_concepts
 
 SEQUENCES = [torch.arange(3, 9), torch.arange(20, 23), torch.tensor([7])]
@@ -29,9 +27,9 @@ def test_a_concept_token_is_the_mixture_of_the_next_distribution(architecture):
     for i, trace in enumerate(write_concepts(lm, SEQUENCES, 1, Mixing(top_k=10))):
         (concept,) = trace.steps
         torch.testing.assert_close(concept.vector, lm.mix(weights)[i], atol=1e-4, rtol=1e-4)
-        assert concept.token_ids[0] == int(logits[i].argmax())
-        assert sum(concept.weights) == pytest.approx(1, abs=1e-5)
-        assert concept.weights == sorted(concept.weights, reverse=True)
+        assert concept.token_id == int(logits[i].argmax())
+        assert sum(concept.mixture.weights) == pytest.approx(1, abs=1e-5)
+        assert list(concept.mixture.weights) == sorted(concept.mixture.weights, reverse=True)
         assert concept.entropy == pytest.approx(entropy_bits(logits)[i].item(), abs=1e-3)
 
 
@@ -91,8 +89,8 @@ def test_a_sparse_mixture_is_found_from_its_vector():
     weights[0, [5, 17, 40]] = torch.tensor([0.6, 0.3, 0.1])
     weights[1, 33] = 1.0
     mixed, single = decompose(lm, lm.mix(weights))
-    assert mixed == pytest.approx({5: 0.6, 17: 0.3, 40: 0.1}, abs=1e-2)
-    assert single == pytest.approx({33: 1.0}, abs=1e-4)
+    assert mixed.by_token() == pytest.approx({5: 0.6, 17: 0.3, 40: 0.1}, abs=1e-2)
+    assert single.by_token() == pytest.approx({33: 1.0}, abs=1e-4)
 
 
 def test_frames_put_the_vectors_where_a_word_would_stand():

@@ -17,17 +17,8 @@ from tests.support.drawing import property_test
 from vsg_core.cli import concept as concept_command
 from vsg_core.errors import WrongUse
 from vsg_core.generator.mixing import draws
-from vsg_core.generator.mixing.mixture import (
-    GUMBEL,
-    PLAIN,
-    PRESETS,
-    SOFT_THINKING,
-    SOFT_TOKENS,
-    Mixing,
-    input_mixture,
-    mixture_weights,
-    sample,
-)
+from vsg_core.generator.mixing.presets import GUMBEL, PLAIN, PRESETS, SOFT_THINKING, SOFT_TOKENS, Mixing
+from vsg_core.generator.mixing.weights import input_mixture, mixture_weights, sample
 from vsg_core.generator.writing.decoding import decode
 from vsg_core.generator.writing.writers import (
     ColdStop,
@@ -155,9 +146,9 @@ def test_drawn_weights_are_what_is_mixed(name):
     lm = tiny("llama")
     for trace in write_concepts(lm, SEQUENCES, 2, RANDOM[name]):
         for concept in trace.steps:
-            assert concept.weights == sorted(concept.weights, reverse=True)
-            assert len(concept.weights) <= 10
-            mixed = lm.mix(torch.tensor([concept.weights]), torch.tensor([concept.token_ids]))[0]
+            assert list(concept.mixture.weights) == sorted(concept.mixture.weights, reverse=True)
+            assert len(concept.mixture.weights) <= 10
+            mixed = lm.mix([concept.mixture])[0]
             torch.testing.assert_close(concept.vector, mixed)
 
 

@@ -24,7 +24,7 @@ from tests.support.architectures import (
 from tests.support.drawing import Drawn, batches, property_test, sequences
 from vsg_core import Generation, LanguageModel
 from vsg_core.errors import WrongUse
-from vsg_core.generator.mixing.mixture import Mixing
+from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.writing.writers import write_concepts
 
 GREEDY: dict[str, Any] = {
@@ -118,7 +118,9 @@ def test_concept_tokens_are_mixtures_of_what_transformers_expects(architecture, 
             torch.testing.assert_close(concept.vector.double(), vector, atol=1e-4, rtol=1e-4)
             assert concept.entropy == pytest.approx(scipy.stats.entropy(weights, base=2), abs=1e-4)
             found = torch.zeros(TOKENS, dtype=torch.float64)
-            found[concept.token_ids] = torch.tensor(concept.weights, dtype=torch.float64)
+            found[list(concept.mixture.token_ids)] = torch.tensor(
+                concept.mixture.weights, dtype=torch.float64
+            )
             torch.testing.assert_close(found, weights, atol=1e-5, rtol=1e-3)
 
 
@@ -156,8 +158,7 @@ def test_every_end_token_ends_the_text(drawn: Drawn):
     (free,) = lm.generate([drawn.tensor(lm)], max_new_tokens=10)
     if len(free.ids) < 4:
         return
-    stopping = LanguageModel(lm.engine.model, lm.tokenizer)
-    stopping.end_ids = frozenset([free.ids[3]])  # a cached property: set before its first use
+    stopping = LanguageModel(lm.engine.model, lm.tokenizer, end_ids=[free.ids[3]])
     (ended,) = stopping.generate([drawn.tensor(lm)], max_new_tokens=10)
     assert (ended.ids, ended.stopped) == (free.ids[: free.ids.index(free.ids[3])], "end")
 

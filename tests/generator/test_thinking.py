@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support.architectures import CONTEXT, every_architecture, tiny
-from vsg_core.generator.mixing.mixture import PLAIN, Mixing
+from vsg_core.generator.mixing.presets import PLAIN, Mixing
 from vsg_core.generator.writing.decoding import Writer, decode, decode_each
 from vsg_core.generator.writing.thinking import GivenWriter, think
 from vsg_core.generator.writing.writers import ColdStop, ConceptWriter, TokenWriter
@@ -37,7 +37,7 @@ def test_a_thought_is_closed_and_answered(architecture):
         )
         assert greedy.steps == lm.generate([sequence], len(greedy.steps))[0].ids
         assert (soft.answer, greedy.answer) == (after_soft.text, after_greedy.text)
-        assert soft.trace == lm.decode([concept.token_ids[0] for concept in soft.steps])
+        assert soft.trace == lm.decode([concept.token_id for concept in soft.steps])
         assert greedy.ended == "length" if len(greedy.steps) == 3 else "end"
 
 

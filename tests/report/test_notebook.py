@@ -15,6 +15,7 @@ from tests.support.judging import declare, successes
 from tests.support.page_reading import Element, read
 from tests.support.report_records import BRANCHES, EMPTY, MODELS, run
 from vsg_core import ClaimTable, load_model
+from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.writing.writers import ConceptToken, write_concepts
 from vsg_core.judge.rules import judge, rate
 from vsg_core.judge.trials import Evidence
@@ -32,12 +33,12 @@ def test_a_mixture_shows_its_tokens_and_what_is_left(tiny_llama: Path) -> None:
     (concept,) = write_concepts(lm, [lm.tokenize("the cat")])[0].steps
     page = shown(concept)
     rows = [[cell.text for cell in row.all("td")] for row in page.all("tr")[1:]]
-    assert [row[0] for row in rows[:10]] == [lm.token(i) for i in concept.token_ids[:10]]
-    assert [row[1] for row in rows[:10]] == [f"{weight:.3f}" for weight in concept.weights[:10]]
-    assert rows[10][:2] == ["all others", f"{sum(concept.weights[10:]):.3f}"]
+    assert [row[0] for row in rows[:10]] == [lm.token(i) for i in concept.mixture.token_ids[:10]]
+    assert [row[1] for row in rows[:10]] == [f"{weight:.3f}" for weight in concept.mixture.weights[:10]]
+    assert rows[10][:2] == ["all others", f"{sum(concept.mixture.weights[10:]):.3f}"]
     assert f"{concept.entropy:.2f} bits" in page.text
     widths = [bar.attributes["style"].rpartition("width:")[2] for bar in page.all("div")]
-    assert widths == [f"{100 * weight:.1f}%" for weight in concept.weights[:10]]
+    assert widths == [f"{100 * weight:.1f}%" for weight in concept.mixture.weights[:10]]
 
 
 def test_a_mixture_keeps_no_model_alive(tiny_llama: Path) -> None:
@@ -53,7 +54,7 @@ def test_a_mixture_keeps_no_model_alive(tiny_llama: Path) -> None:
 
 
 def test_a_mixture_without_a_tokenizer_shows_ids() -> None:
-    page = shown(ConceptToken(torch.zeros(2), [7, 3], [0.75, 0.25], 0.81))
+    page = shown(ConceptToken(torch.zeros(2), Mixture((7, 3), (0.75, 0.25)), 0.81))
     assert [cell.text for row in page.all("tr")[1:] for cell in row.all("td")[:2]] == [
         "token 7", "0.750", "token 3", "0.250",
     ]  # fmt: skip
@@ -116,6 +117,6 @@ def test_a_hostile_token_stays_text() -> None:
         def decode(self, ids: list[int]) -> str:
             return {1: "</td><script>alert(1)</script>", 2: "\n\x1b\ud800"}[ids[0]]
 
-    page = shown(ConceptToken(torch.zeros(2), [1, 2], [0.5, 0.5], 1.0, Speller()))
+    page = shown(ConceptToken(torch.zeros(2), Mixture((1, 2), (0.5, 0.5)), 1.0, Speller()))
     assert not page.all("script")
     assert [code.raw for code in page.all("code")] == ["</td><script>alert(1)</script>", "↵\n\\x1b\\ud800"]

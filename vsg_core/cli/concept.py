@@ -8,7 +8,7 @@ import click
 
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-# Those of vsg_core.generator.mixing.mixture, which takes too long to import for --help.
+# Those of vsg_core.generator.mixing.presets, which takes too long to import for --help.
 PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
 
 
@@ -37,8 +37,8 @@ def concept(
 
     import torch
 
-    from vsg_core.generator.mixing.mixture import PRESETS
-    from vsg_core.generator.reading.readers import nearest_tokens
+    from vsg_core.generator.mixing.presets import PRESETS
+    from vsg_core.generator.reading.nearest import nearest_tokens
     from vsg_core.generator.writing.writers import write_concepts
     from vsg_core.weights.loading import load_model
 
@@ -50,7 +50,7 @@ def concept(
     nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))
     rows = [
         {
-            "tokens": concept.components(lm, most),
+            "tokens": concept.mixture.spelled(lm, most),
             "entropy_bits": concept.entropy,
             "nearest_token": lm.token(token),
             "distance": distance,

@@ -1,10 +1,10 @@
-"""The one room that talks to transformers' model classes.
+"""The one room that talks to transformers' model classes, and the one that imports torch when it is loaded.
 
-Everything an architecture may do differently with embeddings is settled here: position ids, attention masks,
-caches, embedding scale, padded vocabulary rows, encoder and decoder. Nothing else knows about it.
+It handles every difference between architectures: position ids, attention masks, caches, embedding scale, padded
+vocabulary rows, encoder and decoder.
 """
 
 import lazy_loader
 
-# Lazy: a memory check must not import torch.
+# Lazy, so that collecting claims and checking memory import neither torch nor transformers.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Sequences of any lengths as left-padded batches that fit into memory."""
+"""Left-padded batches of sequences of any lengths, sized to fit into memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vsg_core.generator.engine.forward import Engine, State
 from vsg_core.generator.engine.memory import available
 
 MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
-WORTH_SHARING = 64  # positions saved: about what one more pass over a single sequence costs
+WORTH_SHARING = 64  # positions saved; one more pass over a single sequence costs about as much
 
 
 def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> None:
-    """Refuse what the model called `name` cannot take.
+    """Refuse sequences that the model called `name` cannot take.
 
     Raises:
         WrongUse: no sequence, an empty one, or one longer than the context.
@@ -37,10 +37,11 @@ def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> N
 def states_after(
     engine: Engine, sequences: Sequence[Tensor], room: int, keep_cache: bool
 ) -> Iterator[tuple[Tensor, State]]:
-    """Batches of like length: (which sequences they are [batch], the state after them).
+    """Compute states in batches of similar length: (the sequences' numbers [batch], the state after them).
 
     Args:
-        room: how many further positions each will need.
+        room: number of further positions that each sequence will need.
+        keep_cache: False if only the logits are needed.
     """
     for rows in length_batches(engine, sequences, room):
         batch = [sequences[row] for row in rows]
@@ -54,11 +55,11 @@ def states_after(
 
 
 def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int:
-    """How many first positions all have in common; 0 where it is not worth a pass, or not possible."""
+    """Length of the beginning that all sequences share; 0 if a pass for it is impossible or not worth its cost."""
     first, *others = sequences
     if not others or not engine.can_share(max(len(sequence) for sequence in sequences) + room):
         return 0
-    shared = min(len(sequence) for sequence in sequences) - 1  # each goes on with at least one of its own
+    shared = min(len(sequence) for sequence in sequences) - 1  # each keeps at least one position of its own
     for other in others:
         if other.dtype != first.dtype or shared * len(others) < WORTH_SHARING:
             return 0
@@ -71,21 +72,21 @@ def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int
 def left_padded_batches(
     engine: Engine, sequences: Sequence[Tensor], room: int = 0
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches of like length: (which sequences they are [batch], inputs [batch, seq, ...], mask [batch, seq])."""
+    """Pad in batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask [batch, seq])."""
     for rows in length_batches(engine, sequences, room):
         yield rows, *left_pad(engine, [sequences[row] for row in rows])
 
 
 def length_batches(engine: Engine, sequences: Sequence[Tensor], room: int) -> Iterator[Tensor]:
-    """Which sequences [batch] go together: those of like length, as many as fit."""
+    """Group the sequences' numbers [batch]: those of similar length, as many as fit."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     rest = lengths.argsort(stable=True)
     size = batch_size(engine, int(lengths.max()) + room)
     while len(rest):
         shortest = int(lengths[rest[0]])
-        longest = 2 * shortest + 8  # bounds what is spent on padding
+        longest = 2 * shortest + 8  # bounds the padding
         if engine.context is not None:
-            # Whoever reaches the end of the context does so beside its equals: padding cannot run past it.
+            # Near the context limit, batch only sequences of equal length, so that padding never exceeds it.
             longest = max(shortest, min(longest, engine.context - room))
         rows = rest[lengths[rest] <= longest][:size]
         rest = rest[len(rows) :]
@@ -93,13 +94,13 @@ def length_batches(engine: Engine, sequences: Sequence[Tensor], room: int) -> It
 
 
 def batch_size(engine: Engine, positions: int) -> int:
-    """Sequences that go through together: as many as a quarter of the free memory holds, at most MAX_BATCH."""
+    """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH."""
     each = positions * engine.bytes_per_position() + 16 * engine.vocab_size
     return max(1, min(MAX_BATCH, available(str(engine.device)) // 4 // each))
 
 
 def left_pad(engine: Engine, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids [batch, seq], or embeddings [batch, seq, hidden] if any sequence is one; and the mask [batch, seq]."""
+    """Pad to ids [batch, seq], or embeddings [batch, seq, hidden] if any sequence has them; and a mask [batch, seq]."""
     if any(sequence.is_floating_point() for sequence in sequences):
         sequences = [s.to(engine.dtype) if s.is_floating_point() else engine.embed(s) for s in sequences]
     sequences = [sequence.to(engine.device) for sequence in sequences]

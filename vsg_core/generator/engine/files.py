@@ -1,4 +1,4 @@
-"""Models and tokenizers from files: safetensors only, never remote code."""
+"""Load models and tokenizers from files: safetensors only, never remote code."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTra
 
 
 def open_tokenizer(folder: Path) -> Any:
-    """The tokenizer saved beside the weights."""
+    """Load the tokenizer saved with the weights."""
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _check_whole(source: Path, found: Mapping[str, Any]) -> None:
-    """Refuse a model some of whose weights were not there: transformers draws those at random, with a warning."""
+    """Refuse a model with missing weights: transformers draws those at random and only warns."""
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise VsgError(f"{source} lacks weights of its architecture ({missing[0]}{more}): get it again")
+        raise VsgError(f"{source} lacks weights of its architecture ({missing[0]}{more}): download it again")
 
 
 def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
-    """Dequantise a GGUF file once: float32 safetensors and the tokenizer, saved into `folder`.
+    """Dequantise a GGUF file to float32 safetensors and a tokenizer in `folder`.
 
-    The weights stay what the file's bytes say: untied heads stay untied, nothing is rounded again.
+    The weights keep the file's exact values: untied heads stay untied, and nothing is rounded again.
     """
-    (enable_progress_bar if progress else disable_progress_bar)()  # it takes half a minute
+    (enable_progress_bar if progress else disable_progress_bar)()  # conversion takes half a minute
     model, found = AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,

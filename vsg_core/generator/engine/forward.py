@@ -14,40 +14,49 @@ import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
 
-from vsg_core.generator.engine.growing import growing_cache
+from vsg_core.generator.engine.cache import growing_cache
 
 
 @dataclass
 class Meter:
-    """What the forward passes cost: seconds inside the model, passes, token positions fed."""
+    """The cost of forward passes: seconds inside the model, number of passes, token positions fed."""
 
     forward_seconds: float = 0.0
     passes: int = 0
     tokens: int = 0
 
     def reset(self) -> None:
+        """Set all counts to 0."""
         self.forward_seconds, self.passes, self.tokens = 0.0, 0, 0
 
 
 @dataclass
 class State:
-    """Where a batch of sequences stands.
+    """A batch of sequences after their last position.
 
-    A step changes the cache in place, so whoever branches calls `Engine.select` first, which copies.
+    A step changes the cache in place: to branch, copy the state with `Engine.select` first.
+
+    Args:
+        logits: [batch, vocab] float32, of the next token.
+        hidden: [batch, hidden] the last hidden state, as the model's head saw it.
+        cache: transformers' key-value cache.
+        attention_mask: [batch, past]; of the encoder's input for an encoder-decoder.
+        lengths: positions of each row without padding, prompt included; the position id of the next input.
+        encoded: [batch, seq, hidden] the encoder's output of an encoder-decoder.
     """
 
-    logits: Tensor  # [batch, vocab] float32, of the next token
-    hidden: Tensor  # [batch, hidden] the last hidden state, as the model's head saw it
+    logits: Tensor
+    hidden: Tensor
     cache: Any
-    attention_mask: Tensor  # [batch, past]; of the encoder's input for an encoder-decoder
-    lengths: list[int]  # real positions a row has taken, prompt included: the position id of the next input
-    encoded: Tensor | None = None  # [batch, seq, hidden] the encoder's output, where there is one
+    attention_mask: Tensor
+    lengths: list[int]
+    encoded: Tensor | None = None
 
 
 class Engine:
-    """A transformers model, causal or encoder-decoder, that takes ids or embeddings alike.
+    """Runs a transformers model, causal or encoder-decoder, on ids or embeddings.
 
-    For an encoder-decoder the sequences go to the encoder and `step` feeds the decoder.
+    For an encoder-decoder, sequences go to the encoder and `step` feeds the decoder.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -55,10 +64,10 @@ class Engine:
         self.meter = Meter()
         self.is_encoder_decoder = bool(model.config.is_encoder_decoder)
         accepted = inspect.signature(model.forward).parameters
-        # A keyword that a model does not know is ignored silently by some: pass only what it declares.
+        # Some models silently ignore an unknown keyword: pass only those that are declared.
         self._takes_positions = "position_ids" in accepted
         self._takes_logits_to_keep = "logits_to_keep" in accepted
-        self._seen = torch.empty(0)  # what the head was given last
+        self._seen = torch.empty(0)  # the head's last input [batch, hidden]
         model.get_output_embeddings().register_forward_pre_hook(self._look)
 
     def _look(self, head: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -66,34 +75,38 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        return self.model.device
+        """The device of the weights."""
+        device: torch.device = self.model.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.dtype
+        """The dtype of the weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
 
     @property
     def embedding(self) -> Any:
-        """The model's own embedding module. Call it: some scale inside it (Gemma)."""
+        """The model's own embedding module. Call it instead of indexing its weight: some scale inside it (Gemma)."""
         return self.model.get_input_embeddings()
 
     @property
     def vocab_size(self) -> int:
-        """Rows of the embedding table, padded ones included."""
-        return self.embedding.weight.shape[0]
+        """Number of rows of the embedding table, including rows that only pad it."""
+        return int(self.embedding.weight.shape[0])
 
     @property
     def context(self) -> int | None:
-        """Positions the model was built for; None where it sets no bound (relative positions)."""
+        """Number of positions the model was built for; None if it has no limit (relative positions)."""
         if self.is_encoder_decoder:
             return None
         return getattr(self.model.config, "max_position_embeddings", None)
 
     def can_share(self, positions: int) -> bool:
-        """Whether sequences that will have so many positions may go on from one cache of how they all begin.
+        """Return whether sequences of up to that many positions can continue from one cache of a shared beginning.
 
-        Padding then comes after that beginning, not before it: position ids must be the model's to take, and no
-        window of attention, which counts what is in the cache, may end within.
+        Padding then follows that beginning. So the model must take position ids, and must have no attention window
+        below `positions`, since a window counts the padding in the cache.
         """
         config = self.model.config.get_text_config()
         windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
@@ -101,17 +114,14 @@ class Engine:
         return fits and self._takes_positions and not self.is_encoder_decoder
 
     def bytes_per_position(self) -> int:
-        """Memory one more position of one sequence takes: keys, values and the float32 logits of a step."""
+        """Bytes for one more position of one sequence: keys, values, and the activations of a layer."""
         config = self.model.config.get_text_config()
         layers = config.num_hidden_layers * (2 if self.is_encoder_decoder else 1)
-        return (
-            2 * layers * config.hidden_size * self.dtype.itemsize
-            + 8 * config.hidden_size * self.dtype.itemsize
-        )
+        return int((2 * layers + 8) * config.hidden_size * self.dtype.itemsize)
 
     @contextmanager
     def metered(self, positions: int) -> Iterator[None]:
-        """Count what is done inside as forward passes, without gradients."""
+        """Count the block as one forward pass over that many positions, and run it without gradients."""
         began = time.perf_counter()
         with torch.no_grad():
             yield
@@ -122,23 +132,25 @@ class Engine:
         self.meter.tokens += positions
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """[batch, seq] ids -> [batch, seq, hidden], as the model itself embeds them."""
+        """Embed ids [batch, seq] as the model itself does -> [batch, seq, hidden]."""
         with torch.no_grad():
-            return self.embedding(input_ids.to(self.device))
+            embeddings: Tensor = self.embedding(input_ids.to(self.device))
+        return embeddings
 
     def table(self) -> Tensor:
-        """[vocab, hidden] what the embedding module gives for every id: the weight itself where that is the same."""
-        if type(self.embedding) is torch.nn.Embedding:
-            return self.embedding.weight.detach()
+        """[vocab, hidden] the embedding of every id; the weight itself if the module only looks rows up."""
+        module = self.embedding
+        if type(module) is torch.nn.Embedding:
+            return module.weight.detach()
         return self.embed(torch.arange(self.vocab_size))
 
     def start(self, inputs: Tensor, attention_mask: Tensor, keep_cache: bool = True) -> State:
-        """One pass over a left-padded batch.
+        """Run one pass over a left-padded batch.
 
         Args:
             inputs: ids [batch, seq] or embeddings [batch, seq, hidden].
-            attention_mask: [batch, seq], 1 where a position is real.
-            keep_cache: False where only the logits are wanted.
+            attention_mask: [batch, seq], 0 at padding.
+            keep_cache: False if only the logits are needed.
         """
         lengths = attention_mask.sum(-1).tolist()
         if self.is_encoder_decoder:
@@ -148,10 +160,10 @@ class Engine:
         return State(_last(output.logits), self._seen, cache, attention_mask, lengths)
 
     def step(self, state: State, inputs: Tensor, attention_mask: Tensor | None = None) -> State:
-        """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; changes `state` in place and returns it.
+        """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; change `state` in place and return it.
 
         Args:
-            attention_mask: [batch, n] of the new positions, where some at their left are padding.
+            attention_mask: [batch, n] of the new positions, if some of them are padding on the left.
         """
         if self.is_encoder_decoder:
             state.logits, state.hidden = self._decode(inputs, state), self._seen
@@ -166,7 +178,7 @@ class Engine:
         return state
 
     def select(self, state: State, rows: Tensor) -> State:
-        """A copy of the given rows, each as often as it is named: for branching, and for dropping finished rows."""
+        """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
         cache = copy.deepcopy(state.cache)
         cache.batch_select_indices(rows.to(self.device))
         return State(
@@ -186,12 +198,12 @@ class Engine:
         cache: Any = None,
         **options: Any,
     ) -> Any:
-        """One metered pass of a causal model -> its output, logits of the last position only where it can.
+        """Run one metered pass of a causal model; return its output, with logits of the last position only if it can.
 
         Args:
             inputs: ids [batch, n] or embeddings [batch, n, hidden].
             attention_mask: [batch, past + n].
-            position_ids: [batch, n]; counted from the mask where left out.
+            position_ids: [batch, n]; counted from the mask by default.
         """
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
@@ -204,24 +216,24 @@ class Engine:
             arguments["logits_to_keep"] = 1
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             return self.model(
-                **{name_of(inputs): inputs}, attention_mask=attention_mask, **arguments, **options
+                **{keyword(inputs): inputs}, attention_mask=attention_mask, **arguments, **options
             )
 
     def _start_decoder(self, inputs: Tensor, attention_mask: Tensor, lengths: list[int]) -> State:
         batch = inputs.shape[0]
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
-            encoded = encoder(**{name_of(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
+            encoded = encoder(**{keyword(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
         cache = EncoderDecoderCache(growing_cache(self.model.config), growing_cache(self.model.config))
         first = self.model.config.decoder_start_token_id
         state = State(torch.empty(0), torch.empty(0), cache, attention_mask, lengths, encoded)
         return self.step(state, torch.full((batch, 1), first, device=self.device))
 
     def _decode(self, inputs: Tensor, state: State) -> Tensor:
-        """One metered pass of the decoder -> logits [batch, vocab] float32 of the last position."""
+        """Run one metered pass of the decoder -> logits [batch, vocab] float32 of the last position."""
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             output = self.model(
-                **{f"decoder_{name_of(inputs)}": inputs},
+                **{f"decoder_{keyword(inputs)}": inputs},
                 encoder_outputs=(state.encoded,),
                 attention_mask=state.attention_mask,
                 cache=state.cache,
@@ -231,10 +243,10 @@ class Engine:
 
 
 def _last(logits: Tensor) -> Tensor:
-    """[batch, seq, vocab] -> [batch, vocab] float32 of the last position."""
+    """Take the last position [batch, vocab] of [batch, seq, vocab], in float32."""
     return logits[:, -1].float()
 
 
-def name_of(inputs: Tensor) -> str:
-    """The keyword under which a model takes ids or embeddings."""
+def keyword(inputs: Tensor) -> str:
+    """Name the keyword under which a model takes these ids or embeddings."""
     return "inputs_embeds" if inputs.is_floating_point() else "input_ids"

@@ -1,4 +1,4 @@
-"""Whether this machine can hold a model, asked before it is loaded."""
+"""Can this machine hold a model? Checked before the model is loaded."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from rich.filesize import decimal
 
 from vsg_core.errors import NotEnoughMemory
 
-# Beside the weights: activations and KV cache of a small batch, and the libraries themselves.
+# Added to the weights: activations and key-value cache of a small batch, and the libraries themselves. accelerate's
+# size helpers count weights only, and of a model that has been built; callers know that number before, from the
+# headers of the weight files.
 MARGIN, FIXED = 1.2, 300_000_000
 
 
 def check_memory(what: str, weights: int, device: str = "cpu") -> None:
-    """
+    """Refuse a model that the device has too little free memory for.
+
     Args:
+        what: the model, as the message names it.
         weights: bytes of the weights once loaded.
         device: "cpu", "mps", "cuda" or "cuda:1".
 
     Raises:
-        NotEnoughMemory: with what is needed and what there is.
+        NotEnoughMemory: the message has both numbers.
     """
     needed, free = int(weights * MARGIN) + FIXED, available(device)
     if needed > free:
@@ -31,16 +35,16 @@ def check_memory(what: str, weights: int, device: str = "cpu") -> None:
 
 
 def available(device: str = "cpu") -> int:
-    """Bytes that can be had now: of the GPU, else of the machine within the limits of this cgroup."""
+    """Free bytes: of the GPU, or of the machine within the limits of this process's cgroup."""
     if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return min([psutil.virtual_memory().available, *cgroup_free()])
+    return min([int(psutil.virtual_memory().available), *cgroup_free()])
 
 
 def cgroup_free(proc: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What each memory limit above this process leaves (cgroup v2); page cache counts as free."""
+    """Bytes that each memory limit of this process leaves (cgroup v2); page cache counts as free."""
     if not proc.is_file():
         return []
     own = next((line[3:] for line in proc.read_text().splitlines() if line.startswith("0::")), "/")

@@ -1,4 +1,4 @@
-"""Where a model is put, and in which numbers."""
+"""The device and dtype of a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from vsg_core.errors import WrongUse
 
 
 def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """float32, bfloat16 or float16 by name; None is float32."""
+    """Look up float32, bfloat16 or float16 by name; None is float32.
+
+    Raises:
+        WrongUse: another name.
+    """
     if isinstance(dtype, torch.dtype):
         return dtype
     names = {
@@ -23,7 +27,11 @@ def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
 
 
 def as_device(device: str) -> torch.device:
-    """A torch device; auto is CUDA where there is one, then MPS, then the CPU."""
+    """Open a torch device; "auto" prefers CUDA, then MPS, then the CPU.
+
+    Raises:
+        WrongUse: this machine has no such device.
+    """
     if device == "auto":
         device = (
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -40,7 +48,7 @@ def as_device(device: str) -> torch.device:
 
 
 def device_text(device: torch.device) -> str:
-    """A device as a record names it, with what decides how its sums round: mps, cpu (AVX512), cuda:0 (NVIDIA H100)."""
+    """Name a device with the hardware that decides how its sums round: mps, cpu (AVX512), cuda:0 (NVIDIA H100)."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else str(device)

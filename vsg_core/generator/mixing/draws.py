@@ -1,50 +1,55 @@
-"""Random draws that belong to a sequence and a step, so that the batch a sequence lands in does not matter."""
+"""Random draws, each tied to a sequence and a step, so that they do not depend on the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import torch
-from torch import Tensor
+from vsg_core.lazy import numpy as np
+from vsg_core.lazy import torch
 
-Generators = Sequence[np.random.Generator]  # one for each row of a batch
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Generators: TypeAlias = "Sequence[np.random.Generator]"  # one per row of a batch
 
 
 def generators(seed: int, rows: Tensor, step: int) -> Generators:
-    """A generator for each of the sequences numbered `rows` [batch], at that step."""
+    """Make one generator per sequence of `rows` [batch], seeded from its number and the step."""
     return [np.random.default_rng((seed, row, step)) for row in rows.tolist()]
 
 
 def dirichlet(weights: Tensor, concentration: float, each: Generators) -> Tensor:
-    """[batch, n] -> weights drawn from a Dirichlet distribution of concentration * weights (arXiv 2508.03440).
+    """Draw weights [batch, n] from a Dirichlet distribution of concentration * weights (arXiv 2508.03440).
 
-    They are the given weights on average, and the nearer to them the higher the concentration.
+    Their mean is the given weights; a higher concentration keeps them closer to that.
     """
     drawn = weights.double().cpu().numpy().copy()  # [batch, n]
-    for one, row in zip(each, drawn, strict=True):
-        row[row > 0] = one.dirichlet(concentration * row[row > 0])
+    for generator, row in zip(each, drawn, strict=True):
+        row[row > 0] = generator.dirichlet(concentration * row[row > 0])
     return torch.from_numpy(drawn).to(weights)
 
 
 def gumbel_softmax(weights: Tensor, temperature: float, each: Generators) -> Tensor:
-    """[batch, n] -> softmax((log w + g) / temperature), g from Gumbel(0, 1) (Jang et al., arXiv 1611.01144).
+    """Compute softmax((log w + g) / temperature) [batch, n], g from Gumbel(0, 1) (Jang et al., arXiv 1611.01144).
 
-    The heaviest token is then a draw from the weights; the lower the temperature, the more weight it has.
+    The heaviest token is then a draw from the weights; a lower temperature gives it more weight.
     """
-    noise = _draw(each, weights, lambda one, size: one.gumbel(size=size))
+    noise = _draw(each, weights, lambda generator, size: generator.gumbel(size=size))
     return ((weights.log() + noise) / temperature).softmax(-1)
 
 
 def gaussian(vectors: Tensor, scale: float, each: Generators) -> Tensor:
-    """[batch, hidden] -> the vectors with noise of that standard deviation on every entry."""
-    return vectors + scale * _draw(each, vectors, lambda one, size: one.standard_normal(size))
+    """Add noise of standard deviation `scale` to every entry of the vectors [batch, hidden]."""
+    return vectors + scale * _draw(each, vectors, lambda generator, size: generator.standard_normal(size))
 
 
 def uniform(each: Generators) -> Tensor:
-    """[batch] draws in [0, 1), float64."""
-    return torch.tensor([one.random() for one in each], dtype=torch.float64)
+    """Draw [batch] numbers in [0, 1), float64."""
+    return torch.tensor([generator.random() for generator in each], dtype=torch.float64)
 
 
-def _draw(each: Generators, like: Tensor, draw: Callable[[np.random.Generator, int], np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack([draw(one, like.shape[-1]) for one in each])).to(like)
+def _draw(
+    each: Generators, like: Tensor, draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]]
+) -> Tensor:
+    return torch.from_numpy(np.stack([draw(generator, like.shape[-1]) for generator in each])).to(like)

@@ -1,1 +1,1 @@
-"""The language model as claims see it: text, ids, embeddings, mixtures, logits, generation."""
+"""A language model as claims use it: text, ids, embeddings, mixtures, logits, generation."""

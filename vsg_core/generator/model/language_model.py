@@ -1,45 +1,61 @@
-"""A language model as the claims see it: text, ids, embeddings, mixtures, next-token logits, generation."""
+"""A language model as claims use it: text, ids, embeddings, mixtures, next-token logits, generation."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch import Tensor
-
-from vsg_core.errors import NotEnoughMemory, VsgError
+from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import engine
-from vsg_core.generator.engine import Engine, State
-from vsg_core.generator.engine.batching import check_sequences, left_padded_batches, states_after
-from vsg_core.generator.engine.memory import check_memory
-from vsg_core.generator.engine.placement import as_device, as_dtype
-from vsg_core.generator.mixing.mixture import Mixing
+from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.embeddings import Embeddings
-from vsg_core.generator.writing.decoding import decode
+from vsg_core.generator.writing.decoding import Prompt, decode
 from vsg_core.generator.writing.writers import TokenWriter
+from vsg_core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote after one sequence: the new tokens only."""
+    """What a model wrote after one sequence.
+
+    Args:
+        ids: the new tokens only.
+        text: the same as text, without special tokens.
+        stopped: "end" at an end token, which is left out; "length"; or "context" at the model's last position.
+    """
 
     ids: list[int]
     text: str
-    stopped: str  # "end" at an end token (left out), "length", or "context" at the model's last position
+    stopped: str
 
 
 class LanguageModel(Embeddings):
     """A transformers model and its tokenizer.
 
-    A *sequence* is ids [seq] or embeddings [seq, hidden]; several go through together, left-padded, and
-    each gives what it would give alone.
+    A *sequence* (`Prompt`) is text, ids [seq] or embeddings [seq, hidden]; text is tokenized with special tokens.
+    Several sequences run together, left-padded, and each gives what it would give alone.
+
+    As a context manager it closes itself: `with lm.untrained() as twin:`.
+
+    Args:
+        model: a transformers model, causal or encoder-decoder.
+        tokenizer: its tokenizer.
+        name: as reports show it.
+        family: the model's family in the registry, such as "qwen".
+        kind: "base" or "instruct"; by default "instruct" if there is a chat template.
+        identity: facts about the weights for the records, such as their digest.
+        initial: settings that an untrained twin needs in its configuration (see `untrained`).
+        end_ids: tokens that end an answer; by default the model's own and the well-known ones of its vocabulary.
     """
 
     def __init__(
@@ -52,13 +68,21 @@ class LanguageModel(Embeddings):
         kind: str | None = None,
         identity: Mapping[str, Any] | None = None,
         initial: Mapping[str, Any] | None = None,
+        end_ids: Iterable[int] | None = None,
     ) -> None:
-        self.engine = Engine(model)
+        self.engine = engine.Engine(model)
         self.tokenizer = tokenizer
         self.name, self.family = name, family
         self.kind = kind or ("instruct" if self.has_chat else "base")
         self.identity = dict(identity or {})
         self.initial = initial
+        self.end_ids = self._known_end_ids() if end_ids is None else frozenset(end_ids)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @classmethod
     def from_folder(
@@ -67,56 +91,60 @@ class LanguageModel(Embeddings):
         """Load safetensors and tokenizer from a folder.
 
         Args:
-            dtype: float32 unless told: the claims measure the model, not its rounding.
-            device: auto takes CUDA, then MPS, then the CPU.
-            about: name, family, kind, identity and initial, as for the constructor.
+            dtype: float32 by default, since claims measure the model and not its rounding.
+            device: auto prefers CUDA, then MPS, then the CPU.
+            about: the constructor's other arguments.
         """
-        model = engine.open_model(Path(folder), as_dtype(dtype), as_device(device))
+        model = engine.open_model(Path(folder), engine.as_dtype(dtype), engine.as_device(device))
         return cls(model, engine.open_tokenizer(Path(folder)), **about)
 
-    def next_logits(self, sequences: Sequence[Tensor]) -> Tensor:
-        """Sequences -> [batch, vocab] float32 logits of the token after each; -inf on rows that are no token."""
+    def next_logits(self, sequences: Sequence[Prompt]) -> Tensor:
+        """Logits [batch, vocab] float32 of the token after each sequence; -inf on rows that are not tokens."""
         logits = torch.empty(len(sequences), self.engine.vocab_size, device=self.device)
         for rows, state in self.prefill(sequences, keep_cache=False):
             logits[rows] = state.logits
         return logits
 
     def prefill(
-        self, sequences: Sequence[Tensor], room: int = 0, keep_cache: bool = True
-    ) -> Iterator[tuple[Tensor, State]]:
-        """The states after each sequence, batch by batch: (which sequences [batch], their state).
+        self, sequences: Sequence[Prompt], room: int = 0, keep_cache: bool = True
+    ) -> Iterator[tuple[Tensor, engine.State]]:
+        """Compute the state after each sequence, batch by batch: (the sequences' numbers [batch], their state).
 
-        Sequences of like length share a batch, and what all of a batch begin with is gone through once. `room`
-        is how many further positions each will need.
+        Sequences of similar length share a batch, and the beginning that all sequences of a batch share is computed
+        once.
+
+        Args:
+            room: number of further positions that each sequence will need.
+            keep_cache: False if only the logits are needed.
 
         Raises:
             WrongUse: no sequence, an empty one, or one longer than the model's context.
         """
-        check_sequences(self.engine, self.name, sequences)
-        for rows, state in states_after(self.engine, sequences, room, keep_cache):
+        tensors = self._as_tensors(sequences)
+        for rows, state in engine.states_after(self.engine, tensors, room, keep_cache):
             yield rows, self._masked(state)
 
-    def step(self, state: State, inputs: Tensor) -> State:
+    def step(self, state: engine.State, inputs: Tensor) -> engine.State:
         """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
         inputs = inputs.to(self.device, self.dtype if inputs.is_floating_point() else torch.long)
         return self._masked(self.engine.step(state, inputs.unsqueeze(1)))
 
-    def select(self, state: State, rows: Tensor) -> State:
-        """A copy of the named rows of a state, to branch from."""
+    def select(self, state: engine.State, rows: Tensor) -> engine.State:
+        """Copy the given rows of a state, to branch from."""
         return self.engine.select(state, rows)
 
     def generate(
         self,
-        sequences: Sequence[Tensor],
+        sequences: Sequence[Prompt],
         max_new_tokens: int = 20,
         sampling: Mixing | None = None,
         generator: torch.Generator | None = None,
     ) -> list[Generation]:
         """Continue each sequence, greedily unless `sampling` is given.
 
-        Returns:
-            For each sequence its new tokens only: ids, text, and why it stopped
-            ("end" at an end token, which is left out; "length"; "context").
+        Args:
+            sampling: the weights that tokens are sampled from.
+            generator: of the samples; by default a new one with seed 0.
         """
         draws = None
         if sampling is not None:
@@ -125,52 +153,51 @@ class LanguageModel(Embeddings):
         traces = decode(self, sequences, TokenWriter(self, sampling, draws), max_new_tokens)
         return [Generation(trace.steps, self.decode(trace.steps), trace.stopped) for trace in traces]
 
-    def library_scores(self, sequences: Sequence[Tensor], **options: Any) -> Tensor:
-        """[batch, vocab] float32: from what transformers' own generate takes its first token, with its `options` only.
+    def library_scores(self, sequences: Sequence[Prompt], **options: Any) -> Tensor:
+        """The scores [batch, vocab] float32 from which transformers' `generate` picks its first token.
 
-        Sequences of one length go through together: padding would count as text for some options.
+        Only the given options of `generate` are set. Sequences of different lengths run apart, because some options
+        would treat padding as text.
         """
-        check_sequences(self.engine, self.name, sequences)
-        found = [torch.empty(0)] * len(sequences)
-        alike = defaultdict(list)
-        for row, sequence in enumerate(sequences):
+        tensors = self._as_tensors(sequences)
+        alike = defaultdict(list)  # by shape and dtype: the sequences' numbers
+        for row, sequence in enumerate(tensors):
             alike[sequence.shape, sequence.dtype].append(row)
+        by_row: dict[int, Tensor] = {}
         for rows in alike.values():
-            inputs = torch.stack([sequences[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
-            for row, scores in zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True):
-                found[row] = scores
-        return torch.stack(found)
+            inputs = torch.stack([tensors[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
+            by_row |= zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True)
+        return torch.stack([by_row[row] for row in range(len(tensors))])
 
-    def hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
-        """Sequences -> [batch, layers + 1, hidden] float32 at their last position, on the CPU.
+    def hidden_states(self, sequences: Sequence[Prompt]) -> Tensor:
+        """Hidden states [batch, layers + 1, hidden] float32 at each sequence's last position, on the CPU.
 
         The embedding comes first; the last is as the head sees it, after the final norm.
 
         Raises:
             NotApplicable: an encoder-decoder.
         """
-        check_sequences(self.engine, self.name, sequences)
-        found: list[Tensor] = [torch.empty(0)] * len(sequences)
-        for rows, inputs, attention_mask in left_padded_batches(self.engine, sequences):
+        tensors = self._as_tensors(sequences)
+        by_row: dict[int, Tensor] = {}
+        for rows, inputs, attention_mask in engine.left_padded_batches(self.engine, tensors):
             states = engine.last_hidden_states(self.engine, inputs, attention_mask).cpu()
-            for row, layers in zip(rows.tolist(), states, strict=True):
-                found[row] = layers
-        return torch.stack(found)
+            by_row |= zip(rows.tolist(), states, strict=True)
+        return torch.stack([by_row[row] for row in range(len(tensors))])
 
     def lens(self, hidden_states: Tensor) -> Tensor:
-        """Hidden states [..., hidden] of any layer but the last -> [..., vocab] float32 logits: the logit lens.
+        """The logit lens: hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
 
         Raises:
-            NotApplicable: the model has no final norm that we know of.
+            NotApplicable: the architecture's final norm is not known.
         """
         logits = engine.lens(self.engine.model, hidden_states)
         return logits.index_fill(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
-        """The same architecture with random weights, whose passes count as this model's; close it after use.
+        """Build the same architecture with random weights; close it after use. Its passes count as this model's.
 
-        They are drawn as the configuration says, with what `initial` puts right in it: a GGUF has no spread of
-        the first weights, and keeps apart what was tied.
+        The weights are drawn as the configuration says, with the corrections of `initial`: a GGUF does not keep the
+        initial standard deviation, and unties tied weights.
         """
         model = engine.untrained(self.engine.model, seed, self.initial or {})
         twin = LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
@@ -179,19 +206,20 @@ class LanguageModel(Embeddings):
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
-        """Compute in float64 within, as far as the architecture does: what two ways to the same numbers still differ
-        by is then hardly rounding.
+        """Run the model in float64 inside the block, as far as its architecture allows.
+
+        Any difference that remains between two computations is then unlikely to be rounding.
 
         Raises:
-            VsgError: the machine cannot hold the weights in float64. No NotEnoughMemory, for that would pass for a
-                model that cannot be had.
+            VsgError: the machine cannot hold the weights in float64. Not NotEnoughMemory: the plugin would report
+                that as an unavailable model.
         """
-        bytes_more = sum(each.numel() * (8 - each.itemsize) for each in self.engine.model.parameters())
+        bytes_more = sum(weight.numel() * (8 - weight.itemsize) for weight in self.engine.model.parameters())
         try:
-            check_memory(f"{self.name} in float64", bytes_more, str(self.device))
+            engine.check_memory(f"{self.name} in float64", bytes_more, str(self.device))
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
-        self._forget()  # what is kept is of the weights, and where the weights are, as they are now
+        self._forget()  # cached tensors have the old dtype and device
         try:
             with engine.float64(self.engine.model):
                 yield
@@ -199,23 +227,33 @@ class LanguageModel(Embeddings):
             self._forget()
 
     def _forget(self) -> None:
-        """Drop what was made of the weights, to be made again."""
-        for name in ("embedding_table", "embedding_norms", "is_token", "_padding"):
-            self.__dict__.pop(name, None)
+        """Drop all cached properties, which were computed from the weights as they are now."""
+        for owner in type(self).__mro__:
+            for name, member in vars(owner).items():
+                if isinstance(member, cached_property):
+                    self.__dict__.pop(name, None)
 
-    def context_left(self, state: State, row: int) -> int:
-        """Positions that a row of a state may still take; a large number where the model sets no bound."""
+    def context_left(self, state: engine.State, row: int) -> int:
+        """Number of positions that a row of a state can still take; very large if the model has no limit."""
         return sys.maxsize if self.engine.context is None else self.engine.context - state.lengths[row]
 
     def close(self) -> None:
-        """Drop the weights: memory is free for the next model."""
+        """Drop the weights, to free memory for the next model."""
         self._forget()
         self.engine.model = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _masked(self, state: State) -> State:
-        """Rule out the rows of the table that are no token: they never receive weight."""
+    def _as_tensors(self, sequences: Sequence[Prompt]) -> list[Tensor]:
+        """Tokenize the texts among the sequences, and refuse what the model cannot take."""
+        if isinstance(sequences, str):
+            raise WrongUse(f"{sequences!r} is one text: give a list of sequences")
+        tensors = [self.tokenize(one) if isinstance(one, str) else one for one in sequences]
+        engine.check_sequences(self.engine, self.name, tensors)
+        return tensors
+
+    def _masked(self, state: engine.State) -> engine.State:
+        """Exclude the rows of the table that are not tokens, so that they never receive weight."""
         state.logits.index_fill_(-1, self._padding, -torch.inf)
         return state

@@ -1,1 +1,1 @@
-"""Readers: vectors turned back into tokens and text."""
+"""Readers turn vectors back into tokens and text."""

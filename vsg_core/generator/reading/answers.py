@@ -1,4 +1,4 @@
-"""Whether a reply names a word."""
+"""Does a reply mention a word?"""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 
 
-def names(reply: str, words: Iterable[str]) -> bool:
-    """Whether one of the words stands in the reply as a whole word, in any case, alone or in its plural with s."""
+def mentions(reply: str, words: Iterable[str]) -> bool:
+    """Return whether the reply has one of the words as a whole word, in any case, alone or with a plural s."""
     return any(re.search(rf"(?<!\w){re.escape(word)}(?:e?s)?(?!\w)", reply, re.IGNORECASE) for word in words)
 
 
 def first_line(reply: str) -> str:
-    """The first line of a reply that says anything."""
+    """The first line of a reply that is not blank; empty if all are."""
     return next((line for line in reply.splitlines() if line.strip()), "")

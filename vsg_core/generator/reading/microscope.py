@@ -1,6 +1,6 @@
-"""A look at a model's concept tokens, step by step: what they are made of, and where they leave greedy decoding.
+"""A model's concept tokens step by step: their components, and where they depart from greedy decoding.
 
-It judges nothing: a few fixed prompts to look at, in a file beside the evidence records that the report shows.
+An illustration for the report, on a few fixed prompts; no verdict depends on it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from vsg_core.generator.mixing.distributions import entropy_bits
+from vsg_core.generator.mixing.presets import STUDY, Mixing
+from vsg_core.generator.reading.nearest import nearest_tokens
+from vsg_core.generator.writing.decoding import Writer, Written, decode_each
+from vsg_core.generator.writing.writers import ConceptWriter, TokenWriter
+from vsg_core.lazy import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vsg_core.generator.mixing.mixture import Mixing
     from vsg_core.generator.model.language_model import LanguageModel
-    from vsg_core.generator.writing.decoding import Writer, Written
 
 SCHEMA_VERSION = 1
 
-# Written by hand before any model was asked: the study's three, then an open beginning, one with a single right
-# answer that the study's translation frame asks for, and a list that is under way.
+# Written by hand before any model was run: the study's three prompts, an open beginning, the study's translation
+# frame, which has a single right answer, and an unfinished list.
 PROMPTS = (
     "The capital of France is",
     "Once upon a time",
@@ -31,28 +36,31 @@ PROMPTS = (
     "The four seasons are spring, summer,",
 )
 STEPS = 6
-TOKENS = 6  # of a distribution, the most probable
+TOKENS = 6  # shown per distribution, the most probable ones
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One step of either path: what the model expected, and what was written of it."""
+    """One step of either path: the model's next-token distribution, and what was written from it.
 
-    kept: Any  # a ConceptToken, or a token id
-    entropy: float  # in bits, of the next-token distribution
-    likely: list[tuple[int, float]]  # the most probable tokens with their probabilities
+    Args:
+        kept: a ConceptToken, or a token id.
+        entropy: of the next-token distribution, in bits.
+        likely: the most probable tokens with their probabilities.
+    """
+
+    kept: Any
+    entropy: float
+    likely: list[tuple[int, float]]
 
 
 class _Watched:
-    """A writer whose every step is kept together with the distribution that it was made from."""
+    """Wraps a writer and keeps, with each step, the distribution it was written from."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        from vsg_core.generator.mixing.mixture import entropy_bits
-        from vsg_core.generator.writing.decoding import Written
-
         written = self.writer(logits, rows, step, hidden)
         most, ids = logits.softmax(-1).topk(min(TOKENS, logits.shape[-1]))  # [batch, TOKENS]
         kept = [
@@ -65,21 +73,17 @@ class _Watched:
 
 
 def look(
-    lm: LanguageModel, prompts: Sequence[str] = PROMPTS, steps: int = STEPS, mixing: Mixing | None = None
+    lm: LanguageModel, prompts: Sequence[str] = PROMPTS, steps: int = STEPS, mixing: Mixing = STUDY
 ) -> list[dict[str, Any]]:
-    """Both paths after each prompt: up to `steps` concept tokens, the study's unless told, and as many greedy tokens.
+    """Write up to `steps` concept tokens, and as many greedy tokens, after each prompt.
 
     Returns:
-        For each prompt: prompt; soft, its concept tokens with weights, what the mixture leaves out, entropy in
-        bits, nearest token and its distance in mean token norms; greedy, its tokens with probability and
-        entropy; parts_at, the first step, from 0, at which the heaviest token is not the greedy one, or None.
+        Per prompt: `prompt`; `soft`, its concept tokens with weights, the weight not shown, entropy in bits, nearest
+        token and its distance in mean token norms; `greedy`, its tokens with probability and entropy; `parts_at`,
+        the first step (from 0) whose heaviest token is not the greedy token, or None.
     """
-    from vsg_core.generator.mixing.mixture import STUDY
-    from vsg_core.generator.writing.decoding import decode_each
-    from vsg_core.generator.writing.writers import ConceptWriter, TokenWriter
-
-    writers = {"soft": _Watched(ConceptWriter(lm, mixing or STUDY)), "greedy": _Watched(TokenWriter(lm))}
-    paths = decode_each(lm, [lm.tokenize(prompt) for prompt in prompts], writers, steps)
+    writers = {"soft": _Watched(ConceptWriter(lm, mixing)), "greedy": _Watched(TokenWriter(lm))}
+    paths = decode_each(lm, prompts, writers, steps)
     return [
         _prompt(lm, prompt, soft.steps, greedy.steps)
         for prompt, soft, greedy in zip(prompts, paths["soft"], paths["greedy"], strict=True)
@@ -89,7 +93,7 @@ def look(
 def _prompt(lm: LanguageModel, prompt: str, soft: Sequence[Seen], greedy: Sequence[Seen]) -> dict[str, Any]:
     heaviest, tokens = [seen.kept.token_id for seen in soft], [seen.kept for seen in greedy]
     apart = [step for step, pair in enumerate(zip(heaviest, tokens, strict=False)) if pair[0] != pair[1]]
-    ended = len(tokens) if len(tokens) < len(heaviest) else None  # greedy decoding ended, soft cannot
+    ended = len(tokens) if len(tokens) < len(heaviest) else None  # only greedy decoding can end early
     return {
         "prompt": prompt,
         "soft": _soft(lm, soft),
@@ -106,17 +110,13 @@ def _prompt(lm: LanguageModel, prompt: str, soft: Sequence[Seen], greedy: Sequen
 
 
 def _soft(lm: LanguageModel, steps: Sequence[Seen]) -> list[dict[str, Any]]:
-    import torch
-
-    from vsg_core.generator.reading.readers import nearest_tokens
-
     if not steps:
         return []
     nearest, distances = nearest_tokens(lm, torch.stack([seen.kept.vector for seen in steps]))  # [steps] each
     return [
         {
-            "tokens": seen.kept.components(lm, TOKENS),
-            "rest": max(0.0, 1.0 - sum(seen.kept.weights[:TOKENS])),
+            "tokens": [[token, weight] for token, weight in seen.kept.mixture.spelled(lm, TOKENS)],
+            "rest": max(0.0, 1.0 - sum(seen.kept.mixture.weights[:TOKENS])),
             "entropy": seen.entropy,
             "likely": [[lm.token(i), p] for i, p in seen.likely],
             "nearest": lm.token(token),
@@ -129,24 +129,23 @@ def _soft(lm: LanguageModel, steps: Sequence[Seen]) -> list[dict[str, Any]]:
 def microscope_record(
     lm: LanguageModel, model: Mapping[str, Any], about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the report shows of a model's concept tokens, as plain JSON values.
+    """Record a model's concept tokens for the report, as plain JSON values.
 
     Args:
-        model: as in an evidence record, at least its name.
-        about: provenance as in one; when it was begun, what it took are put in.
+        model: as in an evidence record, with at least its name.
+        about: provenance as in an evidence record; start, duration and cost of this look replace its own.
     """
-    from vsg_core.generator.mixing.mixture import STUDY
-
-    # a vocabulary of fewer tokens than the study keeps has them all
+    # The study keeps 50 tokens; a smaller vocabulary keeps all of its own
     study = replace(STUDY, top_k=min(STUDY.top_k or 0, int(lm.is_token.sum())))
     started, clock = datetime.now(UTC), time.perf_counter()
-    tokens, forward = lm.meter.tokens, lm.meter.forward_seconds
+    before = replace(lm.meter)  # the difference is counted: the meter may already hold a claim's passes
     prompts = look(lm, mixing=study)
     took = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - clock,
-        "forward_seconds": lm.meter.forward_seconds - forward,
-        "tokens": lm.meter.tokens - tokens,
+        "forward_seconds": lm.meter.forward_seconds - before.forward_seconds,
+        "forward_passes": lm.meter.passes - before.passes,
+        "tokens": lm.meter.tokens - before.tokens,
     }
     mixing = {name: value for name, value in asdict(study).items() if value is not None}
     record = {"schema": SCHEMA_VERSION, "model": dict(model), "mixing": mixing, "prompts": prompts}

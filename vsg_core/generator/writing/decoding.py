@@ -1,25 +1,28 @@
-"""The decoding loop, one for every writer: what a writer makes of the logits is fed back as the next position."""
+"""The decoding loop, the same for every writer: what a writer makes of the logits is fed back as the next position."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from vsg_core.errors import WrongUse
-from vsg_core.generator.engine.forward import State
+from vsg_core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vsg_core.generator.engine import State
 
 Name = TypeVar("Name")
+Prompt: TypeAlias = "str | Tensor"  # text, ids [seq] or embeddings [seq, hidden]
 
 
 class Decodable(Protocol):
-    """What the loop needs of a model; see LanguageModel for each method."""
+    """The methods of a LanguageModel that the loop uses."""
 
     def prefill(
-        self, sequences: Sequence[Tensor], room: int = 0, keep_cache: bool = True
+        self, sequences: Sequence[Prompt], room: int = 0, keep_cache: bool = True
     ) -> Iterator[tuple[Tensor, State]]: ...
 
     def step(self, state: State, inputs: Tensor) -> State: ...
@@ -31,35 +34,43 @@ class Decodable(Protocol):
 
 @dataclass
 class Written:
-    """What a writer makes of one step, for each row of a batch."""
+    """One step of a writer, for each row of a batch.
 
-    inputs: Tensor  # ids [batch] or vectors [batch, hidden]: the next position
-    kept: list[Any]  # what the trace keeps of each row
-    stopped: list[str | None]  # why a row ends here, nothing of this step kept; None goes on
+    Args:
+        inputs: ids [batch] or vectors [batch, hidden], fed as the next position.
+        kept: what the trace keeps of each row.
+        stopped: why a row ends before this step, of which nothing is then kept; None if it continues.
+    """
+
+    inputs: Tensor
+    kept: list[Any]
+    stopped: list[str | None]
 
 
 class Writer(Protocol):
-    """Turns what the model says of the next token into the next position, and says when to stop."""
+    """Turns next-token logits into the next position, and decides when to stop."""
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        """What the sequences numbered `rows` [batch] get at the given step.
+        """Write one position of each sequence of a batch.
 
         Args:
             logits: [batch, vocab] of the next token.
+            rows: [batch] the sequences' numbers.
+            step: the position's number, from 0.
             hidden: [batch, hidden] the last hidden state, as the model's head saw it.
         """
 
 
 @dataclass
 class Trace:
-    """What was written after one sequence, and why it ended."""
+    """The steps written after one sequence, and why they ended."""
 
     steps: list[Any] = field(default_factory=list)
     stopped: str = "length"
 
 
-def decode(lm: Decodable, sequences: Sequence[Tensor], writer: Writer, max_steps: int) -> list[Trace]:
-    """Write up to `max_steps` positions after each sequence (ids [seq] or embeddings [seq, hidden]).
+def decode(lm: Decodable, sequences: Sequence[Prompt], writer: Writer, max_steps: int) -> list[Trace]:
+    """Write up to `max_steps` positions after each sequence.
 
     Raises:
         WrongUse: fewer than 0 steps, or a sequence that the model cannot take.
@@ -68,9 +79,9 @@ def decode(lm: Decodable, sequences: Sequence[Tensor], writer: Writer, max_steps
 
 
 def decode_each(
-    lm: Decodable, sequences: Sequence[Tensor], writers: Mapping[Name, Writer], max_steps: int
+    lm: Decodable, sequences: Sequence[Prompt], writers: Mapping[Name, Writer], max_steps: int
 ) -> dict[Name, list[Trace]]:
-    """As `decode`, with several writers that each go on from the same pass over the sequences.
+    """Like `decode`, with several writers that all continue from one pass over the sequences.
 
     Raises:
         WrongUse: fewer than 0 steps, or a sequence that the model cannot take.
@@ -90,14 +101,14 @@ def decode_each(
 def _write(
     lm: Decodable, rows: Tensor, state: State, writer: Writer, max_steps: int, traces: list[Trace]
 ) -> None:
-    """Go on from `state`, which changes, and keep what is written in the traces numbered `rows` [batch]."""
+    """Write from `state`, which changes, and append each row's steps to the trace of its number in `rows` [batch]."""
     for step in range(max_steps):
         written = writer(state.logits, rows, step, state.hidden)
         alive = []
         for i, row in enumerate(rows.tolist()):
             trace = traces[row]
             if trace.stopped != "length":
-                continue  # ended earlier, still in the batch
+                continue  # it ended earlier but is still in the batch
             if written.stopped[i]:
                 trace.stopped = written.stopped[i]
                 continue
@@ -109,7 +120,7 @@ def _write(
         if not alive or step == max_steps - 1:
             break
         inputs = written.inputs
-        if 2 * len(alive) <= len(rows):  # worth the copy of the cache
+        if 2 * len(alive) <= len(rows):  # few enough to be worth copying the cache
             kept = torch.tensor(alive)
             state, rows, inputs = lm.select(state, kept), rows[kept], inputs[kept]
         state = lm.step(state, inputs)

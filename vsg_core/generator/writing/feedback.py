@@ -1,23 +1,44 @@
-"""Hidden-state feedback: the last hidden state goes back in as the next position, with nothing trained for it.
+"""Hidden-state feedback: feed the last hidden state back as the next position, without training.
 
 COCONUT (Hao et al., arXiv 2412.06769) trains a model for this; Soft Thinking (arXiv 2505.15778, table 3) feeds raw
-states to an untrained one. Two closed-form aligners say whether length or direction is what an untrained model
-lacks.
+states to a model that was not. Two closed-form aligners show whether such a model lacks the right length or the
+right direction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-import torch
-from torch import Tensor
+from vsg_core.generator.mixing.distributions import entropy_bits
+from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Written, decode
+from vsg_core.lazy import torch
 
-from vsg_core.generator.mixing.mixture import entropy_bits
-from vsg_core.generator.writing.decoding import Trace, Written, decode
-from vsg_core.generator.writing.writers import Writable
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Aligner = Callable[[Tensor], Tensor]  # [batch, hidden] float32 hidden states -> [batch, hidden] what is fed
+# From float32 hidden states [batch, hidden] to the vectors that are fed [batch, hidden].
+Aligner: TypeAlias = "Callable[[Tensor], Tensor]"
+
+
+class Alignable(Decodable, Protocol):
+    """The members of a LanguageModel that feedback uses."""
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def embedding_table(self) -> Tensor: ...
+
+    @property
+    def embedding_norm(self) -> float: ...
+
+    @property
+    def head_table(self) -> Tensor: ...
+
+    @property
+    def is_token(self) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -26,8 +47,8 @@ class HiddenState:
 
     Args:
         vector: [hidden] what is fed back.
-        token_id: the token that the model's head says is the most probable at this state.
-        entropy: in bits, of the next-token distribution there.
+        token_id: the most probable next token at this state.
+        entropy: of the next-token distribution there, in bits.
     """
 
     vector: Tensor
@@ -36,9 +57,9 @@ class HiddenState:
 
 
 class FeedbackWriter:
-    """Writes what `align` makes of the last hidden state, as the model's head saw it (after the final norm)."""
+    """Writes `align` of the last hidden state, as the model's head saw it (after the final norm)."""
 
-    def __init__(self, lm: Writable, align: Aligner) -> None:
+    def __init__(self, lm: Alignable, align: Aligner) -> None:
         self.lm, self.align = lm, align
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
@@ -49,20 +70,20 @@ class FeedbackWriter:
 
 
 def raw(hidden: Tensor) -> Tensor:
-    """The hidden state itself."""
+    """Feed the hidden state itself."""
     return hidden
 
 
-def norm_matched(lm: Writable) -> Aligner:
-    """The direction of the hidden state, at the mean length of a token embedding."""
+def norm_matched(lm: Alignable) -> Aligner:
+    """Scale the hidden state to the mean norm of a token embedding."""
     return lambda hidden: hidden * (lm.embedding_norm / hidden.norm(dim=-1, keepdim=True))
 
 
-def ridge_aligner(lm: Writable, penalty: float = 1e-5) -> Aligner:
+def ridge_aligner(lm: Alignable, penalty: float = 1e-5) -> Aligner:
     """The map of LatentMAS (arXiv 2511.20639): a ridge regression from the head's rows to the embedding table's.
 
-    Its vectors are brought to the mean length of a token embedding. Where head and table are the same it leaves the
-    direction as it is, so that this is `norm_matched`.
+    The mapped vectors are scaled to the mean norm of a token embedding. If head and table are tied, the map keeps
+    every direction, and this equals `norm_matched`.
     """
     table, at_length = lm.embedding_table[lm.is_token], norm_matched(lm)
     matrix = fit_ridge(lm.head_table[lm.is_token].float(), table.float(), penalty)  # [hidden, hidden]
@@ -70,25 +91,25 @@ def ridge_aligner(lm: Writable, penalty: float = 1e-5) -> Aligner:
 
 
 def fit_ridge(inputs: Tensor, targets: Tensor, penalty: float) -> Tensor:
-    """W [hidden, hidden] with the least |X W - Y|^2 + penalty |W|^2 (Hoerl & Kennard, 1970).
+    """Solve for W [hidden, hidden] that minimises |X W - Y|^2 + penalty |W|^2 (Hoerl & Kennard, 1970).
 
     Args:
         inputs: X [rows, hidden].
         targets: Y [rows, hidden].
-        penalty: in units of the inputs, squared.
+        penalty: in squared units of the inputs.
     """
     gram, products = (_on_cpu(inputs.T @ other) for other in (inputs, targets))  # each [hidden, hidden]
-    matrix = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), products)
+    matrix: Tensor = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), products)
     return matrix.to(targets)
 
 
 def _on_cpu(matrix: Tensor) -> Tensor:
-    """In float64, which not every device has."""
+    """In float64, which some devices lack."""
     return matrix.cpu().double()
 
 
 def write_hidden_states(
-    lm: Writable, sequences: Sequence[Tensor], n: int, align: Aligner = raw
+    lm: Alignable, sequences: Sequence[Prompt], n: int, align: Aligner = raw
 ) -> list[Trace]:
-    """`n` hidden states fed back after each sequence (ids [seq] or embeddings [seq, hidden]): HiddenStates a trace."""
+    """Feed back `n` hidden states after each sequence; each trace's steps are its HiddenStates."""
     return decode(lm, sequences, FeedbackWriter(lm, align), n)

@@ -5,26 +5,43 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor
+from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Writer, Written, decode_each
+from vsg_core.lazy import torch
 
-from vsg_core.generator.writing.decoding import Trace, Writer, Written, decode_each
-from vsg_core.generator.writing.writers import Writable
+if TYPE_CHECKING:
+    from torch import Tensor
 
 THOUGHT, CLOSING, ANSWER = "thought", "closing", "answer"
 
 
+class Thinkable(Decodable, Protocol):
+    """The members of a LanguageModel that thinking uses."""
+
+    end_ids: frozenset[int]
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def embed(self, input_ids: Tensor) -> Tensor: ...
+
+    def tokenize(self, text: str, special: bool = True) -> Tensor: ...
+
+    def decode(self, ids: Sequence[int] | Tensor) -> str: ...
+
+    def token(self, token_id: int) -> str: ...
+
+
 @dataclass(frozen=True)
 class Thought:
-    """What came of one sequence.
+    """A thought and the answer after it, for one sequence.
 
     Args:
-        steps: what the thinker kept of each position: tokens, ConceptTokens, HiddenStates.
+        steps: what the thinker kept of each position: tokens, ConceptTokens or HiddenStates.
         ended: why the thought ended: "end" at a token that ends it, "cold", or "length".
-        trace: its tokens as text, the heaviest of each position.
-        answer: the text that was decoded after the closing words.
+        trace: the thought as text, the heaviest token of each position.
+        answer: the text decoded after the closing words.
     """
 
     steps: list[Any]
@@ -34,21 +51,22 @@ class Thought:
 
 
 class ThinkingWriter:
-    """A thinker's positions until the thought ends, then the closing words, then greedy tokens.
+    """Writes a thinker's positions until the thought ends, then the closing words, then greedy tokens.
 
-    Every sequence changes over in its own time, so ids are fed as their embeddings.
+    Each sequence ends its thought at its own step, so ids are fed as their embeddings.
 
     Args:
-        thinker: writes the thought; where it stops ("end", "cold"), the thought ends.
-        closing: ids [n] to feed then. Soft Thinking's is "</think>".
-        steps: the most positions of a thought.
-        ends: whether a token's text ends the thought, asked of each position's heaviest token, and the answer.
-        answer_tokens: the most tokens of an answer.
+        thinker: writes the thought, which ends when the thinker stops ("end", "cold").
+        closing: ids [n] to feed then; Soft Thinking's is "</think>".
+        steps: maximum number of positions of a thought.
+        ends: returns whether a token's text ends the thought (checked for each position's heaviest token) or the
+            answer.
+        answer_tokens: maximum number of tokens of an answer.
     """
 
     def __init__(
         self,
-        lm: Writable,
+        lm: Thinkable,
         thinker: Writer,
         closing: Tensor,
         steps: int,
@@ -57,15 +75,15 @@ class ThinkingWriter:
     ) -> None:
         self.lm, self.thinker, self.closing, self.steps = lm, thinker, closing.tolist(), steps
         self.ends, self.answer_tokens = ends, answer_tokens
-        self.ended: dict[int, str] = {}  # why the thought of each sequence ended, once it has
-        self._since: Counter[int] = Counter()  # positions of each sequence since then
+        self.ended: dict[int, str] = {}  # by sequence: why its thought ended
+        self._since: Counter[int] = Counter()  # by sequence: positions since then
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        tokens = logits.argmax(-1)  # [batch] greedy, where an answer is written
+        tokens = logits.argmax(-1)  # [batch] greedy, for the answers
         if step < self.steps and any(row not in self.ended for row in rows.tolist()):
             thought = self.thinker(logits, rows, step, hidden)
         else:
-            thought = Written(tokens, tokens.tolist(), [None] * len(rows))  # nobody thinks any more
+            thought = Written(tokens, tokens.tolist(), [None] * len(rows))  # unused: every thought has ended
         kept: list[tuple[str, Any]] = []
         stopped: list[str | None] = []
         for i, row in enumerate(rows.tolist()):
@@ -79,7 +97,7 @@ class ThinkingWriter:
         return Written(inputs, kept, stopped)
 
     def _phase(self, row: int, why_ended: str | None) -> str:
-        """What a sequence writes now, and, where its thought ends, a note of why."""
+        """Return what a sequence writes now; record why its thought ends, if it does."""
         if row not in self.ended and why_ended is None:
             return THOUGHT
         self.ended.setdefault(row, why_ended or "")
@@ -100,27 +118,27 @@ class ThinkingWriter:
         return token in self.lm.end_ids or self.ends(self.lm.token(token))
 
     def _vectors(self, inputs: Tensor) -> Tensor:
-        """Ids [batch] or vectors [batch, hidden] -> vectors [batch, hidden]."""
+        """Embed ids [batch]; return vectors [batch, hidden] unchanged."""
         return inputs if inputs.is_floating_point() else self.lm.embed(inputs.to(self.lm.device))
 
 
 class GivenWriter:
-    """Writes vectors that were given, [n, hidden] for each sequence, and ends after them: a control."""
+    """Writes given vectors, [n, hidden] per sequence, and ends after them; for controls."""
 
     def __init__(self, given: Sequence[Tensor]) -> None:
         self.given = given
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
         given = [self.given[row] for row in rows.tolist()]
-        nothing = given[0].new_zeros(given[0].shape[-1])  # fed where the sequence has ended
+        nothing = given[0].new_zeros(given[0].shape[-1])  # fed to sequences that have ended
         inputs = torch.stack([vectors[step] if step < len(vectors) else nothing for vectors in given])
         stopped = [None if step < len(vectors) else "end" for vectors in given]
         return Written(inputs, logits.argmax(-1).tolist(), stopped)
 
 
 def think(
-    lm: Writable,
-    sequences: Sequence[Tensor],
+    lm: Thinkable,
+    sequences: Sequence[Prompt],
     thinkers: Mapping[str, Writer],
     closing: str,
     *,
@@ -128,9 +146,9 @@ def think(
     answer_tokens: int,
     ends: Callable[[str], bool] = lambda token: "\n" in token,
 ) -> dict[str, list[Thought]]:
-    """Each thinker after every sequence (ids [seq] or embeddings [seq, hidden]), from one pass over them.
+    """Let each thinker think and answer after every sequence, from one pass over the sequences.
 
-    The arguments are those of ThinkingWriter, `closing` as text.
+    The arguments are those of ThinkingWriter, with `closing` as text.
     """
     ids = lm.tokenize(closing, special=False)
     writers = {
@@ -144,7 +162,7 @@ def think(
     }
 
 
-def _thought(lm: Writable, trace: Trace, ended: str) -> Thought:
+def _thought(lm: Thinkable, trace: Trace, ended: str) -> Thought:
     by_phase: dict[str, list[Any]] = {phase: [] for phase in (THOUGHT, CLOSING, ANSWER)}
     for phase, kept in trace.steps:
         by_phase[phase].append(kept)
@@ -153,5 +171,5 @@ def _thought(lm: Writable, trace: Trace, ended: str) -> Thought:
 
 
 def token_of(kept: Any) -> int:
-    """The token that stands for a position: itself, or the heaviest or likeliest of a vector."""
+    """The token that represents a position: the token itself, or the heaviest or most probable one of a vector."""
     return kept if isinstance(kept, int) else kept.token_id

@@ -1,43 +1,29 @@
-"""Writers: what turns next-token logits into the next position, a token or a concept token."""
+"""Writers of tokens and of concept tokens."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vsg_core.errors import WrongUse
 from vsg_core.generator.mixing import draws
-from vsg_core.generator.mixing.mixture import (
-    PLAIN,
-    Mixing,
-    entropy_bits,
-    input_mixture,
-    mixture_weights,
-    sample,
-    top_k_weights,
-)
-from vsg_core.generator.writing.decoding import Decodable, Trace, Written, decode
+from vsg_core.generator.mixing.distributions import entropy_bits
+from vsg_core.generator.mixing.mixture import Mixture
+from vsg_core.generator.mixing.presets import PLAIN, Mixing
+from vsg_core.generator.mixing.weights import input_mixture, mixture_weights, sample, top_k_weights
+from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Written, decode
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Writable(Decodable, Protocol):
-    """What writers need of a model; see LanguageModel for each member."""
+    """The members of a LanguageModel that these writers use."""
 
-    name: str
     tokenizer: Any
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def dtype(self) -> torch.dtype: ...
-
-    @property
-    def embedding_table(self) -> Tensor: ...
+    end_ids: frozenset[int]
 
     @property
     def embedding_norm(self) -> float: ...
@@ -48,24 +34,10 @@ class Writable(Decodable, Protocol):
     @property
     def is_token(self) -> Tensor: ...
 
-    @property
-    def head_table(self) -> Tensor: ...
-
-    @property
-    def end_ids(self) -> frozenset[int]: ...
-
     def mix(self, weights: Tensor, ids: Tensor | None = None) -> Tensor: ...
 
-    def embed(self, input_ids: Tensor) -> Tensor: ...
 
-    def tokenize(self, text: str, special: bool = True) -> Tensor: ...
-
-    def decode(self, ids: Sequence[int] | Tensor) -> str: ...
-
-    def token(self, token_id: int) -> str: ...
-
-
-HEAVIEST = 256  # components a concept token keeps by name; a plain mixture has the whole vocabulary
+HEAVIEST = 256  # tokens that a concept token's mixture keeps; a plain mixture covers the whole vocabulary
 
 
 @dataclass(frozen=True)
@@ -74,33 +46,27 @@ class ConceptToken:
 
     Args:
         vector: [hidden] what is fed back.
-        token_ids: its components, heaviest first; at most the HEAVIEST.
-        weights: theirs; they sum to 1 unless there are more than HEAVIEST.
-        entropy: in bits, of the model's next-token distribution it was made from.
-        tokenizer: the model's, which spells the components; a notebook shows ids without it. The model itself
-            is not kept alive.
+        mixture: its tokens and weights, at most the HEAVIEST; the weights sum to 1 unless there were more.
+        entropy: of the model's next-token distribution, in bits.
+        tokenizer: spells the tokens in a notebook, which shows ids without it. A concept token does not keep the
+            model itself in memory.
     """
 
     vector: Tensor
-    token_ids: list[int]
-    weights: list[float]
+    mixture: Mixture
     entropy: float
     tokenizer: Any = field(default=None, repr=False, compare=False)
 
     @property
     def token_id(self) -> int:
-        """The heaviest component."""
-        return self.token_ids[0]
-
-    def components(self, lm: Writable, most: int = 10) -> list[list[str | float]]:
-        """The heaviest components as [token, weight] pairs."""
-        return [[lm.token(i), w] for i, w in zip(self.token_ids[:most], self.weights, strict=False)]
+        """The heaviest token."""
+        return self.mixture.heaviest
 
     def _repr_html_(self) -> str:
         from vsg_core.markup.notebook import mixture_html
 
-        spelled = [self._spelled(token_id) for token_id in self.token_ids]
-        return mixture_html(spelled, self.weights, self.entropy)
+        spelled = [self._spelled(token_id) for token_id in self.mixture.token_ids]
+        return mixture_html(spelled, self.mixture.weights, self.entropy)
 
     def _spelled(self, token_id: int) -> str:
         return f"token {token_id}" if self.tokenizer is None else self.tokenizer.decode([token_id])
@@ -111,10 +77,13 @@ class ColdStop:
     """Stop when `steps` consecutive distributions have less than `entropy` bits (Soft Thinking, arXiv 2505.15778).
 
     Args:
-        entropy: in bits. The paper counts in nats: its thresholds of 0.01 to 0.2 are 0.014 to 0.29 bits.
-        steps: how many in a row.
-        temperature: the logits are divided by it first. The paper's code takes the mixing's, and the entropy
-            before top_k and the like leave anything out.
+        entropy: in bits. The paper's thresholds of 0.01 to 0.2 nats are 0.014 to 0.29 bits.
+        steps: the number of consecutive distributions.
+        temperature: divides the logits first. The paper's code uses the mixing's temperature, and measures the
+            entropy before top_k and the other cuts.
+
+    Raises:
+        WrongUse: a value outside its range.
     """
 
     entropy: float
@@ -127,14 +96,14 @@ class ColdStop:
 
 
 class _ColdSteps:
-    """Consecutive low-entropy steps of each sequence."""
+    """Count the consecutive low-entropy steps of each sequence."""
 
     def __init__(self, stop: ColdStop | None) -> None:
         self.stop = stop
         self._counts: Counter[int] = Counter()
 
     def stops(self, logits: Tensor, rows: Tensor) -> list[str | None]:
-        """[batch, vocab] logits of the sequences numbered `rows` -> "cold" for those that stop at this step."""
+        """Return "cold" for each of the sequences numbered `rows` that stops at these logits [batch, vocab]."""
         if self.stop is None:
             return [None] * len(rows)
         entropies = entropy_bits(logits, self.stop.temperature).tolist()
@@ -144,11 +113,11 @@ class _ColdSteps:
 
 
 class TokenWriter:
-    """Ordinary decoding: the most probable token, or one drawn from the weights that `sampling` makes.
+    """Ordinary decoding: the most probable token, or one sampled from the weights of `sampling`.
 
     Args:
-        draws: [sequences, steps] in [0, 1). A draw belongs to a sequence and a step, so that what is sampled
-            does not depend on the batch a sequence lands in.
+        draws: [sequences, steps] in [0, 1). Each draw is tied to a sequence and a step, so that the samples do not
+            depend on the batch.
     """
 
     def __init__(
@@ -177,8 +146,8 @@ class ConceptWriter:
     """Soft decoding: the mixture of token embeddings, weighted by the next-token probabilities.
 
     Args:
-        mixing: how; PRESETS has the study's, Soft Thinking's, and those that draw.
-        seed: of what the mixing draws, for a sequence and a step.
+        mixing: from logits to weights; `presets` has published settings.
+        seed: of the draws of a random mixing; each is tied to a sequence and a step.
     """
 
     def __init__(
@@ -203,30 +172,30 @@ class ConceptWriter:
             vectors = vectors * (longest / norms).clamp(max=1).to(vectors.dtype)
         if mixing.gaussian is not None and each is not None:
             vectors = draws.gaussian(vectors, mixing.gaussian * self.lm.embedding_std, each)
-        counts = (heaviest > 0).sum(-1)  # [batch]; the heaviest come first
-        columns = (one.tolist() for one in (ids, heaviest, counts, entropy_bits(logits)))
+        counts = (heaviest > 0).sum(-1)  # [batch]; sorted, so the tokens with weight come first
+        columns = (column.tolist() for column in (ids, heaviest, counts, entropy_bits(logits)))
         kept = [
-            ConceptToken(vector, i[:n], w[:n], entropy, self.lm.tokenizer)
+            ConceptToken(vector, Mixture(tuple(i[:n]), tuple(w[:n])), entropy, self.lm.tokenizer)
             for vector, i, w, n, entropy in zip(vectors, *columns, strict=True)
         ]
         return Written(vectors, kept, self._cold.stops(logits, rows))
 
 
 class InputMixtureWriter:
-    """A token is drawn and written, but fed back mixed with the distribution it came from.
+    """Mixture of Inputs (arXiv 2505.14827): draw a token, but feed it mixed with the distribution it came from.
 
-    Mixture of Inputs (arXiv 2505.14827): see `input_mixture`. The paper's code mixes the 20 most probable tokens
-    at temperature 1, whatever the token was drawn at; here both are of the same distribution, as in the paper.
+    See `input_mixture`. The paper's code mixes the 20 most probable tokens at temperature 1, whatever temperature
+    the token was drawn at. This writer draws from and mixes the same distribution, as the paper's text does.
 
     Args:
         mixing: the distribution p that tokens are drawn from and that is mixed in.
-        beta: how much the token counts.
+        beta: weight of the drawn token.
         seed: of the draws.
     """
 
     def __init__(self, lm: Writable, mixing: Mixing = PLAIN, beta: float = 1.0, seed: int = 0) -> None:
         self.lm, self.mixing, self.beta, self.seed = lm, mixing, beta, seed
-        # How many tokens p could spread over
+        # The number of tokens that p can spread over
         self.spread = min(filter(None, (mixing.top_n, mixing.top_k, int(lm.is_token.sum()))))
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
@@ -241,9 +210,9 @@ class InputMixtureWriter:
 def _candidates(
     logits: Tensor, mixing: Mixing, each: draws.Generators | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Weights [batch, n] in the order of ids, and the ids [batch, n] where they are not the whole vocabulary.
+    """Weights [batch, n] in the order of ids, and the ids [batch, n]; None if they are the whole vocabulary.
 
-    The order matters to what a draw falls on: it is the same whether the vocabulary was cut first or not.
+    A draw depends on the order, which is therefore the same with and without a cut vocabulary.
     """
     if mixing.top_k is None:
         return mixture_weights(logits, mixing, each), None
@@ -253,7 +222,7 @@ def _candidates(
 
 
 def _pick(ids: Tensor | None, places: Tensor) -> Tensor:
-    """The ids [batch] at places [batch]; the places themselves where the ids are the whole vocabulary."""
+    """Take the ids [batch] at places [batch]; the places themselves if the ids are the whole vocabulary."""
     return places if ids is None else ids.gather(-1, places.unsqueeze(-1)).squeeze(-1)
 
 
@@ -263,15 +232,15 @@ def _ended(lm: Writable, ids: Tensor) -> list[str | None]:
 
 def write_concepts(
     lm: Writable,
-    sequences: Sequence[Tensor],
+    sequences: Sequence[Prompt],
     n: int = 1,
     mixing: Mixing = PLAIN,
     cold_stop: ColdStop | None = None,
     seed: int = 0,
 ) -> list[Trace]:
-    """Up to `n` concept tokens after each sequence (ids [seq] or embeddings [seq, hidden]).
+    """Write up to `n` concept tokens after each sequence.
 
     Returns:
-        A trace each: `.steps` are its ConceptTokens, `.stopped` is "length", "cold" or "context".
+        One trace per sequence: `.steps` are its ConceptTokens, `.stopped` is "length", "cold" or "context".
     """
     return decode(lm, sequences, ConceptWriter(lm, mixing, cold_stop, seed), n)

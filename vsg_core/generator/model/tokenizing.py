@@ -1,23 +1,25 @@
-"""The tokenizer's side of a language model: text to ids and back, the chat format, what ends an answer."""
+"""The tokenizer's part of a language model: text to ids and back, the chat format, end tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from vsg_core.errors import NotApplicable, WrongUse
-from vsg_core.generator.engine import Engine
+from vsg_core.lazy import torch
 
-# What ends an answer, whichever of these a vocabulary knows: a GGUF file names only one of them.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vsg_core.generator.engine import Engine
+
+# Tokens that end an answer, if the vocabulary has them: a GGUF file names only one of them.
 END_TOKENS = ("<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<end_of_turn>", "<eos>", "</s>")
 
 
-class Text:
-    """What a LanguageModel does with text."""
+class Tokenizing:
+    """The part of a LanguageModel that deals with text."""
 
     name: str
     engine: Engine
@@ -25,10 +27,11 @@ class Text:
 
     @property
     def has_chat(self) -> bool:
+        """Whether the tokenizer has a chat template."""
         return bool(getattr(self.tokenizer, "chat_template", None))
 
     def chat(self, text: str, system: str | None = None) -> str:
-        """A user's message in the model's own chat format, up to where the answer begins.
+        """Put a user's message into the model's chat format, up to where the answer begins.
 
         Raises:
             NotApplicable: the model has no chat template.
@@ -37,19 +40,25 @@ class Text:
             raise NotApplicable(f"{self.name} has no chat template")
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": text})
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        formatted: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return formatted
 
     def tokenize(self, text: str, special: bool = True) -> Tensor:
-        """Text -> ids [seq]; with `special`, what the model expects around a text (BOS, say), once.
+        """Turn text into ids [seq], with the special tokens that the model expects around a text (such as BOS) once.
+
+        Args:
+            special: False leaves these tokens out.
 
         Raises:
-            WrongUse: no token comes of it, or it is no whole text.
+            WrongUse: the text has no token, or contains a lone surrogate.
         """
         try:
             text.encode()
         except UnicodeEncodeError:
             raise WrongUse(
-                f"the text {text!r} holds half a character (a lone surrogate): give UTF-8"
+                f"the text {text!r} contains half a character (a lone surrogate): give UTF-8"
             ) from None
         ids = self.tokenizer(text, add_special_tokens=special).input_ids
         if ids[:2] == [self.tokenizer.bos_token_id] * 2:  # the chat template wrote one too
@@ -59,16 +68,17 @@ class Text:
         return torch.tensor(ids, device=self.engine.device)
 
     def decode(self, ids: Sequence[int] | Tensor) -> str:
-        """Ids -> text, special tokens left out."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        """Turn ids into text without special tokens."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
 
     def token(self, token_id: int) -> str:
-        """One token as text, special or not."""
-        return self.tokenizer.decode([token_id])
+        """Spell one token, special or not."""
+        text: str = self.tokenizer.decode([token_id])
+        return text
 
-    @cached_property
-    def end_ids(self) -> frozenset[int]:
-        """Ids that end an answer: the model's own and whichever of END_TOKENS its vocabulary knows."""
+    def _known_end_ids(self) -> frozenset[int]:
+        """Collect the model's own end tokens and those of END_TOKENS that its vocabulary has."""
         own = self.engine.model.generation_config.eos_token_id
         named = [self.tokenizer.get_vocab().get(token) for token in END_TOKENS]
         ids = [self.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]), *named]
@@ -76,6 +86,6 @@ class Text:
 
     @cached_property
     def _closing(self) -> int:
-        """How many tokens the tokenizer puts after a text: T5's </s>, none for most."""
+        """Count the tokens that the tokenizer puts after a text: 1 for T5 (</s>), 0 for most."""
         bare, whole = (self.tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
         return next(n for n in range(len(whole)) if whole[: len(whole) - n][-len(bare) :] == bare)

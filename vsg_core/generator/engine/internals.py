@@ -1,5 +1,5 @@
-"""What a model does inside: hidden states by layer, the logit lens, learned positions; and its rivals: the same
-architecture untrained, and transformers' own generate."""
+"""Model internals (hidden states, logit lens, position tables) and two baselines: an untrained twin and transformers'
+`generate`."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from vsg_core.errors import NotApplicable
-from vsg_core.generator.engine.forward import Engine, name_of
+from vsg_core.generator.engine.forward import Engine, keyword
 
-# What architectures call the norm between their last layer and their head.
+# Names that architectures give to the norm between their last layer and their head.
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 POSITION_TABLES = ("wpe", "embed_positions")
 
 
 def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor) -> Tensor:
-    """A left-padded batch -> [batch, layers + 1, hidden] float32 at the last position.
+    """Hidden states [batch, layers + 1, hidden] float32 at the last position of a left-padded batch.
 
-    The embeddings come first; the last is as the head sees it, after the final norm.
+    The embedding comes first; the last is as the head sees it, after the final norm.
 
     Raises:
-        NotApplicable: an encoder-decoder, whose decoder the sequence does not go through.
+        NotApplicable: an encoder-decoder, whose decoder does not read the sequence.
     """
     if engine.is_encoder_decoder:
-        raise NotApplicable("an encoder-decoder has no hidden states of a decoder at its prompt")
+        raise NotApplicable("an encoder-decoder has no decoder hidden states at its prompt")
     output = engine.forward(inputs, attention_mask, output_hidden_states=True)
     return torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1).float()
 
 
 def lens(model: PreTrainedModel, hidden_states: Tensor) -> Tensor:
-    """Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32: final norm, then head.
+    """The logit lens (nostalgebraist, 2020): final norm, then head, with the model's own caps and scales of logits.
 
-    The logit lens (nostalgebraist, 2020). Caps and scales of the logits are the model's.
+    Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
 
     Raises:
-        NotApplicable: the model has no norm before its head that we know of.
+        NotApplicable: the architecture's final norm is not known.
     """
     body = getattr(model.base_model, "decoder", model.base_model)
     norm = next((getattr(body, name) for name in FINAL_NORMS if hasattr(body, name)), None)
@@ -49,14 +49,15 @@ def lens(model: PreTrainedModel, hidden_states: Tensor) -> Tensor:
         raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
     config = model.config.get_text_config()
     with torch.no_grad():
-        logits = model.get_output_embeddings()(norm(hidden_states.to(model.device, model.dtype))).float()
+        normed = norm(hidden_states.to(model.device, model.dtype))
+        logits: Tensor = model.get_output_embeddings()(normed).float()
     logits = logits * (getattr(config, "logit_scale", None) or 1.0)
     cap = getattr(config, "final_logit_softcapping", None)
     return cap * (logits / cap).tanh() if cap else logits
 
 
 def position_table(model: PreTrainedModel) -> Tensor | None:
-    """[positions, hidden] learned absolute position embeddings, which the model adds itself; None without any."""
+    """[positions, hidden] learned absolute position embeddings, which the model adds itself; None if it has none."""
     for name, module in model.base_model.named_modules():
         if name.split(".")[-1] in POSITION_TABLES and isinstance(module, torch.nn.Embedding):
             return module.weight.detach()[getattr(module, "offset", 0) :]
@@ -64,19 +65,19 @@ def position_table(model: PreTrainedModel) -> Tensor | None:
 
 
 def head_table(model: PreTrainedModel) -> Tensor:
-    """[vocab, hidden] the rows of the head, which logits are products with; for what only these rows can say.
+    """[vocab, hidden] the rows of the head, whose products with a last hidden state are the logits.
 
     Raises:
-        NotApplicable: the model's head is no table.
+        NotApplicable: the model's head is not a table.
     """
     head = model.get_output_embeddings()
     if not isinstance(head, torch.nn.Linear):
-        raise NotApplicable(f"the head of {type(model).__name__} is no table of rows")
+        raise NotApplicable(f"the head of {type(model).__name__} is not a table of rows")
     return head.weight.detach()
 
 
 def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> PreTrainedModel:
-    """A model of the same configuration, but for what `initial` says, with the random weights that it describes."""
+    """Build a model of the same configuration, updated with `initial`, with random weights drawn as it says."""
     config = copy.deepcopy(model.config)
     config.update(dict(initial))
     with torch.random.fork_rng():
@@ -87,16 +88,18 @@ def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> 
 
 @contextmanager
 def float64(model: PreTrainedModel) -> Iterator[None]:
-    """Its weights and buffers in float64 within, and after that as they were, to the last digit: float64 holds each.
+    """Convert weights and buffers to float64 inside the block, and restore them bit for bit afterwards.
 
-    On the CPU where the device has no float64 (MPS). What an architecture computes in float32 by its own word, such
-    as some norms, it still does.
+    On a device without float64 (MPS) the model moves to the CPU. An architecture that computes a part in float32
+    explicitly, as some do their norms, still does.
     """
     device = model.device
     tensors = [each for each in chain(model.parameters(), model.buffers()) if each.is_floating_point()]
     dtypes = [each.dtype for each in tensors]
     try:
-        for each in tensors:  # one by one: both forms of all would be three times the weights
+        for (
+            each
+        ) in tensors:  # one by one: both copies of all would take three times the memory of the weights
             each.data = each.data.to("cpu" if device.type == "mps" else device, torch.float64)
         yield
     finally:
@@ -105,10 +108,12 @@ def float64(model: PreTrainedModel) -> Iterator[None]:
 
 
 def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
-    """[batch, vocab] float32: from what transformers' generate takes its first token after ids [batch, seq] or
-    embeddings [batch, seq, hidden].
+    """The scores [batch, vocab] float32 from which transformers' `generate` picks its first token.
 
-    Nothing is on but what `options` says: the model's own generation defaults are put aside.
+    The model's own generation defaults are ignored: only `options` are set.
+
+    Args:
+        inputs: ids [batch, seq] or embeddings [batch, seq, hidden], not padded.
     """
     model, inputs = engine.model, inputs.to(engine.device)
     config = GenerationConfig(
@@ -125,10 +130,11 @@ def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
     try:
         with engine.metered(batch * (length + 1)):
             output = model.generate(
-                **{name_of(inputs): inputs},
+                **{keyword(inputs): inputs},
                 attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
                 generation_config=config,
             )
     finally:
         model.generation_config = own
-    return output.scores[0].float()
+    scores: Tensor = output.scores[0].float()
+    return scores

@@ -1,0 +1,56 @@
+"""Lazy modules: nothing is imported before its first use, and everything works after it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import vsg_core
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ["torch", "transformers", "numpy", "scipy", "hypothesis"]
+
+
+def run(script: str) -> str:
+    """What a script prints in a fresh interpreter."""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_no_name_of_the_public_face_imports_a_heavy_library() -> None:
+    names = ", ".join(vsg_core.__all__)
+    assert (
+        run(f"import sys\nfrom vsg_core import {names}\nprint([m for m in {HEAVY} if m in sys.modules])")
+        == "[]"
+    )
+
+
+def test_collecting_the_claims_imports_no_torch() -> None:
+    script = (
+        "import sys, pytest\n"
+        "code = pytest.main(['--collect-only', '-q', 'hypotheses'])\n"
+        "print(int(code), [m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    assert run(script).endswith("0 []")
+
+
+def test_introspection_does_not_import() -> None:
+    script = (
+        "import sys\nfrom vsg_core import torch\n"
+        "repr(torch), hasattr(torch, '__bases__'), getattr(torch, '__wrapped__', None)\n"
+        "print('torch' in sys.modules)"
+    )
+    assert run(script) == "False"
+
+
+def test_the_first_use_gives_the_module_itself() -> None:
+    import hypothesis.strategies
+    import torch
+
+    assert vsg_core.torch.Tensor is torch.Tensor
+    assert vsg_core.torch.nn.functional is torch.nn.functional
+    assert vsg_core.torch.__version__ == torch.__version__
+    assert vsg_core.strategies.lists is hypothesis.strategies.lists
+    assert "float32" in dir(vsg_core.torch)

@@ -1,0 +1,67 @@
+"""Entropy of a next-token distribution, and the divergence of two."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from vsg_core.errors import VsgError
+from vsg_core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NOT_FINITE = "next-token logits contain NaN or infinity: load the model with dtype float32"
+CHUNK = 1 << 18  # elements per chunk, so that intermediates stay in the CPU cache
+
+
+def entropy_bits(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Entropy [...] in bits of softmax(logits / temperature), for logits [..., vocab]. Never NaN.
+
+    Computed from float32 logarithms.
+
+    Raises:
+        VsgError: the logits contain NaN or infinity (-inf excludes a token), or every token is excluded.
+    """
+    bits = [_entropy_bits(rows.float(), temperature) for rows in _row_chunks(logits)]
+    return torch.cat(bits).reshape(logits.shape[:-1])
+
+
+def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
+    if temperature != 1:  # shifted to at most 0 first, so that a low temperature cannot overflow
+        logits = (logits - logits.amax(-1, keepdim=True)) / temperature
+    logs = logits.log_softmax(-1)
+    masses = logs.exp()
+    total = masses.sum(-1)  # not exactly 1: rounding of the logarithms adds up over a large vocabulary
+    # Clamped, since 0 * -inf is NaN at an excluded token
+    bits: Tensor = (total.log() - torch.linalg.vecdot(masses, logs.clamp(min=-1e4)) / total) / log(2)
+    if not bits.isfinite().all():
+        raise VsgError(NOT_FINITE)
+    return bits
+
+
+def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence [...] in bits, 0 to 1, of two distributions [..., vocab] (Lin, 1991)."""
+    shape = torch.broadcast_shapes(p.shape, q.shape)
+    p, q = p.expand(shape), q.expand(shape)
+    chunks = zip(_row_chunks(p), _row_chunks(q), strict=True)
+    bits = [_js_divergence_bits(float64(rows), float64(others)) for rows, others in chunks]
+    return torch.cat(bits).reshape(p.shape[:-1])
+
+
+def _js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    divergence = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
+    bits: Tensor = divergence.sum(-1) / log(2)
+    return bits.clamp(min=0)
+
+
+def _row_chunks(numbers: Tensor) -> tuple[Tensor, ...]:
+    """Split [..., vocab] into chunks [rows, vocab] of about CHUNK elements."""
+    rows = numbers.reshape(-1, numbers.shape[-1])
+    return torch.split(rows, max(1, CHUNK // rows.shape[-1]))
+
+
+def float64(numbers: Tensor) -> Tensor:
+    """The numbers in float64; on the CPU where the device has none (MPS)."""
+    return (numbers.cpu() if numbers.device.type == "mps" else numbers).double()
