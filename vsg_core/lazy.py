@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 
 class LazyModule(ModuleType):
-    """Stands in for a module and imports it when one of its attributes is first read."""
+    """Stands in for a module and imports it when one of its public attributes is first read."""
 
     def __getattr__(self, name: str) -> Any:
-        # Introspection must not import: pytest's issubclass(obj, TestCase), for one, reads __bases__.
-        if name.startswith("__") and name != "__version__":
-            raise AttributeError(f"{self.__name__} has no {name} before it is imported")
+        # Introspection must not import: while collecting, pytest reads __bases__ and _mock_name of every object.
+        if name.startswith("_") and name != "__version__":
+            raise AttributeError(
+                f"the lazy module {self.__name__} hides {name}: import {self.__name__} itself"
+            )
         return getattr(import_module(self.__name__), name)
 
     def __dir__(self) -> list[str]:
