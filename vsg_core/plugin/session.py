@@ -15,9 +15,6 @@ from vsg_core.plugin.selection import left_out
 from vsg_core.records.files import read_records, records_in
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
-from vsg_core.report import terminal_summary, write_report
-from vsg_core.report.text.summary import write_neighbours
-from vsg_core.report.view.rows import report_of
 from vsg_core.vocabulary import ACROSS
 
 # The exit code of a run whose only failures are changed verdicts.
@@ -70,6 +67,11 @@ class Session:
 
     def report(self) -> None:
         """Write the claim report and its neighbours from all records, and keep those of this run."""
+        # Imported when a run ends: collecting claims does not need the report.
+        from vsg_core.report import write_report
+        from vsg_core.report.text.summary import write_neighbours
+        from vsg_core.report.view.rows import report_of
+
         folder = reports_folder(self.config)
         records = read_records(records_in(folder))
         self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
@@ -96,6 +98,9 @@ class Session:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:
             return
+        from vsg_core.report import terminal_summary
+        from vsg_core.report.view.rows import report_of
+
         terminalreporter.section("claims")
         width = min(max(80, self.config.get_terminal_writer().fullwidth), 120)
         terminalreporter.write_line(terminal_summary(report_of(self.records), width))
