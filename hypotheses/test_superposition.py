@@ -2,151 +2,172 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from fixtures.sources import STUDY
 from vsg_core import (
     ConceptWriter,
     Evidence,
+    LanguageModel,
     Mixing,
     Mixture,
     Trial,
     claim,
+    control,
     decompose,
-    difference,
     js_divergence_bits,
+    less,
+    more,
+    mostly,
     nearest_tokens,
+    nearly_always,
+    not_mostly,
     presets,
-    rate,
     torch,
+    trials,
     write_concepts,
 )
 
-STUDY = "abstractionlair/vector-space-generation, README, Results"
-LINK = "https://github.com/abstractionlair/vector-space-generation#results"
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RESULTS = STUDY("README, Results", "#results")
+TO_TOP, TO_BLEND, TO_PERMUTED = "bits to top-1 branch", "bits to blend", "bits to permuted blend"
 
 
 @claim(
     "A concept token's components and their weights can be recovered from its vector alone",
-    source=STUDY,
-    link=LINK,
+    source=RESULTS,
     headline=True,
     reported="the nearest tokens showed superpositions of truly different responses: Paris, located, a",
-    rule=rate(above=0.9),
-    controls={"weights permuted": rate(below=0.5)},
-    comparisons=["nearest token alone", "in a random table"],
+    rule=nearly_always(),
+    controls={
+        "weights permuted": control(
+            not_mostly(), "the components found, compared with the true ones in permuted weights"
+        )
+    },
+    comparisons={
+        "nearest token alone": "the nearest token, taken for the whole mixture",
+        "in a random table": "the same tokens and weights, mixed from the rows of an untrained model's table",
+    },
 )
-def test_mixture_is_recoverable_from_its_vector(lm, forking_prompts):
+def test_mixture_is_recoverable_from_its_vector(lm: LanguageModel, forking_prompts: list[str]) -> Evidence:
     """A prompt succeeds when 90 % of the weight is found on the right tokens.
 
-    The vector is the study's mixture (temperature 0.8, top 50, sharpening 1.5) after a prompt whose top-1
-    probability is under 0.6; sharpening can still leave nearly all weight on one token, so "nearest token
-    alone" shows how often that token is enough. The reader sees the vector and the embedding table, and
-    expects few components. Control: what it found, held against the same tokens with their weights permuted;
-    it must fail there. This is about vectors: "in a random table" the same tokens with the same weights are mixed
-    from the rows of an untrained model's table. Whether the model itself makes use of the mixture is the next claim.
+    The vector is the study's mixture after a prompt whose top-1 probability is under 0.6; sharpening can still leave
+    nearly all weight on one token. The reader gets the vector and the embedding table, and expects few components.
+    This is about vectors: whether the model itself uses the mixture is the next claim.
     """
-    traces = write_concepts(lm, forking_prompts, n=1, mixing=presets.STUDY)
-    concepts = [trace.steps[0] for trace in traces]
-    vectors = torch.stack([concept.vector for concept in concepts])  # [prompts, hidden]
-    nearest = nearest_tokens(lm, vectors)[0].tolist()
-    trials: list[Trial] = []
-    permuted: list[Trial] = []
-    top_only: list[Trial] = []
-    for prompt, concept, found, top in zip(
-        forking_prompts, concepts, decompose(lm, vectors), nearest, strict=True
-    ):
-        found, true = found.normalised(), concept.mixture
-        inputs = {"mixture": true.spelled(lm), "entropy_bits": concept.entropy}
-        recovered = ", ".join(f"{token!r} {weight:.3f}" for token, weight in found.spelled(lm))
-        for arm, mixture in ((trials, true), (permuted, true.permuted())):
-            share = mixture.overlap(found)
-            arm.append(Trial(prompt, output=recovered, success=share >= 0.9, value=share, inputs=inputs))
-        share = true.overlap(Mixture((top,), (1.0,)))
-        top_only.append(Trial(prompt, output=repr(lm.token(top)), success=share >= 0.9, value=share))
+    concepts = [trace.steps[0] for trace in write_concepts(lm, forking_prompts, mixing=presets.STUDY)]
     mixtures = [concept.mixture for concept in concepts]
+    vectors = torch.stack([concept.vector for concept in concepts])  # [prompts, hidden]
+    recovered = [mixture.normalised() for mixture in decompose(lm, vectors)]
+    nearest = nearest_tokens(lm, vectors)[0].tolist()
     with lm.untrained() as twin:
-        read = decompose(twin, twin.mix(mixtures))
-    random_table = []
-    for prompt, true, found in zip(forking_prompts, mixtures, read, strict=True):
-        share = true.overlap(found.normalised())
-        random_table.append(Trial(prompt, success=share >= 0.9, value=share))
+        in_random_table = [mixture.normalised() for mixture in decompose(twin, twin.mix(mixtures))]
+    found = [
+        ", ".join(f"{token!r} {weight:.3f}" for token, weight in mixture.spelled(lm)) for mixture in recovered
+    ]
+
+    def arm(true: list[Mixture], read: list[Mixture], output: list[str], shown: bool = False) -> list[Trial]:
+        shares = [one.overlap(other) for one, other in zip(true, read, strict=True)]
+        return trials(
+            forking_prompts,
+            output=output,
+            success=[share >= 0.9 for share in shares],
+            value=shares,
+            mixture=[concept.mixture.spelled(lm) for concept in concepts] if shown else None,
+            inputs={"entropy_bits": [concept.entropy for concept in concepts]} if shown else None,
+        )
+
     return Evidence(
-        trials,
+        arm(mixtures, recovered, found, shown=True),
         {
-            "weights permuted": permuted,
-            "nearest token alone": top_only,
-            "in a random table": random_table,
+            "weights permuted": arm(
+                [mixture.permuted() for mixture in mixtures], recovered, found, shown=True
+            ),
+            "nearest token alone": arm(
+                mixtures,
+                [Mixture((top,), (1.0,)) for top in nearest],
+                [repr(lm.token(top)) for top in nearest],
+            ),
+            "in a random table": arm(mixtures, in_random_table, [""] * len(mixtures)),
         },
     )
 
 
-REST_PERMUTED = {"rest permuted": difference(below=0.0)}
+REST_PERMUTED = {
+    "rest permuted": control(
+        less(), "bits to the blend minus bits to a blend whose minor branches have each other's weights"
+    )
+}
 
 
 @claim(
     "After a concept token the next distribution is nearer to the blend of its branches than to the top-1 branch",
-    source=STUDY,
-    link=LINK,
+    source=RESULTS,
     headline=True,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
-    rule=difference(above=0.0),
+    rule=more(),
     controls=REST_PERMUTED,
 )
-def test_next_step_blends_the_branches(lm, forking_prompts):
+def test_next_step_blends_the_branches(lm: LanguageModel, forking_prompts: list[str]) -> Evidence:
     """Value, in bits: the Jensen-Shannon divergence to the top-1 branch minus that to the blend of all branches.
 
-    The mean over prompts: a few that blend by far can outweigh many that do not, which the next claim counts.
+    This is the mean over prompts, where a few that blend by far can outweigh many that do not; the next claim counts.
     """
     return follow_branches(lm, forking_prompts)
 
 
 @claim(
     "After a concept token the next distribution is, for most prompts, nearer to the blend than to the top-1 branch",
-    source=STUDY,
-    link=LINK,
+    source=RESULTS,
     headline=True,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
-    rule=rate(above=0.5),
+    rule=mostly(),
     controls=REST_PERMUTED,
 )
-def test_next_step_blends_the_branches_of_most_prompts(lm, fresh_forking_prompts):
-    """Counted on prompts of its own: the mean claim's numbers, on others, suggested the question.
+def test_next_step_blends_the_branches_of_most_prompts(
+    lm: LanguageModel, fresh_forking_prompts: list[str]
+) -> Evidence:
+    """A prompt succeeds when the divergence to the blend is the smaller one.
 
-    A prompt succeeds when the divergence to the blend is the smaller one.
+    Counted on other prompts, because the numbers of the claim on the mean suggested the question.
     """
     return follow_branches(lm, fresh_forking_prompts)
 
 
-def follow_branches(lm, prompts):
-    """Where the model goes after a concept token, against where each of its tokens would have led.
+def follow_branches(lm: LanguageModel, prompts: list[str]) -> Evidence:
+    """Compare the model's next step after a concept token with its next step after each of the components.
 
     The concept token is the study's with its 10 heaviest tokens, so that each branch can be followed: the
-    same prompt, then that token. The blend weighs the branches as the mixture weighs their tokens. Only
-    prompts whose top-1 probability is under 0.6; the study's norm clip is left out. Control: the divergence
-    to the blend minus that to a blend which keeps the top weight and gives the others' weights to other
-    branches; it must be below 0, else the minor branches' weights leave no trace of their own.
+    same prompt, then that token. The blend weighs the branches as the mixture weighs their tokens. The study's
+    norm clip is left out. If the control is not below 0, the minor branches' weights leave no trace of their own.
     """
     writer = ConceptWriter(lm, Mixing(temperature=0.8, top_k=10, sharpening=1.5))
-    trials, permuted = {}, {}
+    blends: dict[int, Trial] = {}
+    permuted: dict[int, Trial] = {}
     for rows, state in lm.prefill(prompts, room=1):
         written = writer(state.logits, rows, step=0)
         after_concept = lm.step(lm.select(state, torch.arange(len(rows))), written.inputs).logits.softmax(-1)
         for i, (row, concept) in enumerate(zip(rows.tolist(), written.kept, strict=True)):
             tokens = torch.tensor(concept.mixture.token_ids)
-            weights = torch.tensor(concept.mixture.weights).to(lm.device)
             branches = lm.step(lm.select(state, torch.full_like(tokens, i)), tokens).logits.softmax(-1)
-            others = torch.cat([weights[:1], weights[1:].flip(0)])  # the top keeps its weight
-            to_top = js_divergence_bits(after_concept[i], branches[0])
-            to_blend = js_divergence_bits(after_concept[i], weights @ branches)
-            to_permuted = js_divergence_bits(after_concept[i], others @ branches)
-            inputs = {
-                "mixture": concept.mixture.spelled(lm),
-                "bits to top-1 branch": to_top.item(),
-                "bits to blend": to_blend.item(),
-                "bits to permuted blend": to_permuted.item(),
-            }
-            gap, follows = (to_top - to_blend).item(), lm.token(int(after_concept[i].argmax()))
-            trials[row] = Trial(prompts[row], output=follows, success=gap > 0, value=gap, inputs=inputs)
-            permuted[row] = Trial(prompts[row], output=follows, value=(to_blend - to_permuted).item())
+            bits = bits_to_branches(after_concept[i], branches, concept.mixture)
+            follows, shown = lm.token(int(after_concept[i].argmax())), concept.mixture.spelled(lm)
+            gap = bits[TO_TOP] - bits[TO_BLEND]
+            blends[row] = Trial(prompts[row], follows, gap > 0, gap, inputs=bits, mixture=shown)
+            permuted[row] = Trial(prompts[row], follows, value=bits[TO_BLEND] - bits[TO_PERMUTED])
     return Evidence(
-        [trials[row] for row in sorted(trials)],
+        [blends[row] for row in sorted(blends)],
         {"rest permuted": [permuted[row] for row in sorted(permuted)]},
     )
+
+
+def bits_to_branches(after_concept: Tensor, branches: Tensor, mixture: Mixture) -> dict[str, float]:
+    """[vocab] and [branches, vocab] probabilities -> divergences from the former to blends of the latter."""
+    weights = torch.tensor(mixture.weights).to(branches.device)
+    # The top keeps its weight.
+    others = torch.cat([weights[:1], weights[1:].flip(0)])
+    targets = {TO_TOP: branches[0], TO_BLEND: weights @ branches, TO_PERMUTED: others @ branches}
+    return {name: js_divergence_bits(after_concept, target).item() for name, target in targets.items()}
