@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.support.architectures import TOKENS, every_architecture, tiny
-from vsg_core import LanguageModel, presets, think, write_concepts, write_hidden_states
+from vsg_core import LanguageModel, Prompt, presets, think, write_concepts, write_hidden_states
 from vsg_core.errors import WrongUse
 from vsg_core.generator.writing.decoding import decode
 from vsg_core.generator.writing.writers import TokenWriter
@@ -26,7 +26,7 @@ def test_text_gives_what_its_ids_give(architecture: str):
     lm = tiny(architecture)
     ids = [lm.tokenize(text) for text in TEXTS]
     assert torch.equal(lm.next_logits(TEXTS), lm.next_logits(ids))
-    mixed = [TEXTS[0], ids[1], lm.embed(ids[2])]
+    mixed: list[Prompt] = [TEXTS[0], ids[1], lm.embed(ids[2])]
     torch.testing.assert_close(lm.next_logits(mixed), lm.next_logits(ids), atol=1e-4, rtol=1e-4)
     assert lm.generate(TEXTS, 4) == lm.generate(ids, 4)
     assert torch.equal(lm.library_scores(TEXTS), lm.library_scores(ids))

@@ -31,7 +31,7 @@ def _look(run: ClaimRun) -> Microscope:
     from vsg_core.generator.reading.microscope import microscope_record
 
     run.begin()
-    seen = microscope_record(run.loaded, {}, {})
+    seen = microscope_record(run.loaded)
     return Microscope(
         model=run.model(), mixing=seen["mixing"], prompts=seen["prompts"], dtype=run.dtype, run=run.run()
     )

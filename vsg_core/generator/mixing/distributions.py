@@ -6,6 +6,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError
+from vsg_core.lazy import numpy as np
 from vsg_core.lazy import torch
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
 
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence [...] in bits, 0 to 1, of two distributions [..., vocab] (Lin, 1991)."""
-    shape = torch.broadcast_shapes(p.shape, q.shape)
+    shape = np.broadcast_shapes(p.shape, q.shape)
     p, q = p.expand(shape), q.expand(shape)
     chunks = zip(_row_chunks(p), _row_chunks(q), strict=True)
     bits = [_js_divergence_bits(float64(rows), float64(others)) for rows, others in chunks]

@@ -5,10 +5,8 @@ An illustration for the report, on a few fixed prompts; no verdict depends on it
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vsg_core.generator.mixing.distributions import entropy_bits
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vsg_core.generator.model.language_model import LanguageModel
-
-SCHEMA_VERSION = 1
 
 # Written by hand before any model was run: the study's three prompts, an open beginning, the study's translation
 # frame, which has a single right answer, and an unfinished list.
@@ -126,27 +122,13 @@ def _soft(lm: LanguageModel, steps: Sequence[Seen]) -> list[dict[str, Any]]:
     ]
 
 
-def microscope_record(
-    lm: LanguageModel, model: Mapping[str, Any], about: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Record a model's concept tokens for the report, as plain JSON values.
+def microscope_record(lm: LanguageModel) -> dict[str, Any]:
+    """Look at the fixed PROMPTS with the study's settings, as plain JSON values.
 
-    Args:
-        model: as in an evidence record, with at least its name.
-        about: provenance as in an evidence record; start, duration and cost of this look replace its own.
+    Returns:
+        `mixing`, the settings in use, and `prompts`, as `look` returns them.
     """
     # The study keeps 50 tokens; a smaller vocabulary keeps all of its own
-    study = replace(STUDY, top_k=min(STUDY.top_k or 0, int(lm.is_token.sum())))
-    started, clock = datetime.now(UTC), time.perf_counter()
-    before = replace(lm.meter)  # the difference is counted: the meter may already hold a claim's passes
-    prompts = look(lm, mixing=study)
-    took = {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": time.perf_counter() - clock,
-        "forward_seconds": lm.meter.forward_seconds - before.forward_seconds,
-        "forward_passes": lm.meter.passes - before.passes,
-        "tokens": lm.meter.tokens - before.tokens,
-    }
+    study = replace(STUDY, top_k=min(STUDY.top_k or 0, len(lm.token_ids)))
     mixing = {name: value for name, value in asdict(study).items() if value is not None}
-    record = {"schema": SCHEMA_VERSION, "model": dict(model), "mixing": mixing, "prompts": prompts}
-    return record | {"provenance": {**about, **took}}
+    return {"mixing": mixing, "prompts": look(lm, mixing=study)}
