@@ -20,6 +20,7 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "dog", "run
 ALREADY_IMPORTED = (
     "fixtures.models", "hypothesis", "statsmodels.stats.proportion",
     "transformers.models.auto.tokenization_auto", "vsg_core.generator.model.language_model",
+    "vsg_core.generator.engine.batching", "vsg_core.generator.engine.files", "vsg_core.generator.engine.internals",
 )  # fmt: skip
 
 
