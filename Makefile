@@ -36,15 +36,16 @@ test: lint weights ## Check the code, run its tests, and hold the headline claim
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal
 	$(BIN)/pytest --model $(MODEL) -m headline
 
-lint: setup ## Check style and types
+lint: setup ## Check style, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: weights ## Compare decoding speed with transformers' generate and bare forward passes
 	$(BIN)/pytest benchmarks
 
 clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name example -exec rm -rf {} + 2>/dev/null || true
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
