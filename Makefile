@@ -36,10 +36,11 @@ test: lint weights ## Check the code, run its tests, and hold the headline claim
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal
 	$(BIN)/pytest --model $(MODEL) -m headline
 
-lint: setup ## Check style, imports and types
+lint: setup ## Check style, spelling, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 bench: weights ## Compare decoding speed with transformers' generate and bare forward passes
