@@ -4,9 +4,12 @@ PYTHON ?= python3
 MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
 STAMP  := .venv/.installed
+# The pages with generated tables, and what regenerates them.
+PAGES  := README.md docs/judging.md docs/verdicts.md
+COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report catalogue test lint bench clean weights
+.PHONY: help setup report catalogue test lint docs bench clean weights
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,12 +39,16 @@ test: lint weights ## Check the code, run its tests, and hold the headline claim
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal
 	$(BIN)/pytest --model $(MODEL) -m headline
 
-lint: setup ## Check style, spelling, imports and types
+lint: setup ## Check style, spelling, imports, generated tables and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports --no-logo
+	$(COG) --check --check-fail-msg="run 'make docs'" $(PAGES)
 	$(BIN)/mypy
+
+docs: setup ## Regenerate the tables in README and docs
+	$(COG) -r $(PAGES)
 
 bench: weights ## Compare decoding speed with transformers' generate and bare forward passes
 	$(BIN)/pytest benchmarks

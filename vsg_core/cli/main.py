@@ -165,12 +165,13 @@ def schema(name: str) -> None:
 
 
 @vsg.command()
-@click.option("--headline", is_flag=True, help="The headline claims only.")
-def table(headline: bool) -> None:
+@click.option("--headline", is_flag=True, help="Only the headline claims.")
+@click.option("--short", is_flag=True, help="Verdicts and estimates, without intervals.")
+def table(headline: bool, short: bool) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.report.text.recorded_table import recorded_table
 
-    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline))
+    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline, short))
 
 
 vsg.add_command(concept)

@@ -1,4 +1,4 @@
-"""The recorded verdicts as Markdown tables, claims by models: the README's and docs/verdicts.md are made with it."""
+"""Recorded verdicts as Markdown tables, claims by models: those of the README and of docs/verdicts.md."""
 
 from __future__ import annotations
 
@@ -8,42 +8,55 @@ from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
 from vsg_core.records.recorded import Recorded, read_recorded
-from vsg_core.wording import Bound, measured_text
+from vsg_core.wording import Bound, measured_text, number_text, unit_of
 
 
-def recorded_table(claims: Path, recorded: Path, headline: bool = False) -> str:
-    """Claims of a folder down, by question, models across; a cell is verdict and measurement.
+def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: bool = False) -> str:
+    """Return one table per question, with a row per claim and a column per model.
 
-    Claims without any recorded verdict are left out, and of each table the models without any in it.
+    Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in it.
 
     Args:
-        headline: the headline claims only, in one table.
+        claims: the folder of claims.
+        recorded: the folder of recorded verdicts, one file per model.
+        headline: only the headline claims, in one table.
+        short: the verdict and the estimate alone, without the interval and the number of trials.
     """
     models = sorted(path.stem for path in recorded.glob("*.toml"))
     verdicts = {model: read_recorded(recorded, model) for model in models}
+    cell = _short_cell if short else _full_cell
     tables: dict[str, list[list[str]]] = {}
     for claim in load_claims(claims):
-        cells = [_cell(verdicts[model].get(claim.id), claim.rule.bound) for model in models]
-        if any(cells) and (claim.headline or not headline):
+        accepted = [verdicts[model].get(claim.id) for model in models]
+        if any(accepted) and (claim.headline or not headline):
             question = "" if headline else f"## {claim.question}\n\n"
+            cells = [cell(verdict, claim.rule.bound) if verdict else "" for verdict in accepted]
             tables.setdefault(question, []).append([claim.statement, *cells])
-    return "\n\n".join(question + _told(["claim", *models], rows) for question, rows in tables.items())
+    return "\n\n".join(
+        question + _without_empty_columns(["claim", *models], rows) for question, rows in tables.items()
+    )
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table of texts that are Markdown already."""
+    """Return a Markdown table of cells that are Markdown already."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
-def _told(head: list[str], rows: list[list[str]]) -> str:
-    """The table without the columns that are empty."""
-    told = [any(column) for column in zip(*rows, strict=True)]
-    return markdown_table([*compress(head, told)], [[*compress(row, told)] for row in rows])
+def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:
+    filled = [any(column) for column in zip(*rows, strict=True)]
+    return markdown_table([*compress(head, filled)], [[*compress(row, filled)] for row in rows])
 
 
-def _cell(recorded: Recorded | None, bound: Bound) -> str:
-    if recorded is None:
-        return ""
+def _full_cell(recorded: Recorded, bound: Bound) -> str:
     if recorded.estimate is None or recorded.interval is None or recorded.n is None:
         return f"*not run*, {recorded.reason}"
     return f"**{recorded.verdict}** {measured_text(bound, recorded.estimate, recorded.interval, recorded.n)}"
+
+
+def _short_cell(recorded: Recorded, bound: Bound) -> str:
+    if recorded.estimate is None:
+        return "*not run*"
+    unit = unit_of(bound)
+    if unit == "counterexamples" and not recorded.estimate:
+        return f"**{recorded.verdict}** no counterexample"
+    return f"**{recorded.verdict}** {number_text(unit, recorded.estimate)}"

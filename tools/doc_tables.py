@@ -1,12 +1,13 @@
-"""docs/judging.md states numbers; each of its tables is worked out here again from the code it speaks of."""
+"""The tables of the documentation that are computed: cog calls these functions (`make docs`).
+
+The numbers in docs/judging.md follow from the code of the judge; the verdicts are those that are recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.power import TTestPower
@@ -21,14 +22,33 @@ from tests.judge.test_false_verdicts import (
     rate_intervals,
 )
 from vsg_core.judge.rules import always, rate
+from vsg_core.report.text.recorded_table import recorded_table
 
-PAGE = Path(__file__).parents[2] / "docs" / "judging.md"
-CHANCE = 0.8  # "4 times in 5"
+CLAIMS = Path(__file__).parents[1] / "hypotheses"
+# "4 times in 5" on the page.
+CHANCE = 0.8
 Rows = list[list[str]]
 Flags = NDArray[np.bool_]
 
 
+def headline_verdicts() -> str:
+    """Return the table in the README: headline claims, short cells."""
+    return recorded_table(CLAIMS, CLAIMS / "recorded", headline=True, short=True)
+
+
+def all_verdicts() -> str:
+    """Return the tables of docs/verdicts.md, one per question."""
+    return recorded_table(CLAIMS, CLAIMS / "recorded")
+
+
+def markdown(rows: Rows) -> str:
+    """Return a Markdown table; the first row is its head."""
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]).replace("%", " %").replace("  %", " %")
+
+
 def power_of_a_rate() -> Rows:
+    """Return, for each bound and number of trials, the successes that decide and the true rate that is enough."""
     rows = [["rule", "trials", "holds from", "refuted up to", "holds 4 times in 5 at a true rate of"]]
     for bound, sizes in ((0.5, (20, 40, 100, 200)), (0.9, (40, 100, 200, 400))):
         for n in sizes:
@@ -42,6 +62,7 @@ def power_of_a_rate() -> Rows:
 
 
 def power_of_a_rate_over_an_arm() -> Rows:
+    """Return by how much a true rate must exceed the arm's for the claim to hold 4 times in 5."""
     rows = [["trials in each arm", "the arm's true rate 10 %", "50 %"]]
     for n in (20, 40, 100, 200):
         holds = rate_difference_intervals(n)[0] > 0
@@ -56,13 +77,14 @@ def _gap(holds: Flags, n: int, arm: float) -> float:
 
 
 def _chance_of_pairs(pairs: Flags, n: int, truths: Array, arm_truths: Array) -> Array:
-    """The chance, at each pair of true rates, of a pair of success counts that is marked: [n + 1, n + 1]."""
+    """Return the chance of the success counts marked in `pairs` [n + 1, n + 1], at each pair of true rates."""
     outcomes = np.arange(n + 1)
     own, arm = (stats.binom.pmf(outcomes, n, rates[:, None]) for rates in (truths, arm_truths))
     return np.asarray(((own @ pairs) * arm).sum(axis=1))
 
 
 def power_of_a_mean() -> Rows:
+    """Return the true mean, and the margin of equivalence, for which the claim holds 4 times in 5."""
     rows = [
         ["trials", "difference: true mean beyond the bound by", "equivalence: margin, the true mean being 0"]
     ]
@@ -75,7 +97,7 @@ def power_of_a_mean() -> Rows:
 
 
 def _chance_of_equivalence(n: int, margin: float) -> float:
-    """That the interval of n normal values of mean 0 and deviation 1 lies within the margin."""
+    """Return the chance that the interval of n normal values, mean 0 and deviation 1, lies within the margin."""
     deviations, step = np.linspace(0, 3, 3001, retstep=True)
     room = np.sqrt(n) * margin - stats.t.ppf(1 - ALPHA, n - 1) * deviations
     inside = np.clip(2 * stats.norm.cdf(room) - 1, 0, None)
@@ -84,6 +106,7 @@ def _chance_of_equivalence(n: int, margin: float) -> float:
 
 
 def trials_of_always() -> Rows:
+    """Return the trials without a counterexample that *always* needs, for each open rate."""
     rules = [always(open_rate=open_rate) for open_rate in (0.1, 0.05, 0.01, 0.001)]
     return [
         ["counterexamples left open", *(f"{rule.bound['open_rate']:g}" for rule in rules)],
@@ -92,6 +115,7 @@ def trials_of_always() -> Rows:
 
 
 def errors_of_a_rate() -> Rows:
+    """Return the worst chance that a rate's interval lies above the truth, for two kinds of interval."""
     rows = [["interval", *(f"{n} trials" for n in SIZES)]]
     for name, method in (("Clopper-Pearson, used here", "beta"), ("Wilson, for comparison", "wilson")):
         rows.append([name, *(f"{_worst(n, method):.1%}" for n in SIZES)])
@@ -105,6 +129,7 @@ def _worst(n: int, method: str) -> float:
 
 
 def errors_of_a_rate_over_an_arm() -> Rows:
+    """Return the worst chances that a rate over an arm falsely holds and is falsely refuted."""
     rows = [["rule", *(f"{n} trials" for n in SIZES)]]
     for bound in (0.0, 0.2, 0.5):
         cells = []
@@ -119,6 +144,7 @@ def errors_of_a_rate_over_an_arm() -> Rows:
 
 
 def errors_of_a_mean() -> Rows:
+    """Return how often a mean is falsely called above and below the bound, for four shapes of values."""
     rows = [["values", *(f"{n} trials" for n in SIZES)]]
     shapes = (
         "normal",
@@ -130,25 +156,3 @@ def errors_of_a_mean() -> Rows:
         cells = [" / ".join(f"{share:.1%}" for share in false_verdicts(shape, n)) for n in SIZES]
         rows.append([shape, *cells])
     return rows
-
-
-TABLES: list[Callable[[], Rows]] = [
-    power_of_a_rate, power_of_a_rate_over_an_arm, power_of_a_mean, trials_of_always,
-    errors_of_a_rate, errors_of_a_rate_over_an_arm, errors_of_a_mean,
-]  # fmt: skip
-
-
-def markdown(rows: Rows) -> str:
-    head, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]).replace("%", " %").replace("  %", " %")
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
-def test_the_page_shows_what_the_code_does(table: Callable[[], Rows]) -> None:
-    expected = markdown(table())
-    assert expected in PAGE.read_text(encoding="utf-8"), f"put this into {PAGE.name}:\n{expected}"
-
-
-def test_every_table_of_the_page_is_checked() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert text.count("\n|---") == len(TABLES) + 1  # the rules themselves, in words

@@ -1,0 +1,79 @@
+"""Recorded verdicts as Markdown tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vsg_core.report.text.recorded_table import recorded_table
+
+CLAIMS = '''
+"""Do things work?"""
+from vsg_core import always, claim, difference, rate
+
+ABOUT = dict(source="a paper", reported="seen")
+
+@claim("It works", rule=rate(above=0.5), headline=True, **ABOUT)
+def test_works(lm): ...
+
+@claim("It works better", rule=difference(above=0), **ABOUT)
+def test_better(lm): ...
+
+@claim("It always works", rule=always(), headline=True, **ABOUT)
+def test_always(lm): ...
+
+@claim("Nothing is recorded of it", rule=always(), headline=True, **ABOUT)
+def test_unrecorded(lm): ...
+'''
+
+RECORDED = {
+    "large": """
+        works = { verdict = "holds", estimate = 1.0, interval = [0.91, 1.0], n = 40, rule = "r", weights = "w" }
+        always = { verdict = "refuted", estimate = 0.025, interval = [0.001, 0.13], n = 40, rule = "r", weights = "w" }
+    """,
+    "small": """
+        works = { verdict = "not run", reason = "no chat format", rule = "r", weights = "w" }
+        better = { verdict = "inconclusive", estimate = -0.03, interval = [-0.1, 0.0], n = 60, rule = "r", weights = "" }
+        always = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.0093], n = 320, rule = "r", weights = "w" }
+    """,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of claims, and one of recorded verdicts on two models."""
+    claims, recorded = tmp_path / "claims", tmp_path / "recorded"
+    claims.mkdir()
+    recorded.mkdir()
+    (claims / "things.py").write_text(CLAIMS)
+    for model, entries in RECORDED.items():
+        (recorded / f"{model}.toml").write_text(entries)
+    return claims, recorded
+
+
+def test_a_question_has_a_table_of_claims_by_models(folders: tuple[Path, Path]) -> None:
+    assert recorded_table(*folders).splitlines() == [
+        "## Do things work?",
+        "",
+        "| claim | large | small |",
+        "| --- | --- | --- |",
+        "| It works | **holds** 100 % [91 %, 100 %] of 40 | *not run*, no chat format |",
+        "| It works better |  | **inconclusive** -0.03 [-0.1, 0] of 60 |",
+        "| It always works | **refuted** 1 counterexample in 40 (leaves 13 % open) "
+        "| **holds** no counterexamples in 320 (leaves 0.93 % open) |",
+    ]
+
+
+def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path]) -> None:
+    assert recorded_table(*folders, headline=True, short=True).splitlines() == [
+        "| claim | large | small |",
+        "| --- | --- | --- |",
+        "| It works | **holds** 100 % | *not run* |",
+        "| It always works | **refuted** 2.5 % | **holds** no counterexample |",
+    ]
+
+
+def test_a_model_without_a_verdict_in_a_table_has_no_column_there(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "small.toml").write_text("")
+    assert recorded_table(*folders).splitlines()[2] == "| claim | large |"
