@@ -34,7 +34,7 @@ RECORDED = {
     """,
     "small": """
         works = { verdict = "not run", reason = "no chat format", rule = "r", weights = "w" }
-        better = { verdict = "inconclusive", estimate = -0.03, interval = [-0.1, 0.0], n = 60, rule = "r", weights = "" }
+        better = { verdict = "inconclusive", estimate = -0.03, interval = [-0.1, 0.0], n = 60, rule = "", weights = "" }
         always = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.0093], n = 320, rule = "r", weights = "w" }
     """,
 }  # fmt: skip
