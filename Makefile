@@ -1,5 +1,5 @@
 # Needs GNU make 3.81 or newer and Python 3.11 or newer; everything else goes into .venv.
-# On a machine with CUDA, install your own build of torch into .venv after `make setup`: later calls keep it.
+# On a machine with CUDA, install your own build of torch into .venv after `make setup`; later calls keep it.
 PYTHON ?= python3
 MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
@@ -14,12 +14,12 @@ COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## Build .venv with the pinned dependencies (at once when it is there)
+setup: $(STAMP) ## Build .venv with the pinned dependencies (does nothing if it is up to date)
 
-# The stamp is written last and removed first: an install that was cut short is started over.
+# The stamp is written last and removed first, so that an interrupted install is repeated.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo not there). Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo missing). Choose another: make setup PYTHON=python3.12" >&2; exit 1; }
 	@test -f $(STAMP) || rm -rf .venv
 	@rm -f $(STAMP)
 	$(PYTHON) -m venv .venv
@@ -35,8 +35,8 @@ report: weights ## Run the headline claims on the embedded model and write repor
 catalogue: weights ## Run every claim on the embedded model and write reports/claims.html
 	$(BIN)/pytest --model $(MODEL)
 
-test: lint weights ## Check the code, run its tests, and hold the headline claims against their recorded verdicts
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal
+test: lint weights ## Check the code, run its tests, and compare the headline claims with their recorded verdicts
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=term
 	$(BIN)/pytest --model $(MODEL) -m headline
 
 lint: setup ## Check style, spelling, imports, generated tables and types
@@ -54,6 +54,6 @@ bench: weights ## Compare decoding speed with transformers' generate and bare fo
 	$(BIN)/pytest benchmarks
 
 clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
+	rm -rf .coverage .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name example -exec rm -rf {} + 2>/dev/null || true
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
