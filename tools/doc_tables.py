@@ -21,6 +21,7 @@ from tests.judge.test_false_verdicts import (
     rate_difference_intervals,
     rate_intervals,
 )
+from vsg_core.judge.measures import verdict_of
 from vsg_core.judge.rules import always, rate
 from vsg_core.report.text.recorded_table import recorded_table
 
@@ -53,7 +54,7 @@ def power_of_a_rate() -> Rows:
     for bound, sizes in ((0.5, (20, 40, 100, 200)), (0.9, (40, 100, 200, 400))):
         for n in sizes:
             rule = rate(above=bound, trials=n)
-            verdicts = [rule.verdict(ends) for ends in zip(*rate_intervals(n), strict=True)]
+            verdicts = [verdict_of(rule, ends) for ends in zip(*rate_intervals(n), strict=True)]
             least, most = verdicts.index("holds"), n - verdicts[::-1].index("refuted")
             truths = np.arange(0, 1.0001, 0.001)
             truth = truths[np.argmax(stats.binom.sf(least - 1, n, truths) >= CHANCE)]
@@ -109,8 +110,8 @@ def trials_of_always() -> Rows:
     """Return the trials without a counterexample that *always* needs, for each open rate."""
     rules = [always(open_rate=open_rate) for open_rate in (0.1, 0.05, 0.01, 0.001)]
     return [
-        ["counterexamples left open", *(f"{rule.bound['open_rate']:g}" for rule in rules)],
-        ["trials without one", *(str(rule.trials_to_hold) for rule in rules)],  # type: ignore[attr-defined]
+        ["counterexamples left open", *(f"{rule.limit:g}" for rule in rules)],
+        ["trials without one", *(str(rule.trials_to_hold) for rule in rules)],
     ]
 
 

@@ -29,15 +29,15 @@ def test_unrecorded(lm): ...
 
 RECORDED = {
     "large": """
-        works = { verdict = "holds", estimate = 1.0, interval = [0.91, 1.0], n = 40, rule = "r", weights = "w" }
-        always = { verdict = "refuted", estimate = 0.025, interval = [0.001, 0.13], n = 40, rule = "r", weights = "w" }
+        works = { verdict = "holds", estimate = 1.0, interval = [0.91, 1.0], n = 40, SAME }
+        always = { verdict = "refuted", estimate = 0.025, interval = [0.001, 0.13], n = 40, SAME }
     """,
     "small": """
-        works = { verdict = "not run", reason = "no chat format", rule = "r", weights = "w" }
-        better = { verdict = "inconclusive", estimate = -0.03, interval = [-0.1, 0.0], n = 60, rule = "", weights = "" }
-        always = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.0093], n = 320, rule = "r", weights = "w" }
+        works = { verdict = "not run", not_applicable = "no chat format", SAME }
+        better = { verdict = "inconclusive", estimate = -0.0288, interval = [-0.0788, 0.0212], n = 60, SAME }
+        always = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.0093], n = 320, SAME }
     """,
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     recorded.mkdir()
     (claims / "things.py").write_text(CLAIMS)
     for model, entries in RECORDED.items():
-        (recorded / f"{model}.toml").write_text(entries)
+        (recorded / f"{model}.toml").write_text(
+            entries.replace("SAME", 'rule = "r", weights = "w", dtype = "float32"')
+        )
     return claims, recorded
 
 
@@ -59,9 +61,8 @@ def test_a_question_has_a_table_of_claims_by_models(folders: tuple[Path, Path]) 
         "| claim | large | small |",
         "| --- | --- | --- |",
         "| It works | **holds** 100 % [91 %, 100 %] of 40 | *not run*, no chat format |",
-        "| It works better |  | **inconclusive** -0.03 [-0.1, 0] of 60 |",
-        "| It always works | **refuted** 1 counterexample in 40 (leaves 13 % open) "
-        "| **holds** no counterexamples in 320 (leaves 0.93 % open) |",
+        "| It works better |  | **inconclusive** −0.03 [−0.08, 0.02] of 60 |",
+        "| It always works | **refuted** 1 of 40 [0.1 %, 13 %] | **holds** none in 320 [0 %, 0.9 %] |",
     ]
 
 
@@ -70,7 +71,7 @@ def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path
         "| claim | large | small |",
         "| --- | --- | --- |",
         "| It works | **holds** 100 % | *not run* |",
-        "| It always works | **refuted** 2.5 % | **holds** no counterexample |",
+        "| It always works | **refuted** 1 of 40 | **holds** none in 320 |",
     ]
 
 

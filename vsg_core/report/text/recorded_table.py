@@ -7,8 +7,8 @@ from itertools import compress
 from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
-from vsg_core.records.recorded import Recorded, read_recorded
-from vsg_core.wording import Bound, measured_text, number_text, unit_of
+from vsg_core.records.recorded import RecordedVerdict, read_recorded
+from vsg_core.wording import Unit, estimate_text, measured_text
 
 
 def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: bool = False) -> str:
@@ -30,7 +30,7 @@ def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: 
         accepted = [verdicts[model].get(claim.id) for model in models]
         if any(accepted) and (claim.headline or not headline):
             question = "" if headline else f"## {claim.question}\n\n"
-            cells = [cell(verdict, claim.rule.bound) if verdict else "" for verdict in accepted]
+            cells = [cell(verdict, claim.rule.unit) if verdict else "" for verdict in accepted]
             tables.setdefault(question, []).append([claim.statement, *cells])
     return "\n\n".join(
         question + _without_empty_columns(["claim", *models], rows) for question, rows in tables.items()
@@ -47,16 +47,13 @@ def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:
     return markdown_table([*compress(head, filled)], [[*compress(row, filled)] for row in rows])
 
 
-def _full_cell(recorded: Recorded, bound: Bound) -> str:
+def _full_cell(recorded: RecordedVerdict, unit: Unit) -> str:
     if recorded.estimate is None or recorded.interval is None or recorded.n is None:
-        return f"*not run*, {recorded.reason}"
-    return f"**{recorded.verdict}** {measured_text(bound, recorded.estimate, recorded.interval, recorded.n)}"
+        return f"*not run*, {recorded.not_applicable}"
+    return f"**{recorded.verdict}** {measured_text(recorded.estimate, recorded.interval, recorded.n, unit)}"
 
 
-def _short_cell(recorded: Recorded, bound: Bound) -> str:
+def _short_cell(recorded: RecordedVerdict, unit: Unit) -> str:
     if recorded.estimate is None:
         return "*not run*"
-    unit = unit_of(bound)
-    if unit == "counterexamples" and not recorded.estimate:
-        return f"**{recorded.verdict}** no counterexample"
-    return f"**{recorded.verdict}** {number_text(unit, recorded.estimate)}"
+    return f"**{recorded.verdict}** {estimate_text(recorded.estimate, recorded.interval, recorded.n, unit)}"
