@@ -39,10 +39,11 @@ test: lint weights ## Check the code, run its tests, and compare the headline cl
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=term
 	$(BIN)/pytest --model $(MODEL) -m headline
 
-lint: setup ## Check style, spelling, imports, generated tables and types
+lint: setup ## Check style, spelling, prose, imports, generated tables and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/python tools/prose.py
 	$(BIN)/lint-imports --no-logo
 	$(COG) --check --check-fail-msg="run 'make docs'" $(PAGES)
 	$(BIN)/mypy
