@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import Formatter
 
 from vsg_core.errors import WrongUse
 from vsg_core.judge.rules import Rule
@@ -58,9 +59,21 @@ def doses(name: str, amounts: Iterable[float], unit: str) -> dict[str, Dose]:
     Args:
         name: of an arm, with a place for its amount.
         unit: what the amount counts.
+
+    Raises:
+        WrongUse: the name has not exactly one place for an amount, or gives two amounts one name.
     """
-    curve = name[: name.index("{")] + "…" + name[name.index("}") + 1 :]
-    return {name.format(amount): Dose(value=float(amount), unit=unit, curve=curve) for amount in amounts}
+    pieces = list(Formatter().parse(name))
+    if [field for _, field, _, _ in pieces if field is not None] != [""]:
+        raise WrongUse(
+            f"doses({name!r}): give a name with one place for the amount, say 'noise at {{:g}} std'"
+        )
+    curve = "".join(text + ("" if field is None else "…") for text, field, _, _ in pieces)
+    given = list(amounts)
+    arms = {name.format(amount): Dose(value=float(amount), unit=unit, curve=curve) for amount in given}
+    if len(arms) < len(given):
+        raise WrongUse(f"doses({name!r}): {len(given)} amounts give {len(arms)} names: write more digits")
+    return arms
 
 
 def declared_arms(

@@ -12,6 +12,7 @@ from vsg_core.errors import WrongUse
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 
 if TYPE_CHECKING:
+    import hypothesis
     from hypothesis.strategies import SearchStrategy
 
 Case = TypeVar("Case")
@@ -36,7 +37,7 @@ def attack(
     Args:
         strategy: of one case.
         check: judges up to `batch` cases, say in one forward pass: one trial per case, in order.
-        controls: by arm, what judges the first 100 cases instead. They are drawn separately, since an attack that
+        controls: by arm, what judges the first cases (100 or a few more) instead. They are drawn separately, since an attack that
             finds a counterexample at once would leave a control with too few.
         batch: cases drawn together. Hypothesis caps their size at 8 KB of choices, about a thousand numbers.
         key: two cases with the same key are the same case.
@@ -46,8 +47,11 @@ def attack(
         and the controls' arms.
 
     Raises:
+        WrongUse: `trials` or `batch` is below 1, or `batch` is 1 although there are controls.
         JudgingError: `check` did not return one trial per case, or no case of that size can be drawn.
     """
+    if controls and batch < 2:
+        raise WrongUse(f"attack(batch={batch}) with controls: give 2 or more, a control may exchange cases")
     found = _attacked(strategy, check, trials, batch, seed, key)
     arms = {}
     if controls:
@@ -66,8 +70,6 @@ def _attacked(
 ) -> list[Trial]:
     import hypothesis
     from hypothesis import strategies as st
-
-    from vsg_core.judge.independent_draws import BACKEND
 
     if trials < 1 or batch < 1:
         raise WrongUse(f"attack(trials={trials}, batch={batch}): give numbers from 1 up")
@@ -91,20 +93,8 @@ def _attacked(
         if not counterexamples and len(drawn) >= trials:
             raise _Stop
 
-    settings = hypothesis.settings(
-        backend=BACKEND,
-        # Ten times what it takes when no case comes twice.
-        max_examples=10 * -(-trials // batch),
-        database=None,
-        deadline=None,
-        # The draws depend on the seed alone.
-        derandomize=False,
-        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-        suppress_health_check=list(hypothesis.HealthCheck),
-        report_multiple_bugs=False,
-        verbosity=hypothesis.Verbosity.quiet,
-        print_blob=False,
-    )
+    # Ten times what it takes when no case comes twice.
+    settings = _settings(10 * -(-trials // batch))
     batches = st.lists(strategy, min_size=batch, max_size=batch)
     try:
         hypothesis.seed(seed)(settings(hypothesis.given(batches)(judge)))()
@@ -118,6 +108,26 @@ def _attacked(
             f"no {batch} cases can be drawn together ({error}): give a smaller batch"
         ) from error
     return [trial for trial in drawn if trial.success] + counterexamples[-1:]
+
+
+def _settings(max_examples: int) -> hypothesis.settings:
+    import hypothesis
+
+    from vsg_core.judge.independent_draws import BACKEND
+
+    return hypothesis.settings(
+        backend=BACKEND,
+        max_examples=max_examples,
+        database=None,
+        deadline=None,
+        # The draws depend on the seed alone.
+        derandomize=False,
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        suppress_health_check=list(hypothesis.HealthCheck),
+        report_multiple_bugs=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        print_blob=False,
+    )
 
 
 def _first_batches(strategy: SearchStrategy[Case], batch: int, seed: int) -> list[list[Case]]:

@@ -85,7 +85,7 @@ class Claim:
                 f"'rule' is judged by {self.rule!r}: give rate(), difference(), equivalence() or always()"
             )
         names = {arm.name for arm in self.arms}
-        for name, rule in [("rule", self.rule), *((arm.name, arm.rule) for arm in self.arms)]:
+        for name, rule in [(None, self.rule), *((arm.name, arm.rule) for arm in self.arms)]:
             over = rule.over if rule is not None else None
             if over is not None and (over not in names or over == name):
                 raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
@@ -148,7 +148,7 @@ def claim(
                 id=name.removeprefix("test_"),
                 question=_first_line(function.__globals__.get("__doc__")) or function.__module__,
                 statement=statement,
-                source=source if isinstance(source, Source) else Source(source, link),
+                source=_source(source, link),
                 reported=reported,
                 reported_verdict=reported_verdict,
                 rule=rule,
@@ -164,6 +164,14 @@ def claim(
         return function
 
     return attach
+
+
+def _source(source: Source | str, link: str | None) -> Source:
+    if not isinstance(source, Source):
+        return Source(source, link)
+    if link and source.link:
+        raise WrongUse(f"link={link!r}, but the source has one: {source.link}: give one of them")
+    return replace(source, link=source.link or link)
 
 
 def load_claims(folder: str | Path) -> list[Claim]:
@@ -186,10 +194,11 @@ def load_claims(folder: str | Path) -> list[Claim]:
 
 def _claims_of(path: Path) -> list[Claim]:
     spec = importlib.util.spec_from_file_location(f"vsg_claims_in_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise WrongUse(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
+    # dataclasses and pickle look a class's module up there.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except VsgError as error:

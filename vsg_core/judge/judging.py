@@ -13,7 +13,7 @@ from vsg_core.judge.rules import Rule
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 from vsg_core.markup.notebook import judgement_html
 from vsg_core.vocabulary import Verdict
-from vsg_core.wording import measured_text
+from vsg_core.wording import Unit, estimate_text, interval_text, measured_text
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class JudgedArm:
     interval: Interval | None
     n: int
     verdict: Verdict | None
+    unit: Unit
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Judgement:
                 "role": judged.arm.role,
                 "name": judged.arm.name,
                 "rule": judged.arm.rule and judged.arm.rule.needs,
-                "measured": _plain(judged),
+                "measured": f"{estimate_text(judged.estimate, judged.interval, judged.n, judged.unit)} "
+                f"{interval_text(judged.interval, judged.unit)}".strip(),
                 "n": judged.n,
                 "verdict": judged.verdict,
             }
@@ -118,14 +120,16 @@ def _judged(arm: Arm, arms: Arms, claim_rule: Rule | None = None) -> JudgedArm:
     called = f"{arm.role} {arm.name!r}"
     if arm.rule is not None:
         measured, interval = measure(arm.rule, trials, arms, called)
-        return _row(arm, trials, measured, verdict_of(arm.rule, interval))
+        return _row(arm, trials, measured, verdict_of(arm.rule, interval), arm.rule.unit)
     if claim_rule is None:
         raise JudgingError(f"{called} has no rule: give it one")
-    return _row(arm, trials, describe(claim_rule, trials, called), None)
+    return _row(arm, trials, describe(claim_rule, trials, called), None, claim_rule.arm_unit(None))
 
 
-def _row(arm: Arm, trials: Sequence[Trial], measured: Measure, verdict: Verdict | None) -> JudgedArm:
-    return JudgedArm(arm, trials, measured.estimate, measured.interval, measured.n, verdict)
+def _row(
+    arm: Arm, trials: Sequence[Trial], measured: Measure, verdict: Verdict | None, unit: Unit
+) -> JudgedArm:
+    return JudgedArm(arm, trials, measured.estimate, measured.interval, measured.n, verdict, unit)
 
 
 def _failure(judged: JudgedArm) -> str:
@@ -135,9 +139,3 @@ def _failure(judged: JudgedArm) -> str:
         raise JudgingError(f"{judged.arm.role} {judged.arm.name!r} was judged without a rule or an interval")
     found = measured_text(judged.estimate, interval, judged.n, rule.unit)
     return f"{judged.arm.role} {judged.arm.name!r}: {found}, needs {rule.needs}"
-
-
-def _plain(judged: JudgedArm) -> str:
-    """The numbers as they are."""
-    ends = "" if judged.interval is None else " [{:.3g}, {:.3g}]".format(*judged.interval)
-    return f"{judged.estimate:.3g}{ends}"

@@ -52,8 +52,11 @@ class Rule:
             raise WrongUse(f"trials is {self.trials!r}: give a whole number from 1 up")
         if not 0 < self.alpha < 0.5:
             raise WrongUse(f"alpha is {self.alpha!r}: give a number between 0 and 0.5, usually 0.05")
-        if not math.isfinite(self.limit):
+        if isinstance(self.limit, bool) or not math.isfinite(self.limit):
             raise WrongUse(f"{self.kind}: the limit is {self.limit!r}: give a number")
+        # 1 and 1.0, 0.0 and -0.0 are one limit: they must give one digest.
+        object.__setattr__(self, "limit", float(self.limit) + 0.0)
+        object.__setattr__(self, "alpha", float(self.alpha))
         _CHECKS[self.kind](self)
 
     @property
@@ -62,6 +65,12 @@ class Rule:
         if self.kind == "rate":
             return "points" if self.over else "percent"
         return "counterexamples" if self.kind == "always" else "number"
+
+    def arm_unit(self, arm_rule: Rule | None) -> Unit:
+        """The unit of another arm of a claim with this rule; one without a rule is measured by itself."""
+        if arm_rule is not None:
+            return arm_rule.unit
+        return "percent" if self.kind == "rate" else self.unit
 
     @property
     def needs(self) -> str:

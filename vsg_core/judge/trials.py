@@ -56,13 +56,11 @@ class Trial:
             object.__setattr__(self, "mixture", inputs.pop("mixture"))
             object.__setattr__(self, "inputs", inputs or None)
         if self.success is not None:
-            if self.success not in (True, False):
-                raise JudgingError(f"{where}: success is {self.success!r}: give True or False")
-            object.__setattr__(self, "success", bool(self.success))
+            object.__setattr__(self, "success", _truth(self.success, where))
         if self.value is not None:
-            object.__setattr__(self, "value", float(self.value))
-            if not math.isfinite(self.value):
-                raise JudgingError(f"{where}: the value is {self.value}: find out why before judging")
+            object.__setattr__(self, "value", _finite(self.value, where))
+        if self.mixture is not None:
+            object.__setattr__(self, "mixture", _components(self.mixture, where))
         if self.cluster is not None:
             object.__setattr__(self, "cluster", str(self.cluster))
 
@@ -153,6 +151,43 @@ def at_least(fewest: int, kept: Kept, what: str) -> Kept:
     if len(kept) < fewest:
         raise NotApplicable(f"{len(kept)} {what}, at least {fewest} are needed")
     return kept
+
+
+def _truth(success: Any, where: str) -> bool:
+    try:
+        if success in (True, False):
+            return bool(success)
+    except (ValueError, RuntimeError):
+        # An array of several values is neither.
+        pass
+    raise JudgingError(f"{where}: success is {_shown(success)}: give True or False")
+
+
+def _finite(value: Any, where: str) -> float:
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise JudgingError(f"{where}: the value is {_shown(value)}: find out why before judging")
+    return number
+
+
+def _components(mixture: Any, where: str) -> tuple[tuple[str, float], ...]:
+    try:
+        components = tuple((token, float(weight)) for token, weight in mixture)
+    except (TypeError, ValueError):
+        components = (("", math.nan),)
+    if not all(isinstance(token, str) and math.isfinite(weight) for token, weight in components):
+        raise JudgingError(
+            f"{where}: the mixture is {_shown(mixture)}: give pairs of a token's text and a weight"
+        )
+    return components
+
+
+def _shown(value: Any) -> str:
+    """A value in one short line."""
+    return " ".join(repr(value).split())[:80]
 
 
 def _columns(given: Mapping[str, Iterable[Any]] | None, rows: int) -> dict[str, list[Any]]:
