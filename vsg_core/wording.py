@@ -104,6 +104,6 @@ def _signed(text: str, unit: Unit) -> str:
 
 def _decimals(percent: float) -> int:
     """How many decimals a percent needs, so that no rate other than 0 and 1 reads 0 % or 100 %."""
-    away = min(abs(percent), abs(100 - abs(percent)))
+    away = float(f"{min(abs(percent), abs(100 - abs(percent))):.1g}")
     # Anything closer than 1e-9 is what floats leave of a sum.
     return -math.floor(math.log10(away)) if 1e-9 < away < 1 else 0
