@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.records.record import SCHEMA_VERSION, Record
+from vsg_core.records.record import SCHEMA_VERSION, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
 
+Model = TypeVar("Model", bound=Stored)
+
 FOLDER, ARCHIVE = "records", "records.zip"
+_NAME = r"\w[\w.+-]*"
+# A record in a folder or archive; other files there are none of ours.
+_MEMBER = re.compile(rf"{_NAME}/{_NAME}\.json")
+_SCHEMA_2 = re.compile(r'\s*\{\s*"schema"\s*:\s*2\b')
 # Members carry no time of their own, so that the same records give the same archive.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def record_text(record: Record) -> str:
-    """A record as JSON text in plain ASCII, so that control characters and lone surrogates survive any file.
+    """A record as JSON text in plain ASCII, so that control characters survive any file and any editor.
 
     One line per field, arm and trial; full indentation would make the file 50 % larger.
     """
@@ -45,26 +56,36 @@ def record_member(record: Record) -> str:
     Raises:
         WrongUse: the model's or claim's name cannot name a file.
     """
-    for name in (record.model.name, record.claim.id):
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
-    return f"{record.model.name}/{record.claim.id}.json"
+    return f"{file_name(record.model.name)}/{file_name(record.claim.id)}.json"
+
+
+def file_name(name: str) -> str:
+    """Return the name of a model or claim where it can name a file.
+
+    Raises:
+        WrongUse: it cannot.
+    """
+    if not re.fullmatch(_NAME, name):
+        raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
+    return name
 
 
 def write_archive(records: Iterable[Record], path: str | Path) -> Path:
-    """Write records into one archive, whole or not at all; the same records give the same bytes."""
-    path = Path(path)
+    """Write records into one archive, whole or not at all; the same records give the same bytes.
+
+    Raises:
+        WrongUse: a model's or claim's name cannot name a file.
+        VsgError: the file cannot be written.
+    """
     members = sorted((record_member(record), record_text(record) + "\n") for record in records)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder, path.name)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for name, text in members:
-                archive.writestr(zipfile.ZipInfo(name, _NO_TIME), text, zipfile.ZIP_DEFLATED, 9)
-        temporary.replace(path)
-    return path
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in members:
+            archive.writestr(zipfile.ZipInfo(name, _NO_TIME), text, zipfile.ZIP_DEFLATED, 9)
+    return write_atomically(Path(path), content.getvalue())
 
 
-def write_atomically(path: Path, text: str) -> Path:
+def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename it: a reader sees the old one or the new one.
 
     Raises:
@@ -73,11 +94,9 @@ def write_atomically(path: Path, text: str) -> Path:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
         # A temporary file is readable by its owner alone.
         temporary.chmod(0o644)
         temporary.replace(path)
@@ -117,52 +136,96 @@ def read_records(place: str | Path) -> list[Record]:
         VsgError: a record is damaged, or of a schema this version does not read; one line that names it.
     """
     place = Path(place)
-    if place.is_file():
-        return [_record(name, text) for name, text in _members(place)]
-    return [read_record(path) for path in sorted(place.glob("*/*.json"))]
+    with _no_collection():
+        if place.is_file():
+            return [_record(name, text) for name, text in _members(place)]
+        paths = sorted(place.glob("*/*.json"))
+        return [read_record(path) for path in paths if _MEMBER.fullmatch(f"{path.parent.name}/{path.name}")]
 
 
 def read_record(path: Path) -> Record:
     """One record, of this schema or of schema 1. Errors as of `read_records`."""
+    return _record(path, read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a record's file. Errors as of `read_records`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    return _record(path, text)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the garbage collector: it would look at each of a million new objects many times, and free none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _members(archive: Path) -> Iterator[tuple[str, str]]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in sorted(opened.namelist()):
-                if name.endswith(".json"):
-                    yield f"{archive}/{name}", opened.read(name).decode("utf-8")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            for name in sorted(
+                filter(_MEMBER.fullmatch, opened.namelist()), key=lambda name: name.split("/")
+            ):
+                yield f"{archive}/{name}", opened.read(name).decode("utf-8")
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise VsgError(f"damaged archive {archive}: {error}; get it again") from error
 
 
-def _record(place: Path | str, text: str) -> Record:
+def parsed(
+    model: type[Model],
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    place: Path | str,
+    text: str,
+) -> Model:
+    """What a file of schema 1 or 2 holds.
+
+    Args:
+        upgrade: from the JSON values of schema 1 to those of schema 2.
+        place: names the file in errors.
+
+    Raises:
+        VsgError: the file is damaged, or of a different schema; one line that names it.
+    """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(place, error) from error
-    version = found.get("schema") if isinstance(found, dict) else None
-    if version not in (1, SCHEMA_VERSION):
-        raise VsgError(
-            f"record {place} has schema {version!r}, not {SCHEMA_VERSION}; delete it and run again"
-        )
-    try:
-        return Record.model_validate(upgraded(found) if version == 1 else found)
+        # Nearly every file: validated straight from its text, which is three times as fast.
+        if not _SCHEMA_2.match(text):
+            values = json.loads(text, parse_constant=_refuse)
+            version = values.get("schema") if isinstance(values, dict) else None
+            if version == 1:
+                text = json.dumps(upgrade(values), default=asdict)
+            elif version != SCHEMA_VERSION:
+                raise VsgError(f"schema {version!r}, not {SCHEMA_VERSION}")
+        elif "NaN" in text or "Infinity" in text:
+            # As names of numbers they are not JSON, but pydantic takes them inside `inputs`.
+            json.loads(text, parse_constant=_refuse)
+        return model.model_validate_json(text)
+    except KeyError as error:
+        raise _damaged(place, f"no {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _damaged(place, f"{where}: {first['msg']}") from error
-    except (KeyError, TypeError, ValueError, VsgError) as error:
-        raise _damaged(place, f"no {error}" if isinstance(error, KeyError) else error) from error
+        raise _damaged(place, first_fault(error)) from error
+    except (AttributeError, TypeError, ValueError, RecursionError, VsgError) as error:
+        raise _damaged(place, error) from error
+
+
+def _record(place: Path | str, text: str) -> Record:
+    return parsed(Record, upgraded, place, text)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _damaged(place: Path | str, why: object) -> VsgError:
-    return VsgError(f"damaged record {place}: {why}; delete it and run that claim again")
+    reason = " ".join(str(why).split())
+    return VsgError(f"damaged record {place}: {reason}; delete it and run that claim again")
 
 
 def _lines(value: Any, name: str = "") -> str:

@@ -143,11 +143,16 @@ def _trial(trial: Trial) -> StoredTrial:
         output=_text(trial.output),
         success=trial.success,
         value=trial.value,
-        mixture=None if trial.mixture is None else tuple(plain(trial.mixture, INPUT_DIGITS)),
+        mixture=None if trial.mixture is None else tuple(map(_component, trial.mixture)),
         inputs=plain(trial.inputs or {}, INPUT_DIGITS),
         outputs=plain(trial.outputs or {}),
         cluster=trial.cluster and _text(trial.cluster),
     )
+
+
+def _component(component: tuple[str, float]) -> tuple[str, float]:
+    token, weight = component
+    return _text(token), plain(weight, INPUT_DIGITS)
 
 
 def _text(value: Any) -> str:

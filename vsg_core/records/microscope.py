@@ -6,14 +6,12 @@ They judge nothing: a few fixed prompts to look at, which the report shows.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from vsg_core.errors import VsgError, WrongUse
-from vsg_core.records.files import write_atomically
+from vsg_core.records.files import file_name, parsed, read_text, write_atomically
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Run, Stored
 from vsg_core.records.upgrade import upgraded_microscope
 
@@ -83,13 +81,11 @@ def write_microscope(seen: Microscope, reports: str | Path) -> Path:
         WrongUse: the model's name cannot name a file.
         VsgError: the file cannot be written.
     """
-    name = seen.model.name
-    if not re.fullmatch(r"\w[\w.+-]*", name):
-        raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
+    path = Path(reports, FOLDER, f"{file_name(seen.model.name)}.json")
     text = json.dumps(
         seen.model_dump(mode="json", by_alias=True), ensure_ascii=True, allow_nan=False, indent=1
     )
-    return write_atomically(Path(reports, FOLDER, f"{name}.json"), text + "\n")
+    return write_atomically(path, text + "\n")
 
 
 def read_microscopes(reports: str | Path) -> list[Microscope]:
@@ -102,21 +98,4 @@ def read_microscopes(reports: str | Path) -> list[Microscope]:
 
 
 def _read(path: Path) -> Microscope:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, error) from error
-    version = found.get("schema") if isinstance(found, dict) else None
-    if version not in (1, SCHEMA_VERSION):
-        raise VsgError(f"{path} has schema {version!r}, not {SCHEMA_VERSION}; delete it and run again")
-    try:
-        return Microscope.model_validate(upgraded_microscope(found) if version == 1 else found)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (KeyError, TypeError) as error:
-        raise _damaged(path, f"no {error}") from error
-
-
-def _damaged(path: Path, why: object) -> VsgError:
-    return VsgError(f"damaged {path}: {why}; delete it and run a claim on that model again")
+    return parsed(Microscope, upgraded_microscope, path, read_text(path))

@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
@@ -22,9 +22,14 @@ Interval = tuple[float, float]
 
 
 class Stored(BaseModel):
-    """A frozen part of a file: unknown fields are an error, and each field's docstring is its description."""
+    """A frozen part of a file. Each field's docstring is its description.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    Unknown fields are an error, and so are values of a different type ("1" for 1, 1 for true) and NaN.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ClaimReference(Stored):
@@ -170,9 +175,7 @@ class StoredArm(Measurement):
 
     def unit(self, claim_rule: Rule) -> Unit:
         """The unit of its estimate; a comparison is measured by itself as the claim's rule would measure it."""
-        if self.rule is not None:
-            return self.rule.unit
-        return "percent" if claim_rule.kind == "rate" else claim_rule.unit
+        return claim_rule.arm_unit(self.rule)
 
 
 class NotRun(Stored):
@@ -320,3 +323,10 @@ class Record(Stored):
             "evidence": self.evidence.model_dump(mode="json", exclude=prose),
         }
         return json.dumps(identity, sort_keys=True, allow_nan=False).encode()
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a file, with where it is: "evidence.trials.3.value: Input should be a finite number"."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {fault['msg']}" if where else fault["msg"]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tomlkit
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.files import write_atomically
-from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored
+from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import Unit, measured_text
 
 
 class RecordedVerdict(Stored):
-    """The accepted verdict of one claim on one model; numbers are rounded, for review."""
+    """The accepted verdict of one claim on one model; numbers are rounded, for review.
+
+    Keys that a reviewer added are left alone.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     verdict: Verdict
     not_applicable: str = ""
@@ -36,7 +42,7 @@ class RecordedVerdict(Stored):
     weights: str
     """sha256 of the weights, or their revision."""
 
-    dtype: str
+    dtype: str = "float32"
     """What it was computed in."""
 
     def text(self, unit: Unit) -> str:
@@ -123,11 +129,13 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
         if not record.is_finding:
             continue
         table = document.setdefault(record.claim.id, tomlkit.table())
+        accepted = recorded_verdict(record).model_dump(mode="json", exclude_none=True)
         for key in RecordedVerdict.model_fields:
-            table.pop(key, None)
-        table.update(
-            recorded_verdict(record).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-        )
+            if key in accepted and (key, accepted[key]) != ("not_applicable", ""):
+                # In place, so that the line keeps its comment.
+                table[key] = accepted[key]
+            else:
+                table.pop(key, None)
     return write_atomically(path, tomlkit.dumps(document))
 
 
@@ -188,10 +196,9 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
 
 def _entry(path: Path, name: str, entry: Any) -> RecordedVerdict:
     try:
-        return RecordedVerdict.model_validate(entry)
+        # As JSON, in which an array is a tuple.
+        return RecordedVerdict.model_validate_json(json.dumps(entry, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
         raise VsgError(
-            f"{path}: entry {name} is damaged ({where}: {first['msg']}): mend or delete it"
+            f"{path}: entry {name} is damaged ({first_fault(error)}): mend or delete it"
         ) from error

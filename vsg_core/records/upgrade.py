@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from vsg_core.judge.rules import Rule, rules_digest
-from vsg_core.vocabulary import Side
+from vsg_core.vocabulary import RuleKind, Side
 
 Old = Mapping[str, Any]
 
@@ -120,11 +120,7 @@ def _rule(text: str) -> Rule | None:
         return None
     limit = float(found["limit"])
     return Rule(
-        kind="rate"
-        if found["kind"] == "rate"
-        else "difference"
-        if found["kind"] == "difference"
-        else "equivalence",
+        kind=cast(RuleKind, found["kind"]),
         side=_LIMITS[found["side"]],
         limit=limit / 100 if found["kind"] == "rate" else limit,
         over=found["over"],
