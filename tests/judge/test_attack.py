@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.support.judging import declare
 from vsg_core.errors import WrongUse
-from vsg_core.judge.attack import attack, first_batches
-from vsg_core.judge.rules import JudgingError, always, judge
-from vsg_core.judge.trials import Trial
+from vsg_core.judge.attack import CONTROL_CASES, attack
+from vsg_core.judge.judging import judge
+from vsg_core.judge.rules import always, rate
+from vsg_core.judge.trials import JudgingError, Trial
 
 tokens = st.lists(st.integers(0, 50_000), min_size=1, max_size=12)
 Check = Callable[[list[list[int]]], list[Trial]]
@@ -33,7 +34,7 @@ def checking(law: Callable[[list[int]], bool], calls: list[int] | None = None) -
 
 def test_a_law_that_holds() -> None:
     calls: list[int] = []
-    trials = attack(tokens, checking(lambda case: len(case) <= 12, calls))
+    trials = attack(tokens, checking(lambda case: len(case) <= 12, calls)).trials
     assert len(trials) >= 300
     assert len({trial.prompt for trial in trials}) == len(trials)
     assert sum(calls) == len(trials)
@@ -43,7 +44,7 @@ def test_a_law_that_holds() -> None:
 
 def test_a_counterexample_is_shrunk_to_one_small_case() -> None:
     calls: list[int] = []
-    trials = attack(tokens, checking(lambda case: not (len(case) >= 3 and sum(case) > 100), calls))
+    trials = attack(tokens, checking(lambda case: not (len(case) >= 3 and sum(case) > 100), calls)).trials
     *passed, failed = trials
     assert failed.success is False
     assert failed.prompt == "[0, 0, 101]"
@@ -54,7 +55,7 @@ def test_a_counterexample_is_shrunk_to_one_small_case() -> None:
 
 
 def test_a_rare_counterexample_is_found_late_and_trials_before_it_count() -> None:
-    trials = attack(tokens, checking(lambda case: len(case) < 12 or case[-1] <= 49_000), trials=3000)
+    trials = attack(tokens, checking(lambda case: len(case) < 12 or case[-1] <= 49_000), trials=3000).trials
     assert not trials[-1].success
     assert trials[-1].prompt == str([0] * 11 + [49_001])
     assert sum(trial.success is False for trial in trials) == 1
@@ -62,8 +63,8 @@ def test_a_rare_counterexample_is_found_late_and_trials_before_it_count() -> Non
 
 
 def test_the_same_seed_draws_the_same_cases_and_another_others() -> None:
-    def drawn(seed: int) -> list[Trial]:
-        return attack(tokens, checking(lambda case: True), trials=50, seed=seed)
+    def drawn(seed: int) -> Sequence[Trial]:
+        return attack(tokens, checking(lambda case: True), trials=50, seed=seed).trials
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
@@ -82,7 +83,7 @@ from hypothesis import strategies as st
 from vsg_core.judge.attack import attack
 from vsg_core.judge.trials import Trial
 cases = st.lists(st.integers(0, 50_000) | st.floats(0, 1), min_size=1, max_size=12)
-for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for case in batch]):
+for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for case in batch]).trials:
     print(trial.prompt)
 """
     root = Path(__file__).parents[2]
@@ -99,29 +100,33 @@ for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for ca
 
 def test_what_is_drawn_does_not_depend_on_what_was_seen() -> None:
     """Independent trials: the cases before the failure are those of an attack that never fails."""
-    all_pass = attack(tokens, checking(lambda case: True), trials=200)
-    fails_late = attack(tokens, checking(lambda case: case != eval(all_pass[150].prompt)), trials=200)
+    all_pass = attack(tokens, checking(lambda case: True), trials=200).trials
+    fails_late = attack(tokens, checking(lambda case: case != eval(all_pass[150].prompt)), trials=200).trials
     passed = [trial.prompt for trial in fails_late if trial.success]
     assert passed[:150] == [trial.prompt for trial in all_pass[:150]]
     assert fails_late[-1].prompt == all_pass[150].prompt
 
 
 def test_a_case_drawn_twice_counts_once() -> None:
-    trials = attack(st.integers(0, 6), lambda cases: [Trial(str(case), success=True) for case in cases])
+    trials = attack(
+        st.integers(0, 6), lambda cases: [Trial(str(case), success=True) for case in cases]
+    ).trials
     assert sorted(trial.prompt for trial in trials) == list("0123456")
     assert judge(declare(always()), trials).verdict == "inconclusive"
 
 
 def test_batches_of_one() -> None:
     calls: list[int] = []
-    trials = attack(tokens, checking(lambda case: sum(case) < 1000, calls), batch=1)
+    trials = attack(tokens, checking(lambda case: sum(case) < 1000, calls), batch=1).trials
     assert set(calls) == {1}
     assert trials[-1].prompt == "[1000]"
 
 
 def test_an_answer_that_depends_on_the_batch_is_still_one_counterexample() -> None:
     """A case is judged once, so that a numerically fickle check cannot confuse the shrinking."""
-    trials = attack(tokens, lambda cases: [Trial(repr(case), success=len(cases) < 5) for case in cases])
+    trials = attack(
+        tokens, lambda cases: [Trial(repr(case), success=len(cases) < 5) for case in cases]
+    ).trials
     assert [trial.success for trial in trials].count(False) == 1
 
 
@@ -139,7 +144,7 @@ def test_an_error_of_the_check_comes_out_as_it_is() -> None:
 
 @pytest.mark.parametrize("answer", [[], [Trial("a", success=True)], [Trial("a", value=1.0)] * 10])
 def test_a_check_that_does_not_answer(answer: list[Trial]) -> None:
-    with pytest.raises(JudgingError, match="check must return one a case, with its success"):
+    with pytest.raises(JudgingError, match="check must return one per case, with its success"):
         attack(tokens, lambda cases: answer)
 
 
@@ -150,17 +155,42 @@ def test_wrong_use() -> None:
         attack(st.nothing() | tokens.filter(lambda case: False), checking(lambda case: True))
 
 
-def test_first_batches_are_those_an_attack_begins_with():
-    """Also where the attack ends at once: a control of the first cases then still has its trials."""
+def test_a_control_judges_the_cases_that_an_attack_begins_with() -> None:
+    """Also where the attack ends at once: the control still has its trials."""
     seen: list[list[int]] = []
 
     def check(cases: list[int]) -> list[Trial]:
         seen.append(cases)
         return [Trial(str(case), success=True) for case in cases]
 
+    def broken(cases: list[int]) -> list[Trial]:
+        return [Trial(str(case), success=False) for case in cases]
+
     numbers = st.integers(0, 10**9)
-    attack(numbers, check, trials=60, batch=20, seed=3)
-    assert first_batches(numbers, cases=30, batch=20, seed=3) == seen[1:3]
-    assert (
-        len(attack(numbers, lambda cases: [Trial("", success=False)] * len(cases), trials=60, batch=20)) == 1
-    )
+    attack(numbers, check, trials=200, batch=20, seed=3)
+    drawn = [str(case) for batch in seen[1:] for case in batch]
+    held = attack(numbers, check, controls={"broken": broken}, trials=200, batch=20, seed=3)
+    first = [trial.prompt for trial in held.arms["broken"]]
+    assert first == drawn[: len(first)]
+    assert CONTROL_CASES <= len(first) < CONTROL_CASES + 20
+    assert not any(trial.success for trial in held.arms["broken"])
+    fails = attack(numbers, broken, controls={"law": check}, trials=200, batch=20, seed=3)
+    assert len(fails.trials) == 1
+    assert [trial.prompt for trial in fails.arms["law"]] == first
+
+
+def test_the_judge_takes_an_attack_as_it_is() -> None:
+    """Evidence with the arms under the names that the claim declares."""
+    controls = {"sums": checking(lambda case: sum(case) < 0)}
+    evidence = attack(tokens, checking(lambda case: True), controls=controls)
+    judged = judge(declare(always(), controls={"sums": rate(below=0.1)}), evidence)
+    assert judged.verdict == "holds"
+    (arm,) = judged.arms
+    assert (arm.arm.name, arm.estimate, arm.verdict) == ("sums", 0.0, "holds")
+    assert arm.n >= CONTROL_CASES
+
+
+def test_a_control_needs_two_cases_to_exchange() -> None:
+    law = checking(lambda case: True)
+    with pytest.raises(WrongUse, match=r"batch=1.* with controls: give 2 or more"):
+        attack(tokens, law, controls={"sums": law}, batch=1)

@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.judging import declare
 from vsg_core.errors import WrongUse
-from vsg_core.judge.claims import Claim, claim, load_claims
-from vsg_core.judge.rules import difference, rate
+from vsg_core.judge.arms import Dose, control, doses
+from vsg_core.judge.claims import Claim, Source, claim, load_claims
+from vsg_core.judge.rules import Rule, always, difference, mostly, rarely, rate
 
 ABOUT: dict[str, Any] = {"source": "a paper", "reported": "always", "rule": rate(above=0.5)}
 
@@ -28,11 +29,16 @@ def test_what_a_claim_holds() -> None:
         seed=7,
     )
     assert declared.id == "example"
-    assert declared.question == "Claims and trials for the tests of the judge."
+    assert declared.question == "Claims, trials and records for the tests of the judge and of the records."
     assert declared.statement == "It works"
     assert declared.docstring == "The docstring."
     assert declared.kinds == ("instruct",)
-    assert declared.arms == ("copies", "noise", "tokens")
+    assert [(arm.name, arm.role, arm.rule) for arm in declared.arms] == [
+        ("copies", "positive control", rate(above=0.6)),
+        ("noise", "control", rate(below=0.5)),
+        ("tokens", "comparison", None),
+    ]
+    assert declared.reported_verdict == "holds"
     assert declared.seed == 7
     assert declared.rule_text == (
         "rate above 50 %, at least 40 trials, alpha 0.05; "
@@ -69,6 +75,17 @@ def test_the_function_stays_what_it_was() -> None:
         ({"controls": {"x": rate(above=0, over="x")}}, "over='x' names no other arm"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": True}, "seed is True"),
+        ({"rule": rate(above=0, over="rule")}, "over='rule' names no other arm"),
+        (
+            {"reported_verdict": "inconclusive"},
+            "reported_verdict is 'inconclusive': give 'holds' or 'refuted'",
+        ),
+        ({"comparisons": {"a": 0.5}}, "comparison 'a' is described by 0.5: give a sentence or a dose"),
+        ({"comparisons": {"a": control(mostly(), "b")}}, "give a sentence or a dose"),
+        ({"controls": {"a": Dose(value=1, unit="", curve="")}}, "'a' is judged by Dose("),
+        ({"controls": {"a": control(0.5, "b")}}, "'a' is judged by 0.5"),  # type: ignore[arg-type]
+        ({"source": Source("a paper", "x"), "link": "y"}, "link='y', but the source has one: x"),
     ],
 )
 def test_arguments_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
@@ -91,6 +108,76 @@ def test_a_claim_must_be_named_as_a_test() -> None:
 def test_a_rule_may_look_over_a_control() -> None:
     declare(rate(above=0, over="noise"), controls={"noise": rate(below=0.5)})
     declare(difference(above=0), controls={"a": rate(above=0, over="b")}, comparisons=["b"])
+
+
+def test_an_arm_has_a_sentence_or_a_dose() -> None:
+    declared = declare(
+        mostly(),
+        controls={"noise": control(rarely(trials=80), "Noise of the same norm.")},
+        comparisons={"tokens": "The tokens instead.", **doses("noise at {:g} std", (0.5, 1), "std")},
+    )
+    assert [(arm.name, arm.sentence, arm.dose) for arm in declared.arms] == [
+        ("noise", "Noise of the same norm.", None),
+        ("tokens", "The tokens instead.", None),
+        ("noise at 0.5 std", "", Dose(value=0.5, unit="std", curve="noise at … std")),
+        ("noise at 1 std", "", Dose(value=1.0, unit="std", curve="noise at … std")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "amounts", "message"),
+    [
+        ("noise", (1, 2), "give a name with one place for the amount"),
+        ("{} of {}", (1, 2), "give a name with one place for the amount"),
+        ("{std}", (1, 2), "give a name with one place for the amount"),
+        ("{:.0f} std", (0.1, 0.2), "2 amounts give 1 names: write more digits"),
+    ],
+)
+def test_doses_that_cannot_be_told_apart(name: str, amounts: tuple[float, ...], message: str) -> None:
+    with pytest.raises(WrongUse) as error:
+        doses(name, amounts, "std")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_source_names_a_place_in_it() -> None:
+    study = Source("A study", "https://example.org")
+    assert study("Results", "#results") == Source("A study, Results", "https://example.org#results")
+    assert study("Results") == Source("A study, Results", "https://example.org")
+    assert Source("A study")("Results", "#results") == Source("A study, Results", None)
+
+
+def test_a_link_is_for_a_source_without_one() -> None:
+    def linked(source: Source | str) -> str | None:
+        def test_it() -> None: ...
+
+        decorated = claim("It works", **(ABOUT | {"source": source, "link": "https://example.org"}))(test_it)
+        return decorated.claim.source.link  # type: ignore[attr-defined, no-any-return]
+
+    assert linked("a paper") == linked(Source("a paper")) == "https://example.org"
+
+
+def test_the_digest_is_of_what_a_verdict_is_judged_by() -> None:
+    """Of rules, arms' names and roles; not of sentences, doses, comparisons without a part in a rule, or order."""
+
+    def digest(rule: Rule = mostly(), **arguments: Any) -> str:  # noqa: B008  a frozen value
+        return declare(rule, **arguments).rules_digest
+
+    noise, copies = {"noise": rarely(trials=80)}, {"copies": mostly()}
+    different = [
+        digest(), digest(rate(above=0.50001)), digest(rate(above=0.5, trials=41)), digest(rate(below=0.5)),
+        digest(rate(above=0.5, alpha=0.04)), digest(difference(above=0.5)), digest(always()),
+        digest(rate(above=0.5, over="a"), comparisons=["a"]), digest(rate(above=0.5, over="b"), comparisons=["b"]),
+        digest(controls=noise), digest(positive_controls=noise), digest(controls={"other": rarely(trials=80)}),
+        digest(controls=copies), digest(controls=noise, positive_controls=copies),
+    ]  # fmt: skip
+    assert len(set(different)) == len(different)
+    assert digest(comparisons=["a"]) == digest(comparisons={"a": "A sentence."}) == digest()
+    assert digest(controls={"noise": control(rarely(trials=80), "A sentence.")}) == digest(controls=noise)
+    assert digest(controls=noise | copies) == digest(controls=copies | noise)
+    assert digest(difference(above=0)) == digest(difference(above=-0.0)) == digest(difference(above=0.0))
+    # Recorded verdicts keep it, so it may not change with a process or a version.
+    assert digest(controls=noise) == "86f056175d89616c"
 
 
 HEADER = '''"""A question?
@@ -121,7 +208,7 @@ def test_load_claims(tmp_path: Path) -> None:
         ("def test_a(:", "cannot be imported: SyntaxError"),
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
         ("@claim('', **ABOUT)\ndef test_a(lm): ...", "claim test_a: statement is ''"),
-        ("rate(above=7)", "rate: the bound is 7.0"),
+        ("rate(above=7)", "rate: the limit is 7.0"),
     ],
 )
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path: Path, body: str, message: str) -> None:

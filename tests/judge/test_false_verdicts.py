@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from vsg_core.judge.intervals import mean_interval, rate_difference_interval, rate_interval
+from vsg_core.judge.measures import verdict_of
 from vsg_core.judge.rules import always, difference, equivalence, rate
 
 SIZES = (20, 40, 120)
@@ -49,7 +50,7 @@ def test_what_the_guarantee_costs(n: int) -> None:
 def test_rate_verdicts_beyond_the_bound(n: int) -> None:
     """The truth 10 points beyond the bound: the false verdict all but vanishes, the true one gains with n."""
     rule = rate(above=0.5, trials=n)
-    verdicts = [rule.verdict((low, high)) for low, high in zip(*rate_intervals(n), strict=True)]
+    verdicts = [verdict_of(rule, (low, high)) for low, high in zip(*rate_intervals(n), strict=True)]
     falsely = np.array([verdict == "holds" for verdict in verdicts])
     for truth, most in ((0.5, 0.025), (0.4, 0.003), (0.3, 0.0001)):
         assert stats.binom.pmf(np.arange(n + 1), n, truth)[falsely].sum() <= most
@@ -158,7 +159,7 @@ def false_verdicts(shape: str, n: int) -> tuple[float, float]:
 def test_paired_difference(n: int, shape: str) -> None:
     assert max(false_verdicts(shape, n)) <= 0.028
     low, high = mean_intervals(draw(shape, n) - 0.3, ALPHA)  # the truth 0.3 below the bound of "above 0"
-    verdicts = [difference(above=0).verdict((a, b)) for a, b in zip(low[:5000], high[:5000], strict=True)]
+    verdicts = [verdict_of(difference(above=0), (a, b)) for a, b in zip(low[:5000], high[:5000], strict=True)]
     assert verdicts.count("holds") <= 0.003 * len(verdicts)
     assert verdicts.count("refuted") > {20: 0.2, 40: 0.4, 120: 0.85}[n] * len(verdicts)
 
@@ -187,12 +188,12 @@ def test_clustered_difference(n: int) -> None:
 def test_equivalence(n: int, shape: str) -> None:
     rule = equivalence(within=1, alpha=ALPHA)
     low, high = mean_intervals(draw(shape, n), 2 * ALPHA)
-    on_the_margin = [rule.verdict((a + 1, b + 1)) for a, b in zip(low, high, strict=True)]
+    on_the_margin = [verdict_of(rule, (a + 1, b + 1)) for a, b in zip(low, high, strict=True)]
     assert on_the_margin.count("holds") <= (ALPHA + 0.005) * RUNS
     assert on_the_margin.count("refuted") <= (ALPHA + 0.005) * RUNS
-    beyond = [rule.verdict((a + 1.3, b + 1.3)) for a, b in zip(low, high, strict=True)]
+    beyond = [verdict_of(rule, (a + 1.3, b + 1.3)) for a, b in zip(low, high, strict=True)]
     assert beyond.count("holds") <= 0.01 * RUNS
-    inside = [rule.verdict((a, b)) for a, b in zip(low, high, strict=True)]
+    inside = [verdict_of(rule, (a, b)) for a, b in zip(low, high, strict=True)]
     assert inside.count("refuted") == 0
     assert inside.count("holds") > 0.85 * RUNS
 
@@ -201,7 +202,7 @@ def test_equivalence(n: int, shape: str) -> None:
 def test_always(open_rate: float) -> None:
     """A law broken at just the rate that the rule leaves open is let through at most alpha of the time."""
     rule = always(open_rate=open_rate)
-    n = rule.trials_to_hold  # type: ignore[attr-defined]
-    verdicts = [rule.verdict(rate_interval(0, trials, 2 * rule.alpha)) for trials in (n - 1, n, n + 1)]
+    n = rule.trials_to_hold
+    verdicts = [verdict_of(rule, rate_interval(0, trials, 2 * rule.alpha)) for trials in (n - 1, n, n + 1)]
     assert verdicts == ["inconclusive", "holds", "holds"]
     assert (1 - open_rate) ** n <= rule.alpha < (1 - open_rate) ** (n - 1)

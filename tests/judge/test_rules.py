@@ -12,8 +12,23 @@ from hypothesis import strategies as st
 
 from tests.support.judging import declare, successes, values
 from vsg_core.errors import WrongUse
-from vsg_core.judge.rules import JudgingError, always, difference, equivalence, judge, rate
-from vsg_core.judge.trials import Evidence, Trial
+from vsg_core.judge.judging import judge
+from vsg_core.judge.rules import (
+    Rule,
+    always,
+    cannot,
+    difference,
+    equivalence,
+    less,
+    more,
+    mostly,
+    nearly_always,
+    not_mostly,
+    rarely,
+    rate,
+    sometimes,
+)
+from vsg_core.judge.trials import Evidence, JudgingError, Trial
 
 SPREAD = np.linspace(-1, 1, 40)  # mean 0, standard deviation 0.6
 
@@ -52,13 +67,13 @@ def test_the_numbers_shown_are_those_of_the_textbook() -> None:
     shown = judge(declare(rate(above=0.5)), successes(682, 925))
     assert (shown.estimate, shown.n) == (682 / 925, 925)
     assert shown.interval == pytest.approx((0.7076683, 0.7654066), abs=1e-7)
-    assert shown.reason == "73.7 % [70.8 %, 76.5 %] of 925, rule: above 50 %"
+    assert shown.reason == "74 % [71 %, 77 %] of 925, rule: above 50 %"
 
     sleep = values([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
     shown = judge(declare(difference(above=0, trials=10)), sleep)
     assert shown.estimate == pytest.approx(0.75)
     assert shown.interval == pytest.approx((-0.5297804, 2.0297804), abs=1e-7)
-    assert shown.reason == "0.75 [-0.53, 2.03] of 10, rule: above 0"
+    assert shown.reason == "0.8 [−0.5, 2.0] of 10, rule: above 0"
 
 
 def test_equivalence_looks_at_the_interval_of_two_one_sided_tests() -> None:
@@ -106,12 +121,12 @@ CONTROLS = {"controls": {"noise": rate(below=0.5)}, "positive_controls": {"copie
 @pytest.mark.parametrize(
     ("main", "noise", "copy", "verdict", "reason"),
     [
-        (40, 0, 40, "holds", "100 % [91.2 %, 100 %] of 40, rule: above 50 %"),
-        (40, 20, 40, "inconclusive", "control 'noise': 50 % [33.8 %, 66.2 %] of 40, needs below 50 %"),
-        (40, 40, 40, "inconclusive", "control 'noise': 100 % [91.2 %, 100 %] of 40, needs below 50 %"),
-        (0, 40, 40, "refuted", "0 % [0 %, 8.81 %] of 40, rule: above 50 %"),
-        (40, 0, 20, "not run", "not applicable: positive control 'copies a word': 50 % ["),
-        (40, 0, 5, "not run", "control 'copies a word': 12.5 % [4.19 %, 26.8 %] of 40, needs above 50 %"),
+        (40, 0, 40, "holds", "100 % [91 %, 100 %] of 40, rule: above 50 %"),
+        (40, 20, 40, "inconclusive", "control 'noise': 50 % [34 %, 66 %] of 40, needs below 50 %"),
+        (40, 40, 40, "inconclusive", "control 'noise': 100 % [91 %, 100 %] of 40, needs below 50 %"),
+        (0, 40, 40, "refuted", "0 % [0 %, 9 %] of 40, rule: above 50 %"),
+        (40, 0, 20, "not run", "positive control 'copies a word': 50 % ["),
+        (40, 0, 5, "not run", "control 'copies a word': 12 % [4 %, 27 %] of 40, needs above 50 %"),
     ],
 )  # fmt: skip
 def test_controls(main: int, noise: int, copy: int, verdict: str, reason: str) -> None:
@@ -121,10 +136,10 @@ def test_controls(main: int, noise: int, copy: int, verdict: str, reason: str) -
     assert reason in judged.reason
     if verdict == "not run":
         assert (judged.estimate, judged.interval, judged.n) == (None, None, None)
-        assert [row["verdict"] for row in judged.controls] != ["holds"]
+        assert [row.verdict for row in judged.arms] != ["holds"]
     else:
-        assert [row["kind"] for row in judged.controls] == ["positive control", "control"]
-        assert judged.controls[1]["estimate"] == noise / 40
+        assert [row.arm.role for row in judged.arms] == ["positive control", "control"]
+        assert judged.arms[1].estimate == noise / 40
 
 
 def test_a_claim_that_does_not_apply_needs_no_further_arms() -> None:
@@ -135,8 +150,8 @@ def test_a_claim_that_does_not_apply_needs_no_further_arms() -> None:
 def test_a_comparison_is_measured_and_not_judged() -> None:
     example = declare(difference(above=0), comparisons=["tokens"])
     same = judge(example, Evidence(values(SPREAD), {"tokens": values([0.5, 0.5])}))
-    (row,) = same.controls
-    assert (row["estimate"], row["interval"], row["n"], row["rule"], row["verdict"]) == (
+    (row,) = same.arms
+    assert (row.estimate, row.interval, row.n, row.arm.rule, row.verdict) == (
         0.5,
         None,
         2,
@@ -238,7 +253,7 @@ def test_numpy_values_become_plain() -> None:
         (lambda: difference(above=0, trials=9), "a t interval needs 10 or more"),
         (lambda: difference(), "give exactly one"),
         (lambda: equivalence(within=0), "give a margin above 0"),
-        (lambda: equivalence(within=math.nan), "give a margin above 0"),
+        (lambda: equivalence(within=math.nan), "give a number"),
         (lambda: equivalence(within=1, trials=2), "a t interval needs 10 or more"),
         (lambda: always(open_rate=0), "give a rate between 0 and 1"),
     ],
@@ -269,6 +284,27 @@ def test_two_rules_never_read_alike() -> None:
              always().text, always(open_rate=0.02).text, always(alpha=0.01).text]  # fmt: skip
     assert len(set(texts)) == len(texts)
     assert texts[0] == "rate above 50 %, at least 40 trials, alpha 0.05"
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [
+        (mostly(), rate(above=0.5)),
+        (mostly(trials=60), rate(above=0.5, trials=60)),
+        (nearly_always(), rate(above=0.9)),
+        (sometimes(), rate(above=0.1)),
+        (not_mostly(), rate(below=0.5)),
+        (rarely(), rate(below=0.1)),
+        (cannot(over="a"), rate(below=0.05, over="a", trials=100)),
+        (more(), difference(above=0)),
+        (more(than=0.1), difference(above=0.1)),
+        (less(), difference(below=0)),
+        (less(than=0.2, trials=50), difference(below=0.2, trials=50)),
+    ],
+)
+def test_a_word_for_a_rule_is_that_rule(word: Rule, rule: Rule) -> None:
+    assert word == rule
+    assert word.text == rule.text
 
 
 ORDER = {"refuted": 0, "inconclusive": 1, "holds": 2}

@@ -1,9 +1,11 @@
-"""Records: plain JSON that holds all there is, written whole or not at all, read back as it was."""
+"""Records on disk: plain JSON that holds all there is, written whole or not at all, read back as it was."""
 
 from __future__ import annotations
 
 import json
 import math
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.judging import MODEL, declare, record_of, successes
-from vsg_core.errors import VsgError, WrongUse
-from vsg_core.judge.rules import always, difference, equivalence, judge, rate
+from tests.support.judging import MODEL, RUN, declare, judged_record, record_of, successes
+from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
+from vsg_core.judge.rules import Rule, always, difference, equivalence, rate
 from vsg_core.judge.trials import Evidence, Trial
 from vsg_core.records.files import (
-    RECORD_SCHEMA,
-    build_record,
-    not_run_record,
+    read_record,
     read_records,
+    read_run,
     record_text,
+    records_in,
+    write_archive,
     write_record,
 )
+from vsg_core.records.making import not_run_record
+from vsg_core.records.record import ModelReference, Record, StoredTrial
+from vsg_core.records.schemas import claim_row, claims_schema, record_schema
 
 
-def validate(record: dict[str, Any]) -> None:
+def validate(record: Record | dict[str, Any]) -> None:
     """Against the schema, as a reader of the file sees it."""
-    jsonschema.Draft202012Validator.check_schema(RECORD_SCHEMA)
-    jsonschema.validate(json.loads(record_text(record)), RECORD_SCHEMA)
+    jsonschema.Draft202012Validator.check_schema(record_schema())
+    values = json.loads(record_text(record)) if isinstance(record, Record) else record
+    jsonschema.validate(values, record_schema())
 
 
 def test_a_record_holds_all_there_is() -> None:
@@ -38,76 +45,137 @@ def test_a_record_holds_all_there_is() -> None:
         rate(above=0.1, over="tokens"),
         controls={"noise": rate(below=0.5)},
         positive_controls={"copies": rate(above=0.5)},
-        comparisons=["tokens"],
+        comparisons={"tokens": "The tokens instead."},
         link="https://example.org",
+        reported_verdict="refuted",
     )
-    trial = Trial("p", "out", True, 0.5, {"mixture": [["a", 0.5]]}, {"greedy": "other"}, "c")
+    trial = Trial("p", "out", True, 0.5, {"mixture": [["a", 0.5]], "x": 1}, {"greedy": "other"}, "c")
     evidence = Evidence(
         [*successes(39), trial],
         {"noise": successes(1), "copies": successes(40), "tokens": successes(2)},
     )
-    record = build_record(example, MODEL, evidence, judge(example, evidence), {"dtype": "float32"})
+    record = judged_record(example, evidence)
     validate(record)
-    assert record["trials"][-1] == {
-        "prompt": "p",
-        "inputs": {"mixture": [["a", 0.5]]},
-        "outputs": {"output": "out", "greedy": "other"},
-        "value": 0.5,
-        "success": True,
-        "cluster": "c",
-    }
-    assert [(row["name"], row["kind"], row["n"], len(row["trials"])) for row in record["controls"]] == [
-        ("copies", "positive control", 40, 40),
-        ("noise", "control", 40, 40),
-        ("tokens", "comparison", 40, 40),
+    assert record.evidence.trials[-1] == StoredTrial(
+        prompt="p", output="out", success=True, value=0.5, mixture=(("a", 0.5),), inputs={"x": 1},
+        outputs={"greedy": "other"}, cluster="c",
+    )  # fmt: skip
+    arms = record.evidence.arms
+    assert [(arm.name, arm.role, arm.rule, arm.sentence, arm.n, len(arm.trials)) for arm in arms] == [
+        ("copies", "positive control", rate(above=0.5), "", 40, 40),
+        ("noise", "control", rate(below=0.5), "", 40, 40),
+        ("tokens", "comparison", None, "The tokens instead.", 40, 40),
     ]
-    assert record["bound"] == {"above": 0.1, "over": "tokens", "kind": "rate"}
-    assert record["model"] == MODEL
-    assert (record["outcome"], record["recorded"]) == ("new", None)
+    assert record.claim.rule == example.rule
+    assert (record.claim.link, record.claim.reported_verdict) == ("https://example.org", "refuted")
+    assert (record.model, record.run, record.evidence.dtype) == (MODEL, RUN, "float32")
+    assert (record.outcome, record.recorded) == ("new", None)
 
 
 @pytest.mark.parametrize(
-    ("rule", "bound"),
+    ("rule", "trials", "stored"),
     [
-        (rate(below=0.4), {"below": 0.4, "over": None, "kind": "rate"}),
-        (difference(above=1), {"above": 1.0, "over": None, "kind": "difference"}),
-        (equivalence(within=2), {"within": 2.0, "over": None, "kind": "equivalence"}),
-        (always(), {"open_rate": 0.01, "over": None, "kind": "always"}),
+        (rate(below=0.4), successes(13), ("rate", "below", 0.4, None, 40, 0.05)),
+        (rate(below=0.4, over="a"), successes(13), ("rate", "below", 0.4, "a", 40, 0.05)),
+        (difference(above=1, trials=20), successes(13), ("difference", "above", 1.0, None, 20, 0.05)),
+        (equivalence(within=2, alpha=0.1), successes(13), ("equivalence", "within", 2.0, None, 40, 0.1)),
+        (always(), successes(13), ("always", "at most", 0.01, None, 1, 0.05)),
     ],
 )
-def test_bounds(rule: Any, bound: dict[str, Any]) -> None:
-    example = declare(rule)
-    evidence = Evidence(successes(13))
-    record = build_record(example, MODEL, evidence, judge(example, evidence), {})
+def test_a_rule_is_data(rule: Rule, trials: list[Trial], stored: tuple[Any, ...]) -> None:
+    arms = {"a": successes(3)} if rule.over else {}
+    record = judged_record(declare(rule, comparisons=list(arms)), Evidence(trials, arms))
     validate(record)
-    assert record["bound"] == bound
+    text = json.loads(record_text(record))["claim"]["rule"]
+    keys = ("kind", "side", "limit", "over", "trials", "alpha")
+    assert text == dict(zip(keys, stored, strict=True))
+    assert Record.model_validate_json(record_text(record)).claim.rule == rule
 
 
-def test_a_record_says_whether_its_claim_is_a_headline_claim_and_one_that_does_not_say_is_valid() -> None:
+def test_a_record_says_whether_its_claim_is_a_headline_claim() -> None:
     records = [record_of(40, headline=True), record_of(40)]
-    assert [record["headline"] for record in records] == [True, False]
+    assert [record.claim.headline for record in records] == [True, False]
     for record in records:
         validate(record)
-        validate({key: value for key, value in record.items() if key != "headline"})
+    damaged = json.loads(record_text(records[0]))
+    damaged["claim"]["headline"] = "yes"
     with pytest.raises(jsonschema.ValidationError):
-        validate(records[0] | {"headline": "yes"})
+        validate(damaged)
 
 
 def test_a_claim_that_did_not_run() -> None:
-    record = not_run_record(declare(rate(above=0.5)), MODEL, "weights unavailable", {})
+    error = WeightsUnavailable("no network", "vsg models fetch tiny")
+    record = not_run_record(declare(rate(above=0.5)), MODEL, error, RUN)
     validate(record)
-    assert (record["verdict"], record["reason"], record["outcome"]) == (
-        "not run",
-        "weights unavailable",
-        "not run",
+    assert (record.verdict, record.outcome) == ("not run", "not run")
+    assert record.not_run is not None
+    assert record.not_run.model_dump() == {
+        "cause": "weights",
+        "reason": "no network",
+        "command": "vsg models fetch tiny",
+    }
+    assert record.reason == "no network; to get them: vsg models fetch tiny"
+    assert (record.evidence.estimate, record.evidence.interval, record.evidence.n) == (None, None, None)
+    assert (record.evidence.trials, record.evidence.arms) == ((), ())
+
+
+DAMAGES: list[tuple[str, Any]] = [
+    ("evidence.verdict", "true"), ("evidence.interval", [1]), ("evidence.estimate", "0.5"), ("outcome", None),
+    ("claim.rule.kind", "mean"), ("run.forward_passes", "3"), ("evidence.trials.0.success", 1),
+    ("evidence.trials.0.value", True), ("evidence.n", 1.5), ("schema", 3), ("model.quantised", "no"),
+    ("claim.rule.side", "over"), ("unknown", 1), ("evidence.trials.0.unknown", None),
+]  # fmt: skip
+
+
+def damaged_by(where: str, value: Any) -> dict[str, Any]:
+    """The JSON values of a good record but for one."""
+    values: dict[str, Any] = json.loads(record_text(record_of(40)))
+    *path, last = where.split(".")
+    place: Any = values
+    for step in path:
+        place = place[int(step)] if isinstance(place, list) else place[step]
+    place[last] = value
+    return values
+
+
+@pytest.mark.parametrize(("where", "value"), DAMAGES)
+def test_the_schema_and_the_reader_refuse_the_same(tmp_path: Path, where: str, value: Any) -> None:
+    """Nothing is coerced: "3" is not 3, 1 is not true."""
+    values = damaged_by(where, value)
+    with pytest.raises(jsonschema.ValidationError):
+        validate(values)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(VsgError) as error:
+        read_record(path)
+    assert str(error.value).startswith(f"damaged record {path}: ")
+    assert where.rpartition(".")[2] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "where", ["claim", "model", "evidence", "run", "outcome", "evidence.verdict", "run.started"]
+)
+def test_a_missing_part_is_named(tmp_path: Path, where: str) -> None:
+    values = json.loads(record_text(record_of(40)))
+    *path, last = where.split(".")
+    del (values[path[0]] if path else values)[last]
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(values))
+    with pytest.raises(VsgError) as error:
+        read_record(file)
+    assert (
+        str(error.value)
+        == f"damaged record {file}: {where}: Field required; delete it and run that claim again"
     )
-    assert (record["estimate"], record["interval"], record["n"], record["trials"]) == (None, None, None, [])
 
 
-def test_the_schema_is_no_formality() -> None:
-    for damage in ({"verdict": "true"}, {"interval": [1]}, {"estimate": "0.5"}, {"outcome": None}):
-        with pytest.raises(jsonschema.ValidationError):
-            validate(record_of(40) | damage)
+def test_a_row_of_claims_json_fits_its_schema() -> None:
+    rows = [claim_row(record_of(n)).model_dump(mode="json") for n in (0, 20, 40)]
+    jsonschema.validate(rows, claims_schema())
+    assert [row["verdict"] for row in rows] == ["refuted", "inconclusive", "holds"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([rows[0] | {"outcome": "fine"}], claims_schema())
 
 
 def test_numbers_of_other_libraries_become_plain() -> None:
@@ -118,53 +186,50 @@ def test_numbers_of_other_libraries_become_plain() -> None:
         3: (np.int64(1), np.bool_(True)),
     }
     record = _record(Trial("p", success=True, inputs=inputs))
-    assert record["trials"][0]["inputs"] == {"array": [0, 1], "one": 0.5, "path": "a", "3": [1, True]}
+    assert record.evidence.trials[0].inputs == {"array": [0, 1], "one": 0.5, "path": "a", "3": [1, True]}
     validate(record)
 
 
 def test_what_json_lacks_becomes_text() -> None:
     record = _record(Trial("p", success=True, inputs={"temperature": math.inf, "x": [math.nan]}))
-    assert record["trials"][0]["inputs"] == {"temperature": "inf", "x": ["nan"]}
+    assert record.evidence.trials[0].inputs == {"temperature": "inf", "x": ["nan"]}
     validate(record)
 
 
 def test_what_is_judged_keeps_all_digits_and_what_only_went_in_keeps_six() -> None:
     """Half the digits of a weight in float32 are those of its conversion."""
     value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], "f4")}
-    example = declare(difference(above=0))
-    evidence = Evidence([Trial("p", value=i / 3, inputs=value) for i in range(40)])
-    record = build_record(example, MODEL, evidence, judge(example, evidence), {"seconds": 1 / 3})
-    trial = record["trials"][1]
-    assert trial["inputs"] == {
-        "mixture": [[" a", 0.333333]],
-        "nested": {"x": [6.66667e-10, 7]},
-        "array": [0.1],
-    }
-    assert (trial["value"], record["provenance"]["seconds"]) == (1 / 3, 1 / 3)
+    trials = [Trial("p", value=i / 3, inputs=value) for i in range(40)]
+    run = RUN.model_copy(update={"seconds": 1 / 3})
+    record = judged_record(declare(difference(above=0)), trials, run=run)
+    trial = Record.model_validate_json(record_text(record)).evidence.trials[1]
+    assert trial.inputs == {"nested": {"x": [6.66667e-10, 7]}, "array": [0.1]}
+    assert trial.mixture == ((" a", 0.333333),)
+    assert (trial.value, record.run.seconds) == (1 / 3, 1 / 3)
 
 
 def test_a_record_has_a_line_for_each_trial_and_no_others_than_for_fields_and_arms() -> None:
     """So that it can be compared line by line, and is not half white space."""
-    inputs = {"mixture": [[" a", 0.5], [" b", 0.5]]}
+    mixture = [(" a", 0.5), (" b", 0.5)]
     example = declare(rate(above=0.5), comparisons=["other"])
-    evidence = Evidence(successes(40, inputs=inputs), {"other": successes(3, inputs=inputs)})
-    record = build_record(example, MODEL, evidence, judge(example, evidence), {"versions": {"torch": "2"}})
+    evidence = Evidence(successes(40, mixture=mixture), {"other": successes(3, mixture=mixture)})
+    record = judged_record(example, evidence)
     text = record_text(record)
-    assert json.loads(text) == record
+    assert Record.model_validate_json(text) == record
     lines = text.splitlines()
     assert [json.loads(line.rstrip(",")) for line in lines if line.startswith('{"prompt"')] == [
-        *record["trials"],
-        *record["controls"][0]["trials"],
+        trial.model_dump(mode="json") for trial in (*record.evidence.trials, *record.evidence.arms[0].trials)
     ]
-    fields = len(record) + len(record["controls"][0])
-    brackets = 2 + 2 + 3 * 1  # of the record and the arm; the ends of three lists
+    fields = len(Record.model_fields) + len(type(record.evidence).model_fields)
+    fields += len(type(record.evidence.arms[0]).model_fields)
+    # Of the record, the evidence and the arm one each, as those of the first two share their fields' lines; the
+    # ends of three lists.
+    brackets = 2 + 1 + 2 + 3
     assert len(lines) == 80 + fields + brackets
 
 
-def _record(trial: Trial) -> dict[str, Any]:
-    example = declare(rate(above=0.5))
-    evidence = Evidence([trial, *successes(39, 39)])
-    return build_record(example, MODEL, evidence, judge(example, evidence), {})
+def _record(trial: Trial) -> Record:
+    return judged_record(declare(rate(above=0.5)), [trial, *successes(39, 39)])
 
 
 any_text = st.text(st.characters(), max_size=20) | st.sampled_from(
@@ -181,21 +246,25 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, prompt: str
     assert read_records(folder) == [record]
 
 
+def named(name: str) -> ModelReference:
+    return MODEL.model_copy(update={"name": name})
+
+
 def test_records_lie_by_model_and_claim(tmp_path: Path) -> None:
     for model in ("tiny", "another-1.5b"):
-        write_record(record_of(40) | {"model": MODEL | {"name": model}}, tmp_path)
+        write_record(record_of(40, model=named(model)), tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.json"))] == [
         "another-1.5b/example.json",
         "tiny/example.json",
     ]
-    assert [record["model"]["name"] for record in read_records(tmp_path)] == ["another-1.5b", "tiny"]
+    assert [record.model.name for record in read_records(tmp_path)] == ["another-1.5b", "tiny"]
     assert read_records(tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../a", ".hidden", "a\\b", "a b", "-a", "a\n"])
 def test_a_name_that_cannot_name_a_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongUse, match="cannot name a file"):
-        write_record(record_of(40) | {"model": {"name": name}}, tmp_path)
+        write_record(record_of(40, model=named(name)), tmp_path)
     assert not list(tmp_path.rglob("*"))
 
 
@@ -220,9 +289,14 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         (b'{"schema": 1, "cla', "damaged record"),
         (b"\xff\xfe", "damaged record"),
         (b"[" * 100_000, "damaged record"),
-        (b"[1]", "has schema None, not 1"),
-        (b'{"schema": 99}', "has schema 99, not 1"),
-        (b'{"schema": 1, "claim": "a"}', "no question, statement"),
+        (b"[1]", "schema None, not 2"),
+        (b'{"schema": 3}', "schema 3, not 2"),
+        (b'{"schema": "2"}', "schema '2', not 2"),
+        (b'{"schema": 2.5}', "damaged record"),
+        (b'{"schema": 2, "claim": {', "damaged record"),
+        (b'{"schema": 2, "claim": "\\ud800"}', "damaged record"),
+        (b'{"schema": 2, "claim": NaN}', "NaN is not JSON"),
+        (b'{"schema": 1, "claim": "a"}', "no 'provenance'"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -240,3 +314,101 @@ def test_an_unfinished_file_is_no_record(tmp_path: Path) -> None:
     path = write_record(record_of(40), tmp_path)
     (path.parent / ".example.json.k3x").write_text('{"sche')
     assert len(read_records(tmp_path)) == 1
+
+
+def test_an_archive_is_a_folder_in_one_file(tmp_path: Path) -> None:
+    """The same records in the same order, also where one name continues another; the same bytes each time."""
+    records = [
+        record_of(n, model=named(name)) for name, n in (("gpt2-medium", 40), ("gpt2", 0), ("gpt2.5", 20))
+    ]
+    for record in records:
+        write_record(record, tmp_path / "reports" / "records")
+    path = write_archive(records, tmp_path / "archived" / "records.zip")
+    assert read_records(path) == read_records(tmp_path / "reports" / "records")
+    assert [record.model.name for record in read_records(path)] == ["gpt2", "gpt2-medium", "gpt2.5"]
+    assert write_archive(records[::-1], tmp_path / "again.zip").read_bytes() == path.read_bytes()
+    assert (
+        read_run(tmp_path / "reports") == read_run(tmp_path / "reports" / "records") == read_run(path.parent)
+    )
+    assert records_in(tmp_path / "archived") == path
+
+
+def test_other_files_are_passed_over(tmp_path: Path) -> None:
+    """Those that a file manager or another tool leaves, in a folder as in an archive."""
+    record = record_of(40)
+    path = write_archive([record], tmp_path / "records.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("__MACOSX/._example.json", "readme.json", "a/b/c.json", "tiny/notes.txt", "../up.json"):
+            archive.writestr(name, "no record")
+    assert read_records(path) == [record]
+    folder = write_record(record, tmp_path / "records").parent
+    (folder / "._example.json").write_text("no record")
+    assert read_records(tmp_path / "records") == [record]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: content[:60] + b"\xff" * 40 + content[100:],
+        lambda content: content.replace(b"tiny/example.json", b"tiny/another.json", 1),
+    ],
+)
+def test_a_damaged_archive_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = write_archive([record_of(40)], tmp_path / "records.zip")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(VsgError) as error:
+        read_records(path)
+    assert str(error.value).startswith(f"damaged archive {path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_record_in_an_archive_is_named_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "records.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny/example.json", '{"schema": 2}')
+    with pytest.raises(
+        VsgError, match=r"damaged record .*records\.zip/tiny/example\.json: claim: Field required"
+    ):
+        read_records(path)
+
+
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no folder"):
+        read_run(tmp_path / "nowhere")
+    with pytest.raises(VsgError, match="no records in"):
+        read_run(tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=8,
+)
+any_trial = st.builds(
+    Trial,
+    prompt=any_text,
+    output=any_text,
+    success=st.booleans(),
+    value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    inputs=st.none()
+    | st.dictionaries(any_text.filter(lambda name: name != "mixture"), json_values, max_size=3),
+    outputs=st.none() | st.dictionaries(any_text.filter(lambda name: name != "output"), any_text, max_size=2),
+    cluster=st.none() | any_text.map(lambda text: f"cluster {text}"),
+    mixture=st.none() | st.lists(st.tuples(any_text, st.floats(0, 1)), max_size=3),
+)
+
+
+@given(any_trial)
+def test_any_trial_survives(trial: Trial) -> None:
+    """Record to text to record: equal, the same text, and the judged numbers to the last bit."""
+    record = _record(trial)
+    text = record_text(record)
+    again = Record.model_validate_json(text)
+    assert again == record
+    assert record_text(again) == text
+    assert again.evidence_bytes == record.evidence_bytes
+    stored = again.evidence.trials[0]
+    assert repr((stored.success, stored.value)) == repr((trial.success, trial.value))
+    assert len(stored.mixture or ()) == len(trial.mixture or ())

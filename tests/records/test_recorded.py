@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.judging import MODEL, declare, record_of, successes
-from vsg_core.errors import VsgError, WrongUse
-from vsg_core.judge.rules import judge, rate
+from tests.support.judging import MODEL, RUN, declare, judged_record, record_of, successes
+from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
+from vsg_core.judge.rules import rate
 from vsg_core.judge.trials import Evidence
-from vsg_core.records.files import build_record, not_run_record
-from vsg_core.records.recorded import Outcome, Recorded, compare, read_recorded, write_recorded
+from vsg_core.records.making import not_run_record
+from vsg_core.records.record import NotRun, Record
+from vsg_core.records.recorded import (
+    Comparison,
+    RecordedVerdict,
+    compare,
+    compared,
+    read_recorded,
+    write_recorded,
+)
+from vsg_core.vocabulary import Cause, Outcome
 
 
-def accepted(record: dict[str, Any], folder: Path) -> Recorded:
+def further(record: Record) -> Record:
+    """The record under the name of a different claim."""
+    return record.model_copy(update={"claim": record.claim.model_copy(update={"id": "further"})})
+
+
+def accepted(record: Record, folder: Path) -> RecordedVerdict:
     """What is read back once that record was recorded."""
     write_recorded(folder, "tiny", [record])
-    return read_recorded(folder, "tiny")[record["claim"]]
+    return read_recorded(folder, "tiny")[record.claim.id]
 
 
-def not_applicable(copies: int = 0) -> dict[str, Any]:
+def not_applicable(copies: int = 0) -> Record:
     """A record whose positive control failed."""
     example = declare(rate(above=0.5), positive_controls={"copies": rate(above=0.5)})
     evidence = Evidence(successes(40), {"copies": successes(copies)})
-    return build_record(example, MODEL, evidence, judge(example, evidence), {})
+    return judged_record(example, evidence)
 
 
-def unavailable() -> dict[str, Any]:
-    return not_run_record(declare(rate(above=0.5)), MODEL, "weights unavailable; fetch them", {})
+def unavailable() -> Record:
+    error = WeightsUnavailable("no network", "vsg models fetch tiny")
+    return not_run_record(declare(rate(above=0.5)), MODEL, error, RUN)
+
+
+def broken_record() -> Record:
+    return not_run_record(declare(rate(above=0.5)), MODEL, VsgError("NaN"), RUN)
 
 
 def test_the_file_is_made_for_review(tmp_path: Path) -> None:
@@ -42,26 +60,34 @@ def test_the_file_is_made_for_review(tmp_path: Path) -> None:
         "interval = [0.5087, 0.8143]\n"
         "n = 40\n"
         'rule = "rate above 50 %, at least 40 trials, alpha 0.05"\n'
+        f'rules = "{record_of(27).claim.rules_digest}"\n'
         'weights = "ab12"\n'
         'dtype = "float32"\n'
     )
     assert read_recorded(tmp_path / "recorded", "tiny") == {
-        "example": Recorded(
-            "holds", 0.675, (0.5087, 0.8143), 40, "rate above 50 %, at least 40 trials, alpha 0.05", "ab12"
+        "example": RecordedVerdict(
+            verdict="holds",
+            estimate=0.675,
+            interval=(0.5087, 0.8143),
+            n=40,
+            rule="rate above 50 %, at least 40 trials, alpha 0.05",
+            rules=record_of(27).claim.rules_digest,
+            weights="ab12",
+            dtype="float32",
         )
     }
 
 
-HELD = "holds, 100 % [91.2 %, 100 %] of 40"
-REFUTED = "refuted, 0 % [0 %, 8.81 %] of 40"
-OPEN = "inconclusive, 50 % [33.8 %, 66.2 %] of 40"
+HELD = "holds, 100 % [91 %, 100 %] of 40"
+REFUTED = "refuted, 0 % [0 %, 9 %] of 40"
+OPEN = "inconclusive, 50 % [34 %, 66 %] of 40"
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind", "text"),
+    ("before", "after", "outcome", "text"),
     [
         (40, 40, "same", f"{HELD}, as recorded"),
-        (40, 38, "same", "holds, 95 % [83.1 %, 99.4 %] of 40, as recorded"),
+        (40, 38, "same", "holds, 95 % [83 %, 99.4 %] of 40, as recorded"),
         (40, 0, "changed", f"changed: was {HELD}; now {REFUTED}"),
         (40, 20, "weakened", f"weakened: was {HELD}; now {OPEN}"),
         (0, 20, "weakened", f"weakened: was {REFUTED}; now {OPEN}"),
@@ -69,34 +95,34 @@ OPEN = "inconclusive, 50 % [33.8 %, 66.2 %] of 40"
         (20, 20, "same", f"{OPEN}, as recorded"),
     ],
 )
-def test_compare(tmp_path: Path, before: int, after: int, kind: str, text: str) -> None:
-    assert compare(accepted(record_of(before), tmp_path), record_of(after)) == Outcome(kind, text)
+def test_compare(tmp_path: Path, before: int, after: int, outcome: Outcome, text: str) -> None:
+    assert compare(accepted(record_of(before), tmp_path), record_of(after)) == Comparison(outcome, text)
 
 
 def test_nothing_recorded() -> None:
-    assert compare(None, record_of(40)) == Outcome("new", HELD)
-    assert compare(None, not_applicable()).kind == "not run"
-    assert compare(None, unavailable()).kind == "not run"
+    assert compare(None, record_of(40)) == Comparison("new", HELD)
+    assert compare(None, not_applicable()).outcome == "not run"
+    assert compare(None, unavailable()).outcome == "not run"
 
 
 @pytest.mark.parametrize("after", [40, 0, 20])
 def test_other_weights_or_another_rule_are_not_comparable(tmp_path: Path, after: int) -> None:
     recorded = accepted(record_of(40), tmp_path)
-    outcome = compare(recorded, record_of(after) | {"model": MODEL | {"sha256": "cd34"}})
-    assert outcome.kind == "not comparable"
-    assert outcome.text.startswith("other weights than recorded; now ")
+    outcome = compare(recorded, record_of(after, model=MODEL.model_copy(update={"sha256": "cd34"})))
+    assert outcome.outcome == "not comparable"
+    assert outcome.text.startswith("the recorded verdict is of different weights; now ")
     outcome = compare(recorded, record_of(after, rule=rate(above=0.50001)))
-    assert outcome.kind == "not comparable"
-    assert outcome.text.startswith("another rule than recorded; now ")
+    assert outcome.outcome == "not comparable"
+    assert outcome.text.startswith("the recorded verdict was judged by a different rule; now ")
 
 
 def test_another_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) -> None:
-    half = record_of(0) | {"provenance": {"dtype": "bfloat16"}}
+    half = record_of(0, dtype="bfloat16")
     outcome = compare(accepted(record_of(40), tmp_path), half)
-    text = f"in bfloat16, recorded in float32; now {REFUTED}; recorded {HELD}"
-    assert outcome == Outcome("not comparable", text)
-    assert compare(accepted(half, tmp_path), half).kind == "same"
-    assert compare(accepted(half, tmp_path), record_of(0)).kind == "not comparable"
+    text = f"computed in bfloat16, recorded in float32; now {REFUTED}; recorded {HELD}"
+    assert outcome == Comparison("not comparable", text)
+    assert compare(accepted(half, tmp_path), half).outcome == "same"
+    assert compare(accepted(half, tmp_path), record_of(0)).outcome == "not comparable"
 
 
 def test_an_entry_without_a_dtype_is_one_of_float32(tmp_path: Path) -> None:
@@ -104,49 +130,49 @@ def test_an_entry_without_a_dtype_is_one_of_float32(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(path.read_text().replace('dtype = "float32"\n', ""))
     recorded = read_recorded(tmp_path, "tiny")["example"]
-    assert compare(recorded, record_of(40)).kind == "same"
-    assert compare(recorded, record_of(40) | {"provenance": {"dtype": "float16"}}).kind == "not comparable"
+    assert compare(recorded, record_of(40)).outcome == "same"
+    assert compare(recorded, record_of(40, dtype="float16")).outcome == "not comparable"
 
 
 def test_weights_nobody_knows_are_not_comparable(tmp_path: Path) -> None:
-    nameless = record_of(40) | {"model": {"name": "tiny"}}
-    assert compare(accepted(nameless, tmp_path), nameless).kind == "not comparable"
+    nameless = record_of(40, model=MODEL.model_copy(update={"sha256": None}))
+    assert compare(accepted(nameless, tmp_path), nameless).outcome == "not comparable"
 
 
 def test_weights_are_known_by_sha256_and_else_by_revision(tmp_path: Path) -> None:
-    by_revision = record_of(40) | {"model": {"name": "tiny", "sha256": None, "revision": "r1"}}
-    assert accepted(by_revision, tmp_path).weights == "r1"
-    assert accepted(by_revision | {"provenance": {"model_sha256": "ef56"}}, tmp_path).weights == "ef56"
+    by_revision = MODEL.model_copy(update={"sha256": None, "revision": "r1"})
+    assert accepted(record_of(40, model=by_revision), tmp_path).weights == "r1"
+    both = MODEL.model_copy(update={"sha256": "ef56", "revision": "r1"})
+    assert accepted(record_of(40, model=both), tmp_path).weights == "ef56"
 
 
 def test_not_applicable_is_a_finding_and_may_change(tmp_path: Path) -> None:
     recorded = accepted(not_applicable(), tmp_path)
     assert (recorded.verdict, recorded.estimate, recorded.interval) == ("not run", None, None)
-    assert (
-        recorded.reason
-        == "not applicable: positive control 'copies': 0 % [0 %, 8.81 %] of 40, needs above 50 %"
-    )
-    assert compare(recorded, not_applicable()).kind == "not run"
+    assert recorded.not_applicable == "positive control 'copies': 0 % [0 %, 9 %] of 40, needs above 50 %"
+    assert compare(recorded, not_applicable()).outcome == "not run"
     applies = compare(recorded, not_applicable(copies=40))
-    assert applies.kind == "changed"
+    assert applies.outcome == "changed"
     assert applies.text.startswith("changed: was not run (not applicable: positive control 'copies'")
     assert applies.text.endswith(f"; now {HELD}")
     back = compare(accepted(not_applicable(copies=40), tmp_path), not_applicable())
-    assert back.kind == "changed"
+    assert back.outcome == "changed"
     assert back.text.startswith(f"changed: was {HELD}; now not run (not applicable")
 
 
 def test_what_could_not_run_is_no_verdict(tmp_path: Path) -> None:
     recorded = accepted(record_of(40), tmp_path)
     before = (tmp_path / "tiny.toml").read_text()
-    assert compare(recorded, unavailable()) == Outcome("not run", "not run (weights unavailable; fetch them)")
+    assert compare(recorded, unavailable()) == Comparison(
+        "not run", "not run (no network; to get them: vsg models fetch tiny)"
+    )
     write_recorded(tmp_path, "tiny", [unavailable()])
     assert (tmp_path / "tiny.toml").read_text() == before
 
 
 def test_a_broken_claim_stays_broken(tmp_path: Path) -> None:
-    broken = unavailable() | {"outcome": "broken", "reason": "error: NaN"}
-    assert compare(accepted(record_of(40), tmp_path), broken) == Outcome("broken", "error: NaN")
+    broken = broken_record()
+    assert compare(accepted(record_of(40), tmp_path), broken) == Comparison("broken", "error: NaN")
     with pytest.raises(WrongUse, match="example on tiny is broken and cannot be recorded: error: NaN"):
         write_recorded(tmp_path, "tiny", [broken])
 
@@ -176,7 +202,7 @@ weights = "ab12"
 def test_other_entries_and_all_comments_stay(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(REVIEWED)
-    write_recorded(tmp_path, "tiny", [record_of(0), record_of(40) | {"claim": "further"}])
+    write_recorded(tmp_path, "tiny", [record_of(0), further(record_of(40))])
     before, after = REVIEWED.split("# The next"), path.read_text().split("# The next")
     assert after[0] == before[0]
     assert 'verdict = "refuted" # barely\n' in after[1]
@@ -216,3 +242,32 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
         read_recorded(tmp_path, "tiny")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_recorded_verdict_without_a_digest_is_not_comparable(tmp_path: Path) -> None:
+    """What was recorded before rules had digests: its rule is prose, which nothing compares."""
+    accepted(record_of(40), tmp_path)
+    path = tmp_path / "tiny.toml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("rules")))
+    comparison = compare(read_recorded(tmp_path, "tiny")["example"], record_of(40))
+    assert comparison.outcome == "not comparable"
+
+
+@pytest.mark.parametrize("cause", ["weights", "records", "memory", "skipped"])
+def test_a_cause_that_says_nothing_about_the_model_is_not_recorded(tmp_path: Path, cause: Cause) -> None:
+    reason = NotRun(cause=cause, reason="not applicable: the words decide nothing")
+    record = not_run_record(declare(rate(above=0.5)), MODEL, reason, RUN)
+    write_recorded(tmp_path, "tiny", [record])
+    assert read_recorded(tmp_path, "tiny") == {}
+    assert compare(accepted(record_of(40), tmp_path), record).outcome == "not run"
+
+
+def test_a_record_keeps_what_it_was_compared_with(tmp_path: Path) -> None:
+    recorded = accepted(record_of(0), tmp_path)
+    record, comparison = compared(record_of(40), recorded)
+    assert (record.outcome, comparison.outcome) == ("changed", "changed")
+    assert record.recorded is not None
+    assert record.recorded.model_dump() == recorded.model_dump(
+        include=set(type(record.recorded).model_fields)
+    )
+    assert compared(record_of(40), None)[0] == record_of(40)

@@ -1,17 +1,20 @@
-"""Claims and trials for the tests of the judge."""
+"""Claims, trials and records for the tests of the judge and of the records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from vsg_core.judge.claims import Claim, claim
-from vsg_core.judge.rule_base import Rule
-from vsg_core.judge.rules import judge, rate
+from vsg_core.judge.judging import judge
+from vsg_core.judge.rules import Rule, rate
 from vsg_core.judge.trials import Evidence, Trial
-from vsg_core.records.files import build_record
+from vsg_core.records.making import make_record
+from vsg_core.records.record import ModelReference, Record, Run
 
-MODEL = {"name": "tiny", "family": "llama", "kind": "base", "sha256": "ab12", "revision": None}
+MODEL = ModelReference(name="tiny", family="llama", kind="base", sha256="ab12")
+RUN = Run(started=datetime(2026, 3, 14, 9, 26, tzinfo=UTC))
 
 
 def declare(rule: Rule, **arguments: Any) -> Claim:
@@ -21,22 +24,38 @@ def declare(rule: Rule, **arguments: Any) -> Claim:
     def test_example(lm: object) -> None:
         """The docstring."""
 
-    return test_example.claim  # type: ignore[attr-defined]
+    return test_example.claim  # type: ignore[attr-defined, no-any-return]
 
 
 def successes(number: int, of: int = 40, **arguments: Any) -> list[Trial]:
-    """So many successes, then failures."""
+    """`number` successes, then failures."""
     return [Trial(f"prompt {i}", output="text", success=i < number, **arguments) for i in range(of)]
 
 
 def values(numbers: Iterable[float]) -> list[Trial]:
-    """A trial for each number."""
+    """One trial per number."""
     return [Trial(f"prompt {i}", value=number) for i, number in enumerate(numbers)]
 
 
-def record_of(number: int, of: int = 40, **declared: Any) -> dict[str, Any]:
-    """The record of a claim "rate above 50 %" with so many successes."""
-    declared = {"rule": rate(above=0.5)} | declared
-    example = declare(**declared)
-    evidence = Evidence(successes(number, of))
-    return build_record(example, MODEL, evidence, judge(example, evidence), {"dtype": "float32"})
+def judged_record(
+    claim: Claim,
+    evidence: Evidence | list[Trial],
+    model: ModelReference = MODEL,
+    run: Run = RUN,
+    dtype: str | None = "float32",
+) -> Record:
+    """The record of a claim judged on that evidence."""
+    return make_record(claim, model, evidence, judge(claim, evidence), run, dtype)
+
+
+def record_of(
+    number: int,
+    of: int = 40,
+    *,
+    model: ModelReference = MODEL,
+    dtype: str | None = "float32",
+    **declared: Any,
+) -> Record:
+    """The record of a claim "rate above 50 %" with `number` successes."""
+    example = declare(**({"rule": rate(above=0.5)} | declared))
+    return judged_record(example, successes(number, of), model, dtype=dtype)
