@@ -108,6 +108,7 @@ def test_a_claim_must_be_named_as_a_test() -> None:
 def test_a_rule_may_look_over_a_control() -> None:
     declare(rate(above=0, over="noise"), controls={"noise": rate(below=0.5)})
     declare(difference(above=0), controls={"a": rate(above=0, over="b")}, comparisons=["b"])
+    declare(rate(above=0, over="rule"), comparisons=["rule"])
 
 
 def test_an_arm_has_a_sentence_or_a_dose() -> None:
@@ -152,7 +153,7 @@ def test_a_link_is_for_a_source_without_one() -> None:
         def test_it() -> None: ...
 
         decorated = claim("It works", **(ABOUT | {"source": source, "link": "https://example.org"}))(test_it)
-        return decorated.claim.source.link  # type: ignore[attr-defined, no-any-return]
+        return decorated.claim.source.link  # type: ignore[attr-defined]
 
     assert linked("a paper") == linked(Source("a paper")) == "https://example.org"
 

@@ -26,8 +26,8 @@ ACROSS = """
 def test_larger_reads_more(records):
     from vsg_core.records.across import SIZE
     (pair,) = records.pairs(SIZE, ["reads"])
-    small, large = (record["trials"] for record in pair.records["reads"])
-    return [Trial(a["prompt"], value=b["success"] - a["success"]) for a, b in zip(small, large)]
+    small, large = (record.evidence.trials for record in pair.records["reads"])
+    return [Trial(a.prompt, value=b.success - a.success) for a, b in zip(small, large)]
 """
 
 
@@ -78,18 +78,18 @@ def test_it_is_judged_once_over_what_this_run_measured(two_sizes):
     )
     record = two_sizes.record("larger_reads_more")
     assert record["model"]["name"] == "across-models"
-    assert record["estimate"] == 30 / 40
-    rests_on = record["provenance"]["records"]
+    assert record["evidence"]["estimate"] == 30 / 40
+    rests_on = record["run"]["records"]
     assert [(each["claim"], each["model"], each["weights"]) for each in rests_on] == [
         ("reads", "small", "a" * 40),
         ("reads", "large", "b" * 40),
     ]
     dates = [
-        json.loads(path.read_text())["provenance"]["started"]
+        json.loads(path.read_text())["run"]["started"]
         for path in sorted(two_sizes.reports.glob("records/*/reads.json"))
     ]
     assert sorted(each["started"] for each in rests_on) == sorted(dates)
-    assert record["provenance"]["dtype"] == "float32"
+    assert record["evidence"]["dtype"] == "float32"
 
 
 def test_the_reports_show_it(two_sizes):
@@ -114,8 +114,11 @@ def test_other_bytes_of_one_of_its_models_are_not_comparable(two_sizes):
     )
     register(REVISIONS["large, retrained"])
     result = two_sizes.run("-v")
-    result.assert_outcomes(passed=3, warnings=2)  # the model's own claim is the other
-    result.stdout.fnmatch_lines(["*larger_reads_more on across-models: not comparable: other weights*"])
+    # The other warning is of the model's own claim.
+    result.assert_outcomes(passed=3, warnings=2)
+    result.stdout.fnmatch_lines(
+        ["*larger_reads_more on across-models: not comparable: the recorded verdict is of different weights*"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,11 +132,12 @@ def test_without_the_records_it_is_not_run_and_no_failure(two_sizes, monkeypatch
     assert result.ret == 0
     result.assert_outcomes(skipped=1, passed=0 if "across" in options else 1)
     record = two_sizes.record("larger_reads_more")
-    assert (record["verdict"], record["outcome"]) == ("not run", "not run")
-    assert record["reason"] == (
-        "needs records of reads on two models of one series: a smaller and a larger model; "
-        "to get them: pytest --model small --model large"
-    )
+    assert (record["evidence"]["verdict"], record["outcome"]) == ("not run", "not run")
+    assert record["evidence"]["not_run"] == {
+        "cause": "records",
+        "reason": "needs records of reads on two models of one series: a smaller and a larger model",
+        "command": "pytest --model small --model large",
+    }
 
 
 def test_records_made_under_different_rules_are_not_compared(two_sizes):
@@ -144,7 +148,7 @@ def test_records_made_under_different_rules_are_not_compared(two_sizes):
     two_sizes.run("--model", "large").assert_outcomes(skipped=1, passed=1)
     assert (
         "those of small and large were made under different rules"
-        in two_sizes.record("larger_reads_more")["reason"]
+        in two_sizes.record("larger_reads_more")["evidence"]["not_run"]["reason"]
     )
 
 
@@ -167,4 +171,6 @@ def test_a_worker_that_others_work_beside_does_not_judge(two_sizes):
         conftest.read_text() + "\ndef pytest_configure(config):\n    config.workerinput = {}\n"
     )
     two_sizes.run("-m", "across", "-p", "no:html").assert_outcomes(skipped=1, deselected=2)
-    assert two_sizes.record("larger_reads_more")["reason"].endswith("to get them: pytest -m across")
+    assert two_sizes.record("larger_reads_more")["evidence"]["not_run"]["reason"].endswith(
+        "to get them: pytest -m across"
+    )

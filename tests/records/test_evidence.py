@@ -141,7 +141,7 @@ def changed_trials(index: int, **change: Any) -> list[Trial]:
 
 DIFFERENT: dict[str, dict[str, Any]] = {
     "one success": {"hits": 37},
-    "which trial succeeds": {"trials": successes(37) [:39] + [Trial("prompt 39", "text", success=True)]},
+    "which trial succeeds": {"trials": [*successes(37)[:39], Trial("prompt 39", "text", success=True)]},
     "a prompt": {"trials": changed_trials(0, prompt="other")},
     "an output": {"trials": changed_trials(39, output="other")},
     "an input": {"trials": changed_trials(3, inputs={"x": 1})},

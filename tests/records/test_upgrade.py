@@ -71,7 +71,9 @@ def assert_nothing_is_lost(new: Record, old: dict[str, Any]) -> None:
     for key in ("question", "statement", "source", "link", "reported", "docstring", "seed"):
         assert getattr(claim, key) == old[key], key
     assert (claim.id, claim.headline, claim.rule_text) == (old["claim"], old["headline"], old["rule"])
-    bound = {"open_rate" if claim.rule.side == "at most" else claim.rule.side: claim.rule.limit}
+    bound: dict[str, float] = {
+        "open_rate" if claim.rule.side == "at most" else claim.rule.side: claim.rule.limit
+    }
     assert {**bound, "over": claim.rule.over, "kind": claim.rule.kind} == old["bound"]
     controls = [arm for arm in evidence.arms if arm.rule is not None]
     if new.verdict != "not run":

@@ -37,8 +37,8 @@ def attack(
     Args:
         strategy: of one case.
         check: judges up to `batch` cases, say in one forward pass: one trial per case, in order.
-        controls: by arm, what judges the first cases (100 or a few more) instead. They are drawn separately, since an attack that
-            finds a counterexample at once would leave a control with too few.
+        controls: by arm, what judges the first cases (100 or a few more) instead. They are drawn separately, since an
+            attack that finds a counterexample at once would leave a control with too few.
         batch: cases drawn together. Hypothesis caps their size at 8 KB of choices, about a thousand numbers.
         key: two cases with the same key are the same case.
 

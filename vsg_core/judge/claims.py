@@ -85,9 +85,10 @@ class Claim:
                 f"'rule' is judged by {self.rule!r}: give rate(), difference(), equivalence() or always()"
             )
         names = {arm.name for arm in self.arms}
-        for name, rule in [(None, self.rule), *((arm.name, arm.rule) for arm in self.arms)]:
+        for arm in (None, *self.arms):
+            rule = self.rule if arm is None else arm.rule
             over = rule.over if rule is not None else None
-            if over is not None and (over not in names or over == name):
+            if over is not None and (over not in names or (arm is not None and over == arm.name)):
                 raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise WrongUse(f"kinds is {self.kinds!r}: give one or both of {', '.join(KINDS)}")
