@@ -18,7 +18,7 @@ Work = Callable[[], int]  # does the work once and returns how many positions it
 
 @dataclass(frozen=True)
 class Race:
-    """The seconds of every contestant's rounds; round i of each ran beside round i of all others."""
+    """The seconds of every contestant's rounds; round i of each ran next to round i of all others."""
 
     positions: int
     seconds: Mapping[str, list[float]]
@@ -28,7 +28,7 @@ class Race:
         return self.positions / median(self.seconds[contestant])
 
     def ratio(self, contestant: str, other: str) -> float:
-        """How many times as fast as the other, in the median of the rounds."""
+        """The speed relative to the other contestant, in the median of the rounds."""
         rounds = zip(self.seconds[contestant], self.seconds[other], strict=True)
         return median(theirs / ours for ours, theirs in rounds)
 
@@ -51,7 +51,8 @@ def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[
     """
 
     def run(name: str, contestants: Mapping[str, Work], rounds: int) -> None:
-        written = {contestant: work() for contestant, work in contestants.items()}  # the warm-up
+        # The warm-up.
+        written = {contestant: work() for contestant, work in contestants.items()}
         assert len(set(written.values())) == 1, f"the contestants did not do equal work: {written}"
         (first, timed), *others = contestants.items()
         seconds: dict[str, list[float]] = {contestant: [] for contestant in contestants}

@@ -76,7 +76,7 @@ def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
 
 @torch.no_grad()
 def study_loop(lm: LanguageModel, ids: Tensor, n: int, metrics: bool) -> int:
-    """What the study did: one prompt at a time, no cache, the whole sequence again at each step.
+    """Decode as the study did: one prompt at a time, no cache, the whole sequence again at each step.
 
     Its metrics, which it took at each step of its published runs, look for the nearest token.
     """

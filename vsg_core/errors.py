@@ -1,4 +1,4 @@
-"""What can go wrong, each as one clear line: what is wrong, with the value, and what to do."""
+"""The errors a user can meet, each one clear line: what is wrong, with the value, and what to do."""
 
 from __future__ import annotations
 

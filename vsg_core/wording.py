@@ -75,7 +75,7 @@ def measured_text(value: float, ends: Sequence[float], n: int, unit: Unit) -> st
 
 
 def limit_text(side: Side, limit: float, unit: Unit) -> str:
-    """Where the whole interval must lie for a claim to hold: above 50 %, within ±0.1, at most 1 %."""
+    """The side of the limit on which the whole interval must lie: above 50 %, within ±0.1, at most 1 %."""
     return f"within ±{exact_text(limit, unit)}" if side == "within" else f"{side} {exact_text(limit, unit)}"
 
 
@@ -103,7 +103,7 @@ def _signed(text: str, unit: Unit) -> str:
 
 
 def _decimals(percent: float) -> int:
-    """How many decimals a percent needs, so that no rate other than 0 and 1 reads 0 % or 100 %."""
+    """The number of decimals that a percent needs, so that no rate other than 0 and 1 reads 0 % or 100 %."""
     away = float(f"{min(abs(percent), abs(100 - abs(percent))):.1g}")
     # Anything closer than 1e-9 is what floats leave of a sum.
     return -math.floor(math.log10(away)) if 1e-9 < away < 1 else 0

@@ -13,7 +13,7 @@ from vsg_core.vocabulary import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Dose:
-    """How much of something an arm was given: arms of one curve are drawn as points of one line."""
+    """The amount of something that an arm was given; arms of one curve are drawn as points of one line."""
 
     value: float
     """The amount."""

@@ -131,8 +131,10 @@ def _settings(max_examples: int) -> hypothesis.settings:
 
 
 def _first_batches(strategy: SearchStrategy[Case], batch: int, seed: int) -> list[list[Case]]:
-    """The first batches (at least CONTROL_CASES cases) that an attack with the same arguments draws, without
-    Hypothesis's initial minimal example."""
+    """The first batches (at least CONTROL_CASES cases) that an attack with the same arguments draws.
+
+    Hypothesis's initial minimal example is left out.
+    """
     batches: list[list[Case]] = []
 
     def keep(drawn: list[Case]) -> list[Trial]:

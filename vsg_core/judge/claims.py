@@ -1,5 +1,7 @@
-"""A claim: one falsifiable sentence about models, with its source and its rule, attached to the function that
-gathers its evidence."""
+"""A claim: one falsifiable sentence about models, with its source and its rule.
+
+It is attached to the function that gathers its evidence.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ ReportedVerdict = Literal["holds", "refuted"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a claim comes from.
+    """The paper, repository or file that a claim comes from.
 
     Calling a source names a place in it: `STUDY("README, Results", "#results")`.
 
@@ -42,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What `@claim` attaches to a function as `function.claim`; see there for the fields."""
+    """A declared claim, which `@claim` attaches to its function as `function.claim`; see there for the fields."""
 
     id: str
     question: str

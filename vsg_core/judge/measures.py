@@ -1,4 +1,4 @@
-"""What an arm's trials show under a rule: an estimate with its interval, and the verdict that the interval gives."""
+"""Measures of an arm's trials under a rule: an estimate with its interval, and the verdict that follows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arms = Mapping[str, Sequence[Trial]]
 
 @dataclass(frozen=True)
 class Measure:
-    """What one arm shows. `interval` is None where the values leave none: all the same, or only one."""
+    """The estimate of one arm. `interval` is None where the values leave none: all the same, or only one."""
 
     estimate: float
     interval: Interval | None
@@ -100,7 +100,7 @@ def _rate_over(rule: Rule, over: str, trials: Sequence[Trial], arms: Arms, arm: 
 def _mean(trials: Sequence[Trial], arm: str, alpha: float) -> Measure:
     values = _units(trials, arm, lambda trial: trial.number, mean)
     estimate = mean(values)
-    # Rounding of one constant is no spread; nor is one too small to be squared in a float.
+    # Rounding of one constant is not a spread; nor is one too small to be squared in a float.
     same = all(math.isclose(value, estimate, rel_tol=1e-9, abs_tol=1e-150) for value in values)
     return Measure(estimate, None if same else mean_interval(values, alpha), len(values))
 

@@ -22,7 +22,7 @@ FEWEST_FOR_T = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What the trials of an arm must show.
+    """A condition that the trials of an arm must meet.
 
     Two rules are the same when all of this is the same.
     """
@@ -93,7 +93,7 @@ class Rule:
 
     @property
     def trials_to_hold(self) -> int:
-        """How many trials without a counterexample *always* needs: 299 for 1 % at alpha 0.05."""
+        """The number of trials without a counterexample that *always* needs: 299 for 1 % at alpha 0.05."""
         return math.ceil(math.log(self.alpha) / math.log1p(-self.limit))
 
 

@@ -1,4 +1,4 @@
-"""What a claim function hands to the judge: trials, and the evidence they make together."""
+"""Trials, and the evidence they make together: the return value of a claim's function."""
 
 from __future__ import annotations
 

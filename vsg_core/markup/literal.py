@@ -17,14 +17,14 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 
 def is_hidden(char: str) -> bool:
-    """Whether `char` shows nothing, or changes how its neighbours show (bidi marks, joiners, controls)."""
+    """Return whether `char` shows nothing, or changes how its neighbours show (bidi marks, joiners, controls)."""
     if " " <= char <= "~" or char in "\n\t":
         return False
     return char in _BLANK or unicodedata.category(char) in _HIDDEN_CATEGORIES
 
 
 def name_of(char: str) -> str:
-    """A visible name for a hidden character: its escape, `\\r`, `\\x00` or `\\u200b`."""
+    r"""A visible name for a hidden character: its escape, `\r`, `\x00` or `\u200b`."""
     if char in "\r\t":
         return "\\r" if char == "\r" else "\\t"
     code = ord(char)

@@ -1,4 +1,4 @@
-"""How mixtures and verdicts show themselves in a notebook: HTML in which what a model wrote is text."""
+"""Mixtures and verdicts as HTML for notebooks, in which everything that a model wrote is text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mixture_html(tokens: Sequence[str], weights: Sequence[float], entropy: float
 
 
 def show(macro: str, *arguments: Any) -> str:
-    """What the macro of that name in notebook.html makes of the arguments."""
+    """Render the macro of that name in notebook.html."""
     return str(getattr(_template().module, macro)(*arguments))
 
 

@@ -26,5 +26,5 @@ def environment(*folders: Path) -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Where a template does without `literal`, hidden characters are named all the same."""
+    """Name hidden characters even where a template does not use `literal`."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,5 +1,8 @@
-"""The pytest plugin: which models (selection), one claim on one (running) or over several (across), a look at each
-model's concept tokens (microscope), the end of a run (session)."""
+"""The pytest plugin.
+
+Its modules: the models of a run (selection), a claim on one model (running) or over several (across), a look at each
+model's concept tokens (microscope), and the end of a run (session).
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class AcrossRun(ClaimRun):
 
     @property
     def records(self) -> Records | None:
-        """What the claim was given; None before its setup."""
+        """The records that the claim was given; None before its setup."""
         given = self.item.funcargs.get("records")
         return given if isinstance(given, Records) else None
 

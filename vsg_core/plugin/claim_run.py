@@ -52,13 +52,13 @@ BENCH = pytest.StashKey[Bench]()
 
 
 def reports_folder(config: pytest.Config) -> Path:
-    """Where this run writes its records and reports."""
+    """The folder in which this run writes its records and reports."""
     chosen = config.option.reports
     return config.invocation_params.dir / chosen if chosen else config.rootpath / "reports"
 
 
 def recorded_folder(config: pytest.Config) -> Path:
-    """Where the accepted verdicts are kept."""
+    """The folder of the accepted verdicts."""
     return config.rootpath / "hypotheses" / "recorded"
 
 
@@ -191,7 +191,7 @@ class ClaimRun:
 
     @property
     def dtype(self) -> str | None:
-        """What the model is computed in; None while it is not loaded."""
+        """The dtype that the model is computed in; None while it is not loaded."""
         return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
 
     def run(self) -> Run:
@@ -232,5 +232,5 @@ def _own(path: Path) -> bool:
 
 
 def in_ci() -> bool:
-    """Whether this is a continuous integration run, where a claim without a recorded verdict fails."""
+    """Return whether this is a continuous integration run, where a claim without a recorded verdict fails."""
     return os.environ.get("CI", "").lower() in ("true", "1")

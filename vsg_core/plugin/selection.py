@@ -1,4 +1,4 @@
-"""Which models a run is on: --model, -m and the registry, turned into parameters of the fixture `lm`."""
+"""The models of a run: --model, -m and the registry, turned into parameters of the fixture `lm`."""
 
 from __future__ import annotations
 

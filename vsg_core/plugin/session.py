@@ -1,4 +1,4 @@
-"""What a run leaves behind when it ends: reports, accepted verdicts, the exit code."""
+"""The end of a run: reports, accepted verdicts, the exit code."""
 
 from __future__ import annotations
 

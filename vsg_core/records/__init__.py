@@ -1,1 +1,1 @@
-"""What a measurement leaves on disk, typed, and the verdicts that were accepted before."""
+"""Records of measurements on disk, typed, and the verdicts that were accepted before."""

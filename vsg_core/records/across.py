@@ -17,7 +17,7 @@ SAME_SIZE = 1.5
 
 
 class SeriesMember(Protocol):
-    """What is asked of two models to tell in what they differ; registry entries and model references have it."""
+    """The properties in which two models of a series may differ; registry entries and model references have them."""
 
     @property
     def kind(self) -> str | None: ...
@@ -167,7 +167,7 @@ def _widest(pairs: Sequence[ModelPair]) -> list[ModelPair]:
 
 
 def _alike(a: Record, b: Record) -> bool:
-    """Whether two records were made under the same rules, description, seed and dtype."""
+    """Return whether two records were made under the same rules, description, seed and dtype."""
     return _made(a) == _made(b)
 
 

@@ -51,7 +51,7 @@ def write_record(record: Record, folder: str | Path) -> Path:
 
 
 def record_member(record: Record) -> str:
-    """Where a record lies in a folder or archive: MODEL/CLAIM.json.
+    """Name the file of a record in a folder or archive: MODEL/CLAIM.json.
 
     Raises:
         WrongUse: the model's or claim's name cannot name a file.
@@ -124,7 +124,7 @@ def read_run(place: str | Path) -> list[Record]:
 
 
 def records_in(reports: Path) -> Path:
-    """Where the records of a folder of reports are: in records/, in records.zip, or in the folder itself."""
+    """Find the records of a folder of reports: in records/, in records.zip, or in the folder itself."""
     places = (reports / FOLDER, reports / ARCHIVE)
     return next((place for place in places if place.exists()), reports)
 
@@ -185,7 +185,7 @@ def parsed(
     place: Path | str,
     text: str,
 ) -> Model:
-    """What a file of schema 1 or 2 holds.
+    """Parse the content of a file of schema 1 or 2.
 
     Args:
         upgrade: from the JSON values of schema 1 to those of schema 2.

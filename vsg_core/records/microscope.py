@@ -60,7 +60,7 @@ class SeenPrompt(Stored):
 
 
 class Microscope(Stored):
-    """What the report shows of the concept tokens of a model."""
+    """The concept tokens of a model as the report shows them."""
 
     format: Annotated[Literal[2], Field(alias="schema")] = SCHEMA_VERSION
     model: ModelReference

@@ -1,4 +1,4 @@
-"""What made a record besides the claim: code, versions and machine."""
+"""The provenance of a record besides its claim: code, versions and machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def machine() -> str:
-    """This machine in words: system, processor, cores, memory."""
+    """The machine in words: system, processor, cores, memory."""
     memory = psutil.virtual_memory().total / 2**30
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
 

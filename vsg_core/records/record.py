@@ -111,7 +111,7 @@ class ModelReference(Stored):
 
     @property
     def is_across(self) -> bool:
-        """Whether this stands for several models, which the claim was judged over."""
+        """Return whether this stands for several models, which the claim was judged over."""
         return self.name == ACROSS
 
 
@@ -227,7 +227,7 @@ class UsedRecord(Stored):
 
 
 class Run(Stored):
-    """When, where and how the record was made; nothing here is evidence."""
+    """The time, place and circumstances of the measurement; nothing in it is evidence."""
 
     started: datetime
     seconds: float | None = None
@@ -293,7 +293,7 @@ class Record(Stored):
 
     @property
     def is_finding(self) -> bool:
-        """Whether the record says something about the model: a verdict, or that the claim does not apply to it."""
+        """Return whether the record is about the model: a verdict, or that the claim does not apply to it."""
         return self.outcome != "broken" and (self.not_run is None or self.not_run.cause == "not applicable")
 
     @property
@@ -308,7 +308,7 @@ class Record(Stored):
 
     @property
     def evidence_bytes(self) -> bytes:
-        """What must be equal for two records to be the same evidence; no wording is part of it."""
+        """The bytes that are equal exactly when two records are the same evidence; no wording is part of them."""
         prose: dict[str, Any] = {
             "reason": True,
             "not_run": {"reason", "command"},

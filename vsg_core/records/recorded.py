@@ -52,7 +52,7 @@ class RecordedVerdict(Stored):
 
 
 class Comparison(NamedTuple):
-    """How a record compares with the recorded verdict, and a line to read."""
+    """The outcome of comparing a record with the recorded verdict, and a line to read."""
 
     outcome: Outcome
     text: str
@@ -140,7 +140,7 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
 
 
 def recorded_verdict(record: Record) -> RecordedVerdict:
-    """What is recorded when the verdict of a record is accepted."""
+    """The recorded verdict that results when a record is accepted."""
     interval = record.evidence.interval
     return RecordedVerdict(
         verdict=record.verdict,

@@ -146,7 +146,7 @@ def _model(old: Old) -> dict[str, Any]:
 
 
 def _target(model: Old) -> str:
-    """What --model takes: where the weights are for a folder, a file or a hub id outside the registry."""
+    """The value for --model: the place of the weights for a folder, a file or a hub id outside the registry."""
     kind, _, place = (model.get("source") or "").partition(" ")
     slug = re.sub(r"[^a-z0-9._-]+", "-", place.replace("/", "--").lower()).strip("-.")
     outside = kind in ("folder", "file") or (kind == "hub" and model["name"] == slug)

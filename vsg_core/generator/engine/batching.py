@@ -59,7 +59,8 @@ def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int
     first, *others = sequences
     if not others or not engine.can_share(max(len(sequence) for sequence in sequences) + room):
         return 0
-    shared = min(len(sequence) for sequence in sequences) - 1  # each keeps at least one position of its own
+    # Each keeps at least one position of its own.
+    shared = min(len(sequence) for sequence in sequences) - 1
     for other in others:
         if other.dtype != first.dtype or shared * len(others) < WORTH_SHARING:
             return 0

@@ -41,7 +41,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
         return self._filled
 
     def _is_filled(self) -> bool:
-        """Whether `keys` and `values` still view the buffer; selecting rows or cropping replaces them."""
+        """Return whether `keys` and `values` still view the buffer; selecting rows or cropping replaces them."""
         return self._filled is not None and self.keys is self._filled[0] and self.values is self._filled[1]
 
 

@@ -54,7 +54,8 @@ def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
 
     The weights keep the file's exact values: untied heads stay untied, and nothing is rounded again.
     """
-    (enable_progress_bar if progress else disable_progress_bar)()  # conversion takes half a minute
+    # Conversion takes half a minute.
+    (enable_progress_bar if progress else disable_progress_bar)()
     model, found = AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,

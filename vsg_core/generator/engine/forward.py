@@ -171,7 +171,8 @@ class Engine:
         new = state.attention_mask.new_ones(inputs.shape[:2]) if attention_mask is None else attention_mask
         past = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
         position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
-        state.attention_mask = torch.cat([state.attention_mask, new], dim=1)  # must cover the past too
+        # The mask must cover the past too.
+        state.attention_mask = torch.cat([state.attention_mask, new], dim=1)
         output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
         state.logits, state.hidden = _last(output.logits), self._seen
         state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()

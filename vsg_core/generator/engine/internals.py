@@ -1,5 +1,7 @@
-"""Model internals (hidden states, logit lens, position tables) and two baselines: an untrained twin and transformers'
-`generate`."""
+"""Model internals (hidden states, logit lens, position tables) and two baselines.
+
+The baselines are an untrained twin and transformers' own `generate`.
+"""
 
 from __future__ import annotations
 
@@ -97,9 +99,8 @@ def float64(model: PreTrainedModel) -> Iterator[None]:
     tensors = [each for each in chain(model.parameters(), model.buffers()) if each.is_floating_point()]
     dtypes = [each.dtype for each in tensors]
     try:
-        for (
-            each
-        ) in tensors:  # one by one: both copies of all would take three times the memory of the weights
+        # One by one: both copies of all would take three times the memory of the weights.
+        for each in tensors:
             each.data = each.data.to("cpu" if device.type == "mps" else device, torch.float64)
         yield
     finally:

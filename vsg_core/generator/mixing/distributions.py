@@ -29,11 +29,13 @@ def entropy_bits(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
-    if temperature != 1:  # shifted to at most 0 first, so that a low temperature cannot overflow
+    if temperature != 1:
+        # Shifted to at most 0 first, so that a low temperature cannot overflow.
         logits = (logits - logits.amax(-1, keepdim=True)) / temperature
     logs = logits.log_softmax(-1)
     masses = logs.exp()
-    total = masses.sum(-1)  # not exactly 1: rounding of the logarithms adds up over a large vocabulary
+    # Not exactly 1: rounding of the logarithms adds up over a large vocabulary.
+    total = masses.sum(-1)
     # Clamped, since 0 * -inf is NaN at an excluded token
     bits: Tensor = (total.log() - torch.linalg.vecdot(masses, logs.clamp(min=-1e4)) / total) / log(2)
     if not bits.isfinite().all():

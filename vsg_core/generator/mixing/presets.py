@@ -1,4 +1,4 @@
-"""How next-token logits become a mixture: the settings, and the settings that publications used."""
+"""The settings by which next-token logits become a mixture, and those that publications used."""
 
 from __future__ import annotations
 

@@ -113,13 +113,15 @@ def top_p_mask(probabilities: Tensor, p: float) -> Tensor:
     ordered, ids = probabilities.sort(dim=-1, descending=True, stable=True)
     ordered = float64(ordered)  # in float32 a long tail would round to nothing
     sums = ordered.cumsum(-1)
-    kept = (sums - ordered) / sums[..., -1:] < p  # the more probable tokens have a share below p
+    # The more probable tokens have a share below p.
+    kept = (sums - ordered) / sums[..., -1:] < p
     return torch.zeros_like(probabilities, dtype=torch.bool).scatter(-1, ids, kept.to(ids.device))
 
 
 def sample(weights: Tensor, draws: Tensor) -> Tensor:
     """Turn draws [batch] in [0, 1) into ids [batch] by inverting the cumulative weights [batch, vocab]."""
-    cumulative = float64(weights).cumsum(-1)  # float32 would lose the tail of a large vocabulary
+    # float32 would lose the tail of a large vocabulary.
+    cumulative = float64(weights).cumsum(-1)
     target = draws.to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1).to(weights.device)
 

@@ -16,9 +16,8 @@ from vsg_core.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-GATHERED = (
-    256  # above this number of components, a product with the whole table is faster and needs less memory
-)
+# Above this number of components, a product with the whole table is faster and needs less memory.
+GATHERED = 256
 # Split the table into this many blocks: a single narrow matrix product would use only one core.
 PARTS = 4
 

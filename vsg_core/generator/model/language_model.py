@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote after one sequence.
+    """The text that a model wrote after one sequence.
 
     Args:
         ids: the new tokens only.

@@ -27,7 +27,7 @@ class Tokenizing:
 
     @property
     def has_chat(self) -> bool:
-        """Whether the tokenizer has a chat template."""
+        """Return whether the tokenizer has a chat template."""
         return bool(getattr(self.tokenizer, "chat_template", None))
 
     def chat(self, text: str, system: str | None = None) -> str:

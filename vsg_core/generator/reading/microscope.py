@@ -89,7 +89,8 @@ def look(
 def _prompt(lm: LanguageModel, prompt: str, soft: Sequence[Seen], greedy: Sequence[Seen]) -> dict[str, Any]:
     heaviest, tokens = [seen.kept.token_id for seen in soft], [seen.kept for seen in greedy]
     apart = [step for step, pair in enumerate(zip(heaviest, tokens, strict=False)) if pair[0] != pair[1]]
-    ended = len(tokens) if len(tokens) < len(heaviest) else None  # only greedy decoding can end early
+    # Only greedy decoding can end early.
+    ended = len(tokens) if len(tokens) < len(heaviest) else None
     return {
         "prompt": prompt,
         "soft": _soft(lm, soft),

@@ -98,7 +98,8 @@ def fit_ridge(inputs: Tensor, targets: Tensor, penalty: float) -> Tensor:
         targets: Y [rows, hidden].
         penalty: in squared units of the inputs.
     """
-    gram, products = (_on_cpu(inputs.T @ other) for other in (inputs, targets))  # each [hidden, hidden]
+    # Each [hidden, hidden].
+    gram, products = (_on_cpu(inputs.T @ other) for other in (inputs, targets))
     matrix: Tensor = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), products)
     return matrix.to(targets)
 

@@ -83,7 +83,8 @@ class ThinkingWriter:
         if step < self.steps and any(row not in self.ended for row in rows.tolist()):
             thought = self.thinker(logits, rows, step, hidden)
         else:
-            thought = Written(tokens, tokens.tolist(), [None] * len(rows))  # unused: every thought has ended
+            # Unused: every thought has ended.
+            thought = Written(tokens, tokens.tolist(), [None] * len(rows))
         kept: list[tuple[str, Any]] = []
         stopped: list[str | None] = []
         for i, row in enumerate(rows.tolist()):

@@ -37,7 +37,8 @@ class Writable(Decodable, Protocol):
     def mix(self, weights: Tensor, ids: Tensor | None = None) -> Tensor: ...
 
 
-HEAVIEST = 256  # tokens that a concept token's mixture keeps; a plain mixture covers the whole vocabulary
+# Tokens that a concept token's mixture keeps; a plain mixture covers the whole vocabulary.
+HEAVIEST = 256
 
 
 @dataclass(frozen=True)
