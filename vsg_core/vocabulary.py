@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 Kind = Literal["base", "instruct"]
@@ -21,3 +22,24 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # The name that stands for the model in the record of a claim judged once over several models.
 ACROSS = "across-models"
+
+
+def form_bits(form: str) -> int | None:
+    """Bits per weight that the name of a weights form states: 4 for Q4_K_M, 16 for bfloat16, None if none.
+
+    Exact for plain types; for a mixture such as Q4_K_M the bits of most of its weights, without their scales.
+    """
+    stated = re.search(r"(?i)(?:float|int|fp|bf|nf|iq|tq|q|f)(\d+)|(\d+)-bit", form)
+    return int(stated[1] or stated[2]) if stated else None
+
+
+def form_text(form: str) -> str:
+    """A weights form in words: "4-bit" for Q4_K_M, "16-bit" for bfloat16; the form itself if it states no bits."""
+    bits = form_bits(form)
+    return form if bits is None else f"{bits}-bit"
+
+
+def is_quantised(form: str) -> bool:
+    """Return whether a weights form has fewer than 16 bits per weight."""
+    bits = form_bits(form)
+    return bits is not None and bits < 16

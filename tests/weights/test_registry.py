@@ -1,15 +1,17 @@
-"""The registry file: what it holds now, and what it says of a damaged one."""
+"""The registry file: its content, and what is said of a damaged one."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.weights import registry
-from vsg_core.weights.registry import Hub, Wheels
+from vsg_core.weights.registry import Entry, Gguf, Hub, Local, Package, Wheels
 
 MODEL = """
 [[model]]
@@ -45,6 +47,22 @@ def test_every_gguf_says_what_training_began_with() -> None:
         assert (entry.initial is not None) == (entry.gguf is not None), entry.name
 
 
+def test_the_form_of_every_gguf_is_stated() -> None:
+    """Quantised is what has fewer than 16 bits, which the form says and not the file's name."""
+    forms = {entry.name: entry.form for entry in registry.entries() if entry.gguf}
+    assert forms["smollm2-135m-instruct"] == "Q4_1"
+    assert all(forms.values())
+    assert {entry.name for entry in registry.entries() if entry.quantised} == set(forms)
+    assert not replace(registry.entry("smollm2-135m-instruct"), form="float16").quantised
+
+
+def test_every_field_is_described() -> None:
+    for model in (Entry, Gguf, Hub, Package, Wheels, Local):
+        fields = TypeAdapter(model).json_schema()["properties"]
+        assert all("description" in field for name, field in fields.items() if name != "kind"), model
+    assert "description" in TypeAdapter(Entry).json_schema()["properties"]["kind"]
+
+
 def test_encoder_decoders_and_terms_are_marked() -> None:
     assert {entry.name for entry in registry.entries() if entry.encoder_decoder} == {
         "flan-t5-small",
@@ -69,13 +87,16 @@ def test_an_unknown_name_lists_the_closest() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('kind = "base"', 'kind = "chat"', "kind 'chat' must be one of base, instruct"),
+        ('kind = "base"', 'kind = "chat"', "kind is 'chat': input should be 'base' or 'instruct'"),
         ('family = "some"', 'family = "gpt-2"', "family 'gpt-2' must be an identifier"),
-        ('family = "some"\n', "", "missing 1 required positional argument: 'family'"),
-        ('family = "some"', 'family = "some"\ncolour = "red"', "unexpected keyword argument 'colour'"),
+        ('family = "some"\n', "", "family is missing"),
+        ('family = "some"', 'family = "some"\ncolour = "red"', "there is no field colour"),
         ('name = "one"', 'name = "a/b"', "name must be lower case letters"),
         ('kind = "hub"', 'kind = "ftp"', "there is no source of kind 'ftp': hub or wheels"),
-        ('kind = "hub"\n', "", "'kind' is missing"),
+        ('kind = "hub"\n', "", "sources.0.kind is missing: hub or wheels"),
+        ('kind = "hub"', 'kind = "local"', "there is no source of kind 'local': hub or wheels"),
+        ('repo = "someone/one"', "repo = 1", "sources.0.hub.repo is 1: input should be a valid string"),
+        ('kind = "base"', 'kind = "base"\nsize = "2 GB"', "size is '2 GB': input should be a valid integer"),
         ("[[model]]", "[[model", "is not a model registry"),
         (MODEL, MODEL + MODEL, "one is there more than once"),
     ],
@@ -86,4 +107,5 @@ def test_a_damaged_registry_names_the_fault(tmp_path: Path, old: str, new: str, 
     with pytest.raises(VsgError) as caught:
         registry._read(path)
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)

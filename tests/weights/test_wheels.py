@@ -212,7 +212,7 @@ def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
         wait_for(lambda: partial.exists() and partial.stat().st_size > 0, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert not sources.is_here(entry)
+        assert not sources.is_local(entry)
         kept = partial.stat().st_size
         assert 0 < kept < published.packages[1].size
         slow.asked.clear()

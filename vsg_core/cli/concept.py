@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from vsg_core.cli.printing import as_json, packed, paragraph, print_json, print_table, table_width, width
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-# Those of vsg_core.generator.mixing.presets, which takes too long to import for --help.
+# The names in vsg_core.generator.mixing.presets, which takes too long to import for --help
 PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
 
 
@@ -16,24 +17,27 @@ PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-
 @click.argument("prompt")
 @click.option("--model", "name", default=DEFAULT_MODEL, help="A registry name, hub id, folder or .gguf file.")
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Concept tokens to write.")
-@click.option("--preset", default="study", type=click.Choice(PRESET_NAMES), help="Logits to vectors.")
-@click.option("--temperature", type=float, help="Instead of the preset's.")
-@click.option("--top-k", type=int, help="Instead of the preset's.")
-@click.option("--top-p", type=float, help="Instead of the preset's.")
-@click.option("--sharpening", type=float, help="Instead of the preset's.")
-@click.option("--seed", default=0, type=click.IntRange(min=0), help="Of what a preset draws.")
+@click.option(
+    "--preset", default="study", type=click.Choice(PRESET_NAMES), help="How logits become a vector."
+)
+@click.option("--temperature", type=float, help="Replaces the preset's.")
+@click.option("--top-k", type=int, help="Replaces the preset's.")
+@click.option("--top-p", type=float, help="Replaces the preset's.")
+@click.option("--sharpening", type=float, help="Replaces the preset's.")
+@click.option("--seed", default=0, type=click.IntRange(min=0), help="Seed of what a preset draws.")
 @click.option("--chat", is_flag=True, help="Put the prompt into the model's chat format.")
-@click.option("--tokens", "most", default=5, type=click.IntRange(min=1), help="Tokens to show of each.")
+@click.option(
+    "--tokens", "most", default=5, type=click.IntRange(min=1), help="Tokens to show per concept token."
+)
 @click.option("--dtype", help="float32, bfloat16 or float16.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def concept(
     prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,
     as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Write concept tokens after PROMPT and show what each is made of."""
+    """Write concept tokens after PROMPT and show the tokens that each one mixes."""
     import dataclasses
-    import json
 
     import torch
 
@@ -58,25 +62,27 @@ def concept(
         for concept, token, distance in zip(concepts, nearest.tolist(), distances.tolist(), strict=True)
     ]
     if as_json:
-        click.echo(json.dumps({"prompt": prompt, "model": lm.name, "concepts": rows}, indent=1))
+        print_json({"prompt": prompt, "model": lm.name, "concepts": rows})
     else:
-        _print_table(rows, lm.embedding_norm)
+        _print_concepts(rows, lm.embedding_norm)
 
 
-def _print_table(rows: list[dict[str, Any]], norm: float) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("step", "top tokens and their weights", box=None, header_style="bold")
-    for heading in ("entropy (bits)", "nearest token", "distance"):
-        table.add_column(heading, justify="left" if heading == "nearest token" else "right")
-    for step, row in enumerate(rows, 1):
-        tokens = "  ".join(f"{token!r} {weight:.3f}" for token, weight in row["tokens"])
-        numbers = (f"{row['entropy_bits']:.2f}", escape(repr(row["nearest_token"])), f"{row['distance']:.3f}")
-        table.add_row(str(step), escape(tokens), *numbers)
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(
-        f"\ndistance: L2, to the nearest token's embedding; a token embedding has a mean norm of {norm:.3f}"
+def _print_concepts(concepts: list[dict[str, Any]], norm: float) -> None:
+    headings = ["step", "top tokens and their weights", "entropy", "nearest token", "distance"]
+    rows = [
+        [str(step), "", f"{row['entropy_bits']:.2f}", repr(row["nearest_token"]), f"{row['distance']:.3f}"]
+        for step, row in enumerate(concepts, 1)
+    ]
+    # the tokens get what the other columns leave
+    rest = width() - table_width([*headings[:1], "", *headings[2:]], rows)
+    for row, concept in zip(rows, concepts, strict=True):
+        row[1] = packed([f"{token!r} {weight:.3f}" for token, weight in concept["tokens"]], rest)
+    headings[1] = packed(headings[1].split(), rest).replace("  ", " ")
+    print_table(headings, rows, right=["step", "entropy", "distance"])
+    click.echo(
+        "\n"
+        + paragraph(
+            "entropy: of the weights, in bits. distance: L2, to the embedding of the nearest token; token "
+            f"embeddings have a mean norm of {norm:.3f}."
+        )
     )

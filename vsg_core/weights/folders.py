@@ -1,24 +1,27 @@
-"""A model as a folder of safetensors: whether it is whole, how many parameters it has, which bytes it is."""
+"""A model folder: its configuration, its safetensors, and checks that it is complete."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsg_core.errors import VsgError
 from vsg_core.weights.cache import digest
 
 # Weights, configuration and tokenizer; no pickles, and no code.
 FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+INDEX = "model.safetensors.index.json"
 TOKENIZERS = ["tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt"]
 
 
 def check_folder(folder: Path) -> None:
-    """
+    """Check that a folder has all that loading needs.
+
     Raises:
         VsgError: the configuration, a file of the weights or the tokenizer is missing.
     """
@@ -29,7 +32,7 @@ def check_folder(folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """The folder has all that `check_folder` asks for."""
+    """Return whether `check_folder` finds nothing missing."""
     try:
         check_folder(folder)
     except VsgError:
@@ -38,10 +41,10 @@ def is_complete(folder: Path) -> bool:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """config.json.
+    """Read config.json, with the fields of its text model at the top.
 
     Raises:
-        VsgError: there is none, or it is damaged.
+        VsgError: it is missing or damaged.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -54,9 +57,9 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors that make up the model.
 
     Raises:
-        VsgError: there are none, or shards are missing.
+        VsgError: there are none, or some are missing.
     """
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     names = ["model.safetensors"]
     if index.is_file():
         shards = _json(index).get("weight_map")
@@ -70,33 +73,50 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def has_chat_template(folder: Path) -> bool:
-    """The tokenizer knows how a conversation is written."""
+    """Return whether the tokenizer has a chat template."""
     tokenizer = folder / "tokenizer_config.json"
     return (folder / "chat_template.jinja").is_file() or (
         tokenizer.is_file() and bool(_json(tokenizer).get("chat_template"))
     )
 
 
-def parameters(folder: Path) -> int:
-    """The number of parameters, from the headers of the safetensors.
+class Tensor(NamedTuple):
+    """A tensor as the header of its file lists it; `dtype` as safetensors writes it, such as BF16."""
+
+    name: str
+    dtype: str
+    elements: int
+
+
+def tensors(folder: Path) -> Iterator[Tensor]:
+    """List the tensors of a model from the headers of its safetensors.
 
     Raises:
         VsgError: a file is truncated or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
-    count = 0
     for path in weight_files(folder):
         try:
-            with safe_open(path, framework="numpy") as tensors:
-                count += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+            with safe_open(path, framework="numpy") as file:
+                for name in file.keys():  # noqa: SIM118
+                    part = file.get_slice(name)
+                    yield Tensor(name, part.get_dtype(), prod(part.get_shape()))
         except (SafetensorError, OSError) as error:
             raise VsgError(f"{path} is not a whole safetensors file ({error}): get it again") from error
-    return count
+
+
+def parameters(folder: Path) -> int:
+    """Count the parameters.
+
+    Raises:
+        VsgError: a file is truncated or damaged.
+    """
+    return sum(tensor.elements for tensor in tensors(folder))
 
 
 def folder_digest(folder: Path) -> str:
-    """One sha256 for the bytes of weights, configuration and tokenizer, in hex."""
+    """Digest the bytes of weights, configuration and tokenizer as one sha256, in hex."""
     files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in FILES))
     listing = "".join(f"{digest(path)}  {path.name}\n" for path in files if path.is_file())
     return hashlib.sha256(listing.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""GGUF files: what their header says, and their conversion to a folder of safetensors, once."""
+"""GGUF files: their headers, and their conversion to a folder of safetensors, once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from typing import Any
 
 from vsg_core.errors import VsgError
 from vsg_core.weights.cache import building, bytes_text, check_room, digest, disk_faults, root, say
+from vsg_core.weights.forms import gguf_form
 from vsg_core.weights.registry import Gguf
 
-CONVERTER = 1  # raise it when convert_gguf writes something else from the same bytes
+CONVERTER = 1  # raise it when the output of convert_gguf changes for the same file
 META = "vsg.json"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF says of the model in it."""
+    """What the header of a GGUF states about its model; `form` is such as Q4_K_M."""
 
     architecture: str
     parameters: int
     has_chat_template: bool
+    form: str
 
 
 def identify(path: Path) -> Gguf:
-    """Name, size and sha256 of a GGUF file of the user's.
+    """Read name, size and sha256 of a GGUF file.
 
     Raises:
         VsgError: there is no such file.
@@ -41,14 +43,15 @@ def identify(path: Path) -> Gguf:
 
 @lru_cache(maxsize=8)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    """The sha256 of a file, computed again only when its size or time changed."""
+    """Compute the sha256 of a file, again only if its size or time changed."""
     return digest(path)
 
 
 def read_header(path: Path) -> Header:
-    """
+    """Read the header of a GGUF file.
+
     Raises:
-        VsgError: the file is truncated, or no GGUF.
+        VsgError: the file is truncated, or not a GGUF.
     """
     from gguf import GGUFReader
 
@@ -58,25 +61,53 @@ def read_header(path: Path) -> Header:
             architecture=str(reader.fields["general.architecture"].contents()),
             parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
             has_chat_template="tokenizer.chat_template" in reader.fields,
+            form=gguf_form(
+                _file_type(reader),
+                [(tensor.tensor_type.name, int(tensor.n_elements)) for tensor in reader.tensors],
+            ),
         )
-    except Exception as error:  # the reader checks little: what it trips over depends on where the file ends
+    except Exception as error:  # the reader checks little, so the error depends on where the file ends
         size = bytes_text(path.stat().st_size)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise VsgError(f"{path} ({size}) is truncated or not a GGUF file: get it again ({reason})") from error
 
 
+def _file_type(reader: Any) -> str | None:
+    """llama.cpp's name of the file's type, None if the header lacks it or the name is newer than `gguf`."""
+    from gguf import LlamaFileType
+
+    field = reader.fields.get("general.file_type")
+    number = None if field is None else int(field.contents())
+    return next((known.name for known in LlamaFileType if known.value == number), None)
+
+
 def stored(gguf: Gguf) -> Path:
-    """Where a fetched GGUF is kept."""
+    """The path of a fetched GGUF."""
     return root() / "gguf" / f"{_label(gguf)}.gguf"
 
 
 def converted(gguf: Gguf) -> Path:
-    """The folder of its conversion by the transformers installed now."""
+    """The folder of its conversion by the installed transformers."""
     return root() / "models" / f"{_label(gguf)}-c{CONVERTER}-transformers{version('transformers')}"
 
 
-def convert(path: Path, target: Path, parameters: int, about: dict[str, Any], progress: bool) -> None:
-    """Write `target`: float32 weights, configuration, tokenizer, and vsg.json with `about`.
+def about(folder: Path) -> dict[str, Any]:
+    """Read what `convert` noted about a conversion.
+
+    Raises:
+        VsgError: the note is damaged.
+    """
+    path = folder / META
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise VsgError(
+            f"{path} cannot be read ({error}): delete {folder}, and it is converted again"
+        ) from error
+
+
+def convert(path: Path, target: Path, parameters: int, note: dict[str, Any], progress: bool) -> None:
+    """Write `target`: float32 weights, configuration, tokenizer, and vsg.json with `note`.
 
     The caller holds the model's lock.
 
@@ -98,7 +129,7 @@ def convert(path: Path, target: Path, parameters: int, about: dict[str, Any], pr
             raise VsgError(f"transformers cannot convert {path}: {reason}") from error
         versions = {"converter": CONVERTER, "transformers": version("transformers")}
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        text = json.dumps({**about, **versions, "date": date}, indent=2)
+        text = json.dumps({**note, **versions, "date": date}, indent=2)
         (folder / META).write_text(f"{text}\n", encoding="utf-8")
 
 

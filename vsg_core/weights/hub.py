@@ -1,12 +1,13 @@
-"""Weights from the Hugging Face hub: safetensors or one GGUF, a pinned revision, never code.
+"""Weights from the Hugging Face hub: safetensors or one GGUF at a pinned revision, never code.
 
-Downloads go to huggingface_hub's own cache, with the user's own token, and are found there by any other tool.
+Downloads go to huggingface_hub's own cache, with the user's own token, where other tools find them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from vsg_core.weights.registry import Hub
 
 TIMEOUT = 5.0  # seconds to the first answer; the client's own default is five attempts of ten seconds
 
-_unreachable: str | None = None  # why the hub could not be reached, asked once a process
+_unreachable: str | None = None  # why the hub could not be reached; tried once per process
 
 
 def cached(source: Hub, file: str | None) -> Path | None:
-    """The file, or the complete model folder, in huggingface_hub's cache; no network.
+    """Find the file, or the complete model folder, in huggingface_hub's cache. No network.
 
     Args:
         file: a GGUF of the repository; None for the folder that holds its safetensors.
@@ -44,15 +45,15 @@ def fetch(source: Hub, file: str | None, progress: bool) -> Path:
     """Download the file, or the safetensors with their configuration and tokenizer, verified by sha256.
 
     Raises:
-        VsgError: the hub cannot be reached, or does not hold a whole model, with the reason.
-        DiskFull: they do not fit.
+        VsgError: the hub cannot be reached, or does not have a whole model; the message says which.
+        DiskFull: the files do not fit.
     """
     from huggingface_hub import hf_hub_download, snapshot_download
 
     cache = Path(constants.HF_HUB_CACHE)
     with _failures(source):
         files = _wanted(source, file)
-        size = sum(one.size or 0 for one in files)
+        size = sum(listed.size or 0 for listed in files)
         check_room(cache, size, f"{source.repo} from the hub")
         if progress:
             say(f"fetching {bytes_text(size)} from {source}")
@@ -61,10 +62,10 @@ def fetch(source: Hub, file: str | None, progress: bool) -> Path:
             if file:
                 path = Path(hf_hub_download(source.repo, file, revision=source.revision))
             else:
-                names = [one.rfilename for one in files]
+                names = [listed.rfilename for listed in files]
                 path = Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names))
-    for one in files:
-        _verify(_snapshot(source) / one.rfilename, one)
+    for listed in files:
+        _verify(_snapshot(source) / listed.rfilename, listed)
     if not file:
         check_folder(path)
     return path
@@ -77,45 +78,45 @@ def _snapshot(source: Hub) -> Path:
 
 
 def _wanted(source: Hub, file: str | None) -> list[Any]:
-    """The files to download, as the hub lists them: names, sizes and, of large ones, sha256."""
+    """List the files to download, with the sizes and, for large files, the sha256 that the hub states."""
     from huggingface_hub import HfApi
-    from huggingface_hub.utils import filter_repo_objects
 
     info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT)
     files = info.siblings or []
     where = f"{source.repo} at {info.sha}"
     if file:
-        found = [one for one in files if one.rfilename == file]
-        if not found:
-            raise WeightsUnavailable(f"{where} holds no {file}", "")
-        return found
-    names = filter_repo_objects([one.rfilename for one in files], allow_patterns=FILES, ignore_patterns="*/*")
-    wanted = set(names)
+        matching = [listed for listed in files if listed.rfilename == file]
+        if not matching:
+            raise WeightsUnavailable(f"{where} has no {file}")
+        return matching
+    names = [listed.rfilename for listed in files if "/" not in listed.rfilename]
+    wanted = {name for name in names if any(fnmatch(name, pattern) for pattern in FILES)}
     if not any(name.endswith(".safetensors") for name in wanted):
-        gguf = next((one.rfilename for one in files if one.rfilename.endswith(".gguf")), None)
+        gguf = next((listed.rfilename for listed in files if listed.rfilename.endswith(".gguf")), None)
         hint = f"download {gguf} and give its path" if gguf else "nothing else is loaded"
-        raise WeightsUnavailable(f"{where} holds no safetensors weights: {hint}", "")
-    return [one for one in files if one.rfilename in wanted]
+        raise WeightsUnavailable(f"{where} has no safetensors weights: {hint}")
+    return [listed for listed in files if listed.rfilename in wanted]
 
 
 def _verify(path: Path, listed: Any) -> None:
     if listed.lfs and (found := digest(path)) != listed.lfs.sha256:
         raise WeightsUnavailable(
-            f"sha256 of {path} is {found}, the hub says {listed.lfs.sha256}: "
-            f"delete {path.resolve()} and run it again",
-            "",
+            f"sha256 of {path} is {found}, the hub states {listed.lfs.sha256}: "
+            f"delete {path.resolve()} and run it again"
         )
 
 
 @contextmanager
 def _failures(source: Hub) -> Iterator[None]:
-    """What the hub's client raises, in one line; a hub out of reach is not asked again in this process."""
+    """Turn what the hub's client raises into one line; an unreachable hub is not tried again in this process."""
     from huggingface_hub import errors
 
     global _unreachable
-    network: tuple[Any, ...] = errors.HfHubHTTPError.__bases__  # OSError, and that of its HTTP library
+    network: tuple[Any, ...] = (
+        errors.HfHubHTTPError.__bases__
+    )  # OSError, and the base error of whichever HTTP library this version uses
     if _unreachable:
-        raise WeightsUnavailable(_unreachable, "")
+        raise WeightsUnavailable(_unreachable)
     try:
         yield
     except VsgError:
@@ -123,21 +124,21 @@ def _failures(source: Hub) -> Iterator[None]:
     except errors.GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{source.repo}"
         raise WeightsUnavailable(
-            f"{source.repo} is gated: accept its licence at {page}, then `hf auth login` or set HF_TOKEN", ""
+            f"{source.repo} is gated: accept its licence at {page}, then `hf auth login` or set HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise WeightsUnavailable(f"{source.repo} has no revision {source.revision}", "") from error
+        raise WeightsUnavailable(f"{source.repo} has no revision {source.revision}") from error
     except errors.RepositoryNotFoundError as error:
         raise WeightsUnavailable(
-            f"no repository {source.repo} on {constants.ENDPOINT} (or it is private: `hf auth login`)", ""
+            f"no repository {source.repo} on {constants.ENDPOINT} (or it is private: `hf auth login`)"
         ) from error
     except errors.OfflineModeIsEnabled as error:
-        raise WeightsUnavailable("HF_HUB_OFFLINE is set", "") from error
+        raise WeightsUnavailable("HF_HUB_OFFLINE is set") from error
     except errors.HfHubHTTPError as error:
-        raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}", "") from error
+        raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}") from error
     except network as error:  # no such host, no connection, a timeout
         _unreachable = f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {_first_line(error)})"
-        raise WeightsUnavailable(_unreachable, "") from error
+        raise WeightsUnavailable(_unreachable) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -146,7 +147,11 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     were = are_progress_bars_disabled()
     disable_progress_bars()

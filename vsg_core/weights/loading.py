@@ -11,7 +11,8 @@ from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
-from vsg_core.weights.gguf_files import converted, identify, read_header
+from vsg_core.weights.forms import folder_form
+from vsg_core.weights.gguf_files import about, converted, identify, read_header
 from vsg_core.weights.hub import cached
 from vsg_core.weights.registry import Entry, Hub, Local
 
@@ -53,7 +54,7 @@ def load_model(
     try:
         weights = sources.get(entry, fetch=fetch, progress=progress)
     except WeightsUnavailable as error:
-        raise WeightsUnavailable(str(error), f"vsg models fetch {name_or_path}") from error
+        raise WeightsUnavailable(error.reason, f"vsg models fetch {name_or_path}") from error
     check_memory(entry.name, parameters(weights.folder) * each, on)
     try:
         return LanguageModel.from_folder(
@@ -64,7 +65,7 @@ def load_model(
             family=entry.family,
             kind=entry.kind,
             initial={} if entry.gguf is None else entry.initial,
-            identity={"sha256": weights.sha256, "revision": weights.revision, "source": weights.source},
+            identity=weights.identity,
         )
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         # Whatever transformers makes of a configuration, weights or tokenizer that do not fit together
@@ -73,8 +74,8 @@ def load_model(
 
 
 def weights_here(entry: Entry) -> bool:
-    """The weights are on this machine. No network."""
-    return sources.is_here(entry)
+    """Return whether the weights are on this machine. No network."""
+    return sources.is_local(entry)
 
 
 def describe(name_or_path: str | Path) -> Entry:
@@ -105,7 +106,8 @@ def _file(path: Path) -> Entry:
     gguf = identify(path)
     name, source = _own(path.stem), Local(path)
     if (folder := converted(gguf)).is_dir():
-        return replace(_ad_hoc(name, source, folder), gguf=gguf)
+        form = about(folder).get("form") or read_header(path).form
+        return replace(_ad_hoc(name, source, folder), gguf=gguf, form=form)
     header = read_header(path)
     return Entry(
         name=name,
@@ -114,6 +116,7 @@ def _file(path: Path) -> Entry:
         sources=(source,),
         size=gguf.size,
         parameters=header.parameters,
+        form=header.form,
         gguf=gguf,
         architecture=header.architecture,
     )
@@ -143,6 +146,7 @@ def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
         sources=(source,),
         size=sum(path.stat().st_size for path in weight_files(folder)),
         parameters=parameters(folder),
+        form=folder_form(folder).form,
         architecture=architecture or None,
         encoder_decoder=bool(config.get("is_encoder_decoder")),
     )
@@ -161,7 +165,10 @@ def _family(name: str, architecture: str) -> str:
     if named:
         return max(named, key=len)
     alike = {known.family for known in registry.entries() if known.architecture == architecture}
-    return alike.pop() if len(alike) == 1 else re.sub(r"\W", "_", architecture) or "other"
+    if len(alike) == 1:
+        return alike.pop()
+    word = re.sub(r"\W", "_", architecture) or "other"
+    return word if word.isidentifier() else f"_{word}"
 
 
 def _slug(text: str) -> str:

@@ -178,17 +178,22 @@ def shown(url: str) -> str:
 def _certificates(settings: PipSettings) -> ssl.SSLContext | bool:
     if not settings.cert and not settings.client_cert:
         return True
-    context = httpx2.create_ssl_context()
     try:
+        context = ssl.create_default_context()
         if settings.cert:
-            path = Path(settings.cert)
-            context = ssl.create_default_context(**{"capath" if path.is_dir() else "cafile": settings.cert})
+            context = _trusting(Path(settings.cert))
         if settings.client_cert:
             context.load_cert_chain(settings.client_cert)
     except OSError as error:
         files = " and ".join(filter(None, (settings.cert, settings.client_cert)))
         raise WeightsUnavailable(f"the certificates that pip is configured with, {files}: {error}") from error
     return context
+
+
+def _trusting(bundle: Path) -> ssl.SSLContext:
+    if bundle.is_dir():
+        return ssl.create_default_context(capath=str(bundle))
+    return ssl.create_default_context(cafile=str(bundle))
 
 
 def _netrc() -> httpx2.NetRCAuth | None:

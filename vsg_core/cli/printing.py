@@ -1,0 +1,76 @@
+"""What the commands print: JSON, and tables that fit the terminal without breaking a word in two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Sequence
+from textwrap import fill
+from typing import Any
+
+import click
+from rich.cells import cell_len
+
+GAP = "  "
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON."""
+    click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def width() -> int:
+    """Columns of the terminal; COLUMNS if it is set, and 80 in a pipe."""
+    return shutil.get_terminal_size().columns
+
+
+def paragraph(text: str) -> str:
+    """Text wrapped to the terminal at spaces only."""
+    return fill(text, width(), break_long_words=False, break_on_hyphens=False)
+
+
+def packed(pieces: Sequence[str], columns: int) -> str:
+    """Pieces in lines of at most so many columns. A piece is never broken: one that is longer has its own line."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and cell_len(f"{lines[-1]}{GAP}{piece}") <= columns:
+            lines[-1] += f"{GAP}{piece}"
+        else:
+            lines.append(piece)
+    return "\n".join(lines)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
+    """Print rows under bold headings. A cell may have several lines; nothing is cut or wrapped.
+
+    Args:
+        right: headings of the columns that are aligned to the right.
+    """
+    widths = column_widths(headings, rows)
+    for number, row in enumerate([headings, *rows]):
+        cells = [cell.split("\n") for cell in row]
+        for line in range(max(map(len, cells))):
+            parts = [
+                _aligned(cell[line] if line < len(cell) else "", columns, heading in right)
+                for cell, columns, heading in zip(cells, widths, headings, strict=True)
+            ]
+            click.secho(GAP.join(parts).rstrip(), bold=number == 0)
+
+
+def column_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The columns that each column of a table takes, without the gaps."""
+    return [
+        max(cell_len(line) for cell in column for line in cell.split("\n"))
+        for column in zip(headings, *rows, strict=True)
+    ]
+
+
+def table_width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """The columns that a table takes, with the gaps."""
+    return sum(column_widths(headings, rows)) + len(GAP) * (len(headings) - 1)
+
+
+def _aligned(text: str, columns: int, right: bool) -> str:
+    padding = " " * (columns - cell_len(text))
+    return f"{padding}{text}" if right else f"{text}{padding}"

@@ -1,0 +1,76 @@
+"""`vsg report`, `vsg diff`, `vsg table` and `vsg schema`: records turned into pages, tables and text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vsg_core.cli.printing import as_json, print_json
+from vsg_core.errors import VsgError
+
+
+@click.command()
+@as_json
+@click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
+def report(as_json: bool, folder: str) -> None:
+    """Build the claim report from the records in FOLDER/records, and print its path.
+
+    claims.json, claims.csv and summary.md are written next to it.
+    """
+    from vsg_core.records.files import read_records
+    from vsg_core.report import write_report
+    from vsg_core.report.text.summary import write_neighbours
+
+    records = read_records(Path(folder) / "records")
+    if not records:
+        raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
+    page = write_report(records, folder)
+    write_neighbours(records, folder)
+    if as_json:
+        print_json({"page": str(page), "records": len(records)})
+    else:
+        click.echo(page)
+
+
+@click.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@as_json
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page to this file as well.")
+def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
+    """Compare two runs, A with B: verdicts that flipped, estimates that moved, claims that are new or gone.
+
+    A and B are folders of reports, or of records.
+    """
+    from vsg_core.report.diff import compare_runs, diff_text, write_diff
+    from vsg_core.report.text.claim_table import read_run
+
+    found, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
+    if page:
+        write_diff(found, names, page)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(diff_text(found, names))
+        if page:
+            click.echo(f"\npage: {page}")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["record", "claims"]))
+def schema(name: str) -> None:
+    """Print the JSON schema of a record, or of claims.json."""
+    from vsg_core.records.schemas import SCHEMAS
+
+    print_json(SCHEMAS[name]())
+
+
+@click.command()
+@click.option("--headline", is_flag=True, help="Only the headline claims.")
+@click.option("--short", is_flag=True, help="Verdicts and estimates, without intervals.")
+def table(headline: bool, short: bool) -> None:
+    """Print the recorded verdicts as Markdown tables, claims by models."""
+    from vsg_core.report.text.recorded_table import recorded_table
+
+    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline, short))
