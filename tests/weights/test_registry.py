@@ -94,7 +94,11 @@ def test_an_unknown_name_lists_the_closest() -> None:
         ('name = "one"', 'name = "a/b"', "name must be lower case letters"),
         ('kind = "hub"', 'kind = "ftp"', "there is no source of kind 'ftp': hub or wheels"),
         ('kind = "hub"\n', "", "sources.0.kind is missing: hub or wheels"),
-        ('kind = "hub"', 'kind = "local"', "there is no source of kind 'local': hub or wheels"),
+        (
+            'kind = "hub"\nrepo = "someone/one"',
+            'kind = "local"\npath = "/one"',
+            "there is no source of kind 'local': hub or wheels",
+        ),
         ('repo = "someone/one"', "repo = 1", "sources.0.hub.repo is 1: input should be a valid string"),
         ('kind = "base"', 'kind = "base"\nsize = "2 GB"', "size is '2 GB': input should be a valid integer"),
         ("[[model]]", "[[model", "is not a model registry"),

@@ -1,0 +1,89 @@
+"""Tables in a terminal of 60, 80 or 120 columns and in a pipe: within the width, and no word or token broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vsg_core.cli.printing import packed, print_table
+from vsg_core.weights import registry
+
+ROOT = Path(__file__).parents[2]
+VSG = [sys.executable, "-c", "from vsg_core.cli.main import main; main()"]
+WEIGHT = re.compile(r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") [01]\.\d{3}")
+
+
+def printed(cache: Path, *arguments: str, columns: int | None) -> str:
+    """What a `vsg` process writes into a pipe."""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment |= {"VSG_CACHE": str(cache)} | ({"COLUMNS": str(columns)} if columns else {})
+    result = subprocess.run([*VSG, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, None])
+def test_models_fit_the_terminal(tmp_path: Path, columns: int | None) -> None:
+    out = printed(tmp_path, "models", columns=columns)
+    assert max(map(len, out.splitlines())) <= (columns or 80)
+    table, _, note = out.partition("\n\n")
+    headings, *rows = table.splitlines()
+    assert [row.split()[0] for row in rows] == [entry.name for entry in registry.entries()]
+    assert headings.split()[0] == "name"
+    hidden = {"family", "kind", "form", "size", "source", "local", "licence"} - set(headings.split())
+    told = note.replace("\n", " ")
+    assert all(column in told for column in hidden), "a column that does not fit is mentioned"
+
+
+def test_eighty_columns_have_what_one_chooses_by(tmp_path: Path) -> None:
+    headings = printed(tmp_path, "models", columns=80).splitlines()[0].split()
+    assert headings == ["name", "kind", "form", "size", "source", "local"]
+    assert "licence" in printed(tmp_path, "models", columns=200).splitlines()[0]
+
+
+def test_a_terminal_narrower_than_a_name_cuts_nothing(tmp_path: Path) -> None:
+    out = printed(tmp_path, "models", columns=20)
+    assert all(entry.name in out.split() for entry in registry.entries())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_concept_tokens_are_never_broken(tmp_path: Path, tiny_llama: Path, columns: int) -> None:
+    arguments = (
+        "concept",
+        "the cat",
+        "--model",
+        str(tiny_llama),
+        "-n",
+        "2",
+        "--tokens",
+        "8",
+        "--device",
+        "cpu",
+    )
+    out = printed(tmp_path, *arguments, columns=columns)
+    assert max(map(len, out.splitlines())) <= columns
+    rows = json.loads(printed(tmp_path, *arguments, "--json", columns=columns))["concepts"]
+    expected = [f"{token!r} {weight:.3f}" for row in rows for token, weight in row["tokens"]]
+    assert WEIGHT.findall(out) == expected
+    assert len(expected) > 8
+
+
+def test_pieces_fill_lines_and_stay_whole() -> None:
+    assert (
+        packed(["' Paris' 0.5", "' a' 0.2", "' London' 0.1"], 22) == "' Paris' 0.5  ' a' 0.2\n' London' 0.1"
+    )
+    assert packed(["' a token longer than the line' 0.5", "'b' 0.1"], 10).splitlines() == [
+        "' a token longer than the line' 0.5",
+        "'b' 0.1",
+    ]
+
+
+def test_a_wide_character_takes_two_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["token", "n"], [["'猫'", "1"], ["'a'\n'bc'", "10"]], right=["n"])
+    assert capsys.readouterr().out.splitlines() == ["token   n", "'猫'    1", "'a'    10", "'bc'"]
