@@ -61,6 +61,7 @@ def test_a_model_in_the_cache_loads_offline(caches: Path, offline: None, tiny_ll
     lm = loading.load_model(REPO)
     assert lm.identity == {
         "form": "float32",
+        "quantised": False,
         "tied": loading.config_of(tiny_llama)["tie_word_embeddings"],
         "file": "model.safetensors",
         "sha256": None,

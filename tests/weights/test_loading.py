@@ -1,4 +1,4 @@
-"""From what a user names to a loaded model, and what is said when that cannot be."""
+"""Loading what a user names, and the errors when that fails."""
 
 from __future__ import annotations
 

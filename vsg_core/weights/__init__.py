@@ -1,1 +1,1 @@
-"""From the name of a model to its weights: where they come from, what is kept of them, and how they are loaded."""
+"""Get the weights of a model by its name: find, fetch, verify, convert and load them."""

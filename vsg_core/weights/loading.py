@@ -1,4 +1,4 @@
-"""What a user names (a registry name, a hub id, a folder, a .gguf file) as a loaded model."""
+"""Loading a model from what a user names: a registry name, a hub id, a folder or a .gguf file."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def load_model(
     fetch: bool = True,
     progress: bool = True,
 ) -> LanguageModel:
-    """Load a model, fetching its weights first if they are not here.
+    """Load a model, fetching its weights first if needed.
 
     Args:
         name_or_path: a registry name, a .gguf file, a local folder or a hub id, looked for in this order.
         dtype: "float32" (also None), "bfloat16" or "float16".
         device: "auto" (CUDA, MPS, CPU: the first there is) or one of them.
-        fetch: False to use only what is here.
-        progress: show what is fetched and converted, on stderr.
+        fetch: False to use only weights that are on this machine.
+        progress: show progress of fetching and converting, on stderr.
 
     Raises:
         WrongUse: there is no such model.
-        WeightsUnavailable: the weights cannot be had, with what each source answered.
-        NotEnoughMemory: asked before anything is fetched or loaded, with the numbers.
+        WeightsUnavailable: every source failed; the message has each one's answer.
+        NotEnoughMemory: checked before anything is fetched or loaded; the message has the numbers.
     """
     from vsg_core.generator.engine.placement import as_device, as_dtype
     from vsg_core.generator.model.language_model import LanguageModel
@@ -68,9 +68,9 @@ def load_model(
             identity=weights.identity,
         )
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        # Whatever transformers makes of a configuration, weights or tokenizer that do not fit together
-        told = str(error).strip().splitlines() or [""]
-        raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {told[0]})") from error
+        # transformers raises these when configuration, weights or tokenizer do not fit together
+        lines = str(error).strip().splitlines() or [""]
+        raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {lines[0]})") from error
 
 
 def weights_here(entry: Entry) -> bool:
@@ -79,14 +79,14 @@ def weights_here(entry: Entry) -> bool:
 
 
 def describe(name_or_path: str | Path) -> Entry:
-    """What is known of a model before it is loaded; no network.
+    """Describe a model without loading it. No network.
 
-    Of a model outside the registry: its name is a slug of what was given, its family the one of the registry
-    that its name or architecture points to, and it is "instruct" if it has a chat template. Of a hub id whose
-    weights are not here yet only the name can be asked.
+    A model outside the registry gets a slug of its name, the registry's family that its name or architecture
+    suggests, and the kind "instruct" if it has a chat template. For a hub id whose weights are not downloaded,
+    family and kind are guessed from the name.
 
     Raises:
-        WrongUse: it is none of the four, with close names.
+        WrongUse: it is none of the four; the message has similar names.
         VsgError: the folder or file is damaged.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
@@ -135,7 +135,7 @@ def _hub(repo: str) -> Entry:
 
 
 def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
-    """What a model folder says of itself."""
+    """Describe a model folder from its configuration and headers."""
     check_folder(folder)
     config = config_of(folder)
     architecture = config.get("model_type", "")
@@ -153,13 +153,13 @@ def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
 
 
 def _own(text: str) -> str:
-    """The name of a user's own file or folder: never the registry's, which means the registry's bytes."""
+    """Name a user's own file or folder; never like a registry entry, whose name stands for pinned bytes."""
     name = _slug(text)
     return f"{name}-local" if name in {known.name for known in registry.entries()} else name
 
 
 def _family(name: str, architecture: str) -> str:
-    """The registry's family that the name holds, else its architecture's there, else the architecture."""
+    """The registry's family that the name contains, else the one with this architecture, else the architecture."""
     plain = re.sub(r"[^a-z0-9]", "", name)
     named = [family for family in registry.families() if family.replace("_", "") in plain]
     if named:
@@ -172,5 +172,5 @@ def _family(name: str, architecture: str) -> str:
 
 
 def _slug(text: str) -> str:
-    """Safe in file names."""
+    """Make a text safe in file names."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.") or "model"

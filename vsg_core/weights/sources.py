@@ -34,9 +34,9 @@ class Weights:
 
     @property
     def identity(self) -> dict[str, str | bool | None]:
-        """What a record says about the weights: form, tied, file, sha256, revision and source."""
+        """What a record states about the weights: form, quantised, tied, file, sha256, revision and source."""
         origin = {"sha256": self.sha256, "revision": self.revision, "source": self.source}
-        return {**asdict(self.form), **origin}
+        return {**asdict(self.form), "quantised": self.form.quantised, **origin}
 
 
 def is_local(entry: Entry) -> bool:
