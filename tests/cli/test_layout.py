@@ -63,8 +63,8 @@ def test_concept_tokens_are_never_broken(tmp_path: Path, tiny_llama: Path, colum
         "2",
         "--tokens",
         "8",
-        "--device",
-        "cpu",
+        "--top-k",
+        "12",
     )
     out = printed(tmp_path, *arguments, columns=columns)
     assert max(map(len, out.splitlines())) <= columns
