@@ -176,7 +176,12 @@ class ClaimRun:
         if self.selected is None:
             raise VsgError(f"claim {self.claim.id} runs on no model: this is a fault of the plugin")
         entry = self.selected.entry
-        known = {"sha256": entry.sha256, "revision": entry.revision, "quantised": entry.quantised}
+        known = {
+            "sha256": entry.sha256,
+            "revision": entry.revision,
+            "form": entry.form,
+            "quantised": entry.quantised,
+        }
         loaded = self.loaded.identity if self.loaded is not None else {}
         about = {key: value for key, value in loaded.items() if key in ModelReference.model_fields}
         return ModelReference(
