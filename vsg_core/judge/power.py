@@ -1,8 +1,9 @@
-"""Power: the effects that a number of trials can detect under a rule, computed from the two."""
+"""What a number of trials can detect under a rule, computed from the two."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 
@@ -46,22 +47,30 @@ def _rate(rule: Rule, n: int) -> str:
     """Counts that decide, and the true rates that reach them in 4 of 5 runs."""
     outcome = _verdict_of_count(rule, n)
     above = rule.side == "above"
-    counts = range(n + 1)
-    holds = [count for count in counts if outcome(count) == "holds"]
-    refuted = [count for count in counts if outcome(count) == "refuted"]
     against = f" against none of {n} in the other arm" if rule.over else ""
     parts = [
-        _reach("holds", holds, n, from_below=above),
-        _reach("is refuted", refuted, n, from_below=not above),
+        _reach("holds", _edge(outcome, "holds", n, from_below=above), n, from_below=above),
+        _reach("is refuted", _edge(outcome, "refuted", n, from_below=not above), n, from_below=not above),
     ]
     return f"{count_text(n, 'trial')}{against}: {'; '.join(parts)}"
 
 
-def _reach(what: str, counts: list[int], n: int, *, from_below: bool) -> str:
+def _edge(outcome: Callable[[int], Verdict], verdict: Verdict, n: int, *, from_below: bool) -> int | None:
+    """The lowest count of successes that gives the verdict, or the highest; None if no count does.
+
+    Verdicts are monotonic in the count, so the edge is found by bisection.
+    """
+    if from_below:
+        edge = bisect_left(range(n + 1), True, key=lambda count: outcome(count) == verdict)
+        return edge if edge <= n else None
+    edge = bisect_left(range(n + 1), True, key=lambda count: outcome(count) != verdict) - 1
+    return edge if edge >= 0 else None
+
+
+def _reach(what: str, edge: int | None, n: int, *, from_below: bool) -> str:
     """One side: "holds from 27 successes (a true rate of 74 % in 80 % of runs)"."""
-    if not counts:
+    if edge is None:
         return f"{what} at no count"
-    edge = counts[0] if from_below else counts[-1]
     count = count_text(edge, "success", "successes")
     word = f"from {count}" if from_below else f"up to {count}"
     rate = _deciding_rate(edge, n, from_below)
@@ -70,14 +79,13 @@ def _reach(what: str, counts: list[int], n: int, *, from_below: bool) -> str:
 
 def _deciding_rate(edge: int, n: int, from_below: bool) -> int | None:
     """The whole percent nearest to the limit at which the count reaches `edge` in 4 of 5 runs."""
+    import numpy
     from scipy.stats import binom
 
-    percents = range(101) if from_below else range(100, -1, -1)
-    for percent in percents:
-        chance = binom.sf(edge - 1, n, percent / 100) if from_below else binom.cdf(edge, n, percent / 100)
-        if chance >= POWER:
-            return percent
-    return None
+    percents = numpy.arange(101) if from_below else numpy.arange(100, -1, -1)
+    chances = binom.sf(edge - 1, n, percents / 100) if from_below else binom.cdf(edge, n, percents / 100)
+    reached = percents[chances >= POWER]
+    return int(reached[0]) if len(reached) else None
 
 
 def _verdict_of_count(rule: Rule, n: int) -> Callable[[int], Verdict]:
