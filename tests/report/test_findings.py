@@ -1,27 +1,39 @@
-"""What the first screen says of a run: how claims stand, what lies farthest from the report; and how rules read."""
+"""What the first screen says of a run: the standing of claims, what is farthest from the report; and rules in words."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
-from vsg_core.judge.rules import always, difference, equivalence, rate
-from vsg_core.report.view.curves import dose_of
+from tests.support.report_records import EMPTY, SLICED, measured, successes
+from vsg_core.judge.rules import Rule, always, difference, equivalence, rate
+from vsg_core.records.record import Interval, Record, StoredArm
 from vsg_core.report.view.findings import beyond, distance, standing
-from vsg_core.report.view.terms import Terms, bound_of
+from vsg_core.report.view.terms import Terms, thresholds, wanted
+from vsg_core.vocabulary import Verdict
+
+MADE = measured(EMPTY, 0, successes(38), SLICED)
 
 
-def record(bound: dict[str, Any], interval: tuple[float, float] | None, **more: Any) -> dict[str, Any]:
-    verdict = "not run" if interval is None else "refuted"
-    return {
-        "bound": bound, "interval": interval, "n": 100, "verdict": verdict, "controls": [], "reported": "seen", **more
-    }  # fmt: skip
+def record(
+    rule: Rule, interval: Interval | None, verdict: Verdict = "refuted", arms: tuple[StoredArm, ...] = ()
+) -> Record:
+    """A record of 100 trials with that interval; without one, of a claim that was not run."""
+    evidence = MADE.evidence.model_copy(
+        update={
+            "interval": interval,
+            "n": 100,
+            "verdict": verdict if interval else "not run",
+            "arms": arms,
+        }
+    )
+    claim = MADE.claim.model_copy(update={"rule": rule})
+    return MADE.model_copy(update={"claim": claim, "evidence": evidence})
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "stands"),
+    ("verdicts", "expected"),
     [
         (["holds", "inconclusive", "not run"], "holds"),
         (["refuted", "refuted", "inconclusive"], "refuted"),
@@ -31,92 +43,109 @@ def record(bound: dict[str, Any], interval: tuple[float, float] | None, **more: 
         ([], "not run"),
     ],
 )
-def test_how_a_claim_stands(verdicts: list[str], stands: str) -> None:
-    assert standing(verdicts) == stands
+def test_the_standing_of_a_claim(verdicts: list[Verdict], expected: str) -> None:
+    assert standing(verdicts) == expected
 
 
 H = math.pi / 2  # of a rate of 50 %: 2 asin sqrt(1/2)
 
 
 @pytest.mark.parametrize(
-    ("bound", "interval", "size"),
+    ("rule", "interval", "size"),
     [
-        (
-            {"kind": "rate", "over": None, "above": 0.5},
-            (0.0, 0.25),
-            H - math.pi / 3,
-        ),  # 2 asin sqrt(1/4) = pi/3
-        ({"kind": "rate", "over": None, "above": 0.5}, (0.4, 0.6), 0.0),
-        ({"kind": "rate", "over": None, "above": 0.5}, (0.75, 1.0), -(2 * math.pi / 3 - H)),
-        ({"kind": "rate", "over": None, "below": 0.5}, (0.75, 1.0), 2 * math.pi / 3 - H),
-        # an interval of 0.4 for a mean of 100 values: a standard error of 0.1, a standard deviation of 1
-        ({"kind": "difference", "over": None, "above": 0.0}, (-0.9, -0.5), 0.5),
-        ({"kind": "difference", "over": None, "below": 0.0}, (-0.9, -0.5), -0.5),
-        ({"kind": "equivalence", "over": None, "within": 0.1}, (0.3, 0.7), 0.2),
-        ({"kind": "equivalence", "over": None, "within": 1.0}, (-0.2, 0.2), -0.8),
-        ({"kind": "always", "over": None, "open_rate": 0.01}, (0.25, 0.3), math.pi / 3),
-        ({"kind": "always", "over": None, "open_rate": 0.25}, (0.0, 0.0), -math.pi / 3),
-        ({"kind": "rate", "over": None, "above": 0.5}, None, 0.0),
+        # 2 asin sqrt(1/4) is pi / 3
+        (rate(above=0.5), (0.0, 0.25), H - math.pi / 3),
+        (rate(above=0.5), (0.4, 0.6), 0.0),
+        (rate(above=0.5), (0.75, 1.0), -(2 * math.pi / 3 - H)),
+        (rate(below=0.5), (0.75, 1.0), 2 * math.pi / 3 - H),
+        (rate(below=0.5), (0.0, 0.25), -(H - math.pi / 3)),
+        # An interval of 0.4 for a mean of 100 values: a standard error of 0.1, a standard deviation of 1.
+        (difference(above=0.0), (-0.9, -0.5), 0.5),
+        (difference(below=0.0), (-0.9, -0.5), -0.5),
+        (equivalence(within=0.1), (0.3, 0.7), 0.2),
+        (equivalence(within=1.0), (-0.2, 0.2), -0.8),
+        (always(open_rate=0.01), (0.25, 0.3), math.pi / 3),
+        (always(open_rate=0.25), (0.0, 0.0), -math.pi / 3),
+        (rate(above=0.5), None, 0.0),
     ],
 )
-def test_how_far_an_interval_lies_beyond_the_threshold(
-    bound: dict[str, Any], interval: tuple[float, float] | None, size: float
+def test_how_far_an_interval_is_beyond_the_threshold(
+    rule: Rule, interval: Interval | None, size: float
 ) -> None:
-    assert beyond(record(bound, interval)) == pytest.approx(size, abs=1e-9)
+    assert beyond(record(rule, interval)) == pytest.approx(size, abs=1e-9)
 
 
 def test_a_rate_over_an_arm_is_measured_from_that_arm() -> None:
-    bound = {"kind": "rate", "over": "noise", "below": 0.0}
-    arm = {"name": "noise", "estimate": 0.25}
-    assert beyond(record(bound, (0.25, 0.5), controls=[arm])) == pytest.approx(H - math.pi / 3)
+    arm = StoredArm(name="noise", role="comparison", estimate=0.25)
+    found = beyond(record(rate(below=0.0, over="noise"), (0.25, 0.5), arms=(arm,)))
+    assert found == pytest.approx(H - math.pi / 3)
 
 
-def test_the_distance_is_a_mean_over_the_models_and_turns_round_for_the_opposite() -> None:
-    bound = {"kind": "difference", "over": None, "above": 0.0}
+def test_the_distance_is_a_mean_over_the_models_and_is_reversed_if_the_source_saw_the_opposite() -> None:
+    """Whatever the words of `reported` are."""
+    rule = difference(above=0.0)
     records = [
-        record(bound, (-0.9, -0.5)),
-        record(bound, None),
-        record(bound, (-0.2, 0.2), verdict="inconclusive"),
+        record(rule, (-0.9, -0.5)),
+        record(rule, None),
+        record(rule, (-0.2, 0.2), verdict="inconclusive"),
     ]
     assert distance(records) == pytest.approx(0.25)
-    opposite = [one | {"reported": "The opposite, from three prompts"} for one in records]
-    assert distance(opposite) == pytest.approx(-0.25)
-    assert distance([record(bound, None)]) == 0.0
+    for reported in ("The opposite, from three prompts", "seen"):
+        opposite = [
+            one.model_copy(
+                update={
+                    "claim": one.claim.model_copy(
+                        update={"reported_verdict": "refuted", "reported": reported}
+                    )
+                }
+            )
+            for one in records
+        ]
+        assert distance(opposite) == pytest.approx(-0.25)
+    assert distance([record(rule, None)]) == 0.0
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        rate(above=0.5), rate(below=0.1), rate(above=0.2, over="it's noise"), difference(below=-0.125),
-        equivalence(within=0.1), always(open_rate=0.05), difference(above=1e-6),
-    ],
-)  # fmt: skip
-def test_the_text_of_every_rule_gives_back_its_bound_and_numbers(rule: Any) -> None:
-    assert bound_of(rule.text) == pytest.approx(rule.bound)
-    terms = Terms.of(
-        {"rule": f"{rule.text}; control 'other': rate above 1 %, at least 7 trials", "bound": rule.bound}
-    )
-    assert terms.alpha == rule.alpha
-    assert terms.trials == (None if rule.kind == "always" else rule.trials)
-    assert terms.limit in terms.sentence
+RULES = {
+    rate(above=0.5): (
+        [0.5],
+        "above 50 %",
+        "Holds if the whole 95 % interval of the rate of success is above 50 %, is refuted if all of it is below, "
+        "and is inconclusive if it includes the limit.",
+        {"Threshold": "above 50 %", "Interval": "95 %", "Trials": "at least 40", "Alpha": "0.05"},
+    ),
+    rate(below=0.1, over="it's noise", trials=100): (
+        [0.1],
+        "below +10 points",
+        "Holds if the whole 95 % interval of the rate of success minus that of “it's noise” is below +10 points, is "
+        "refuted if all of it is above, and is inconclusive if it includes the limit.",
+        {"Threshold": "below +10 points", "Interval": "95 %", "Trials": "at least 100", "Alpha": "0.05"},
+    ),
+    difference(below=-0.125, alpha=0.01): (
+        [-0.125],
+        "below −0.125",
+        "Holds if the whole 99 % interval of the mean value is below −0.125, is refuted if all of it is above, and is "
+        "inconclusive if it includes the limit.",
+        {"Threshold": "below −0.125", "Interval": "99 %", "Trials": "at least 40", "Alpha": "0.01"},
+    ),
+    equivalence(within=0.1): (
+        [-0.1, 0.1],
+        "within ±0.1",
+        "Holds if the whole 90 % interval of the mean value is within ±0.1, is refuted if all of it is outside, and is "
+        "inconclusive if it includes an end.",
+        {"Threshold": "within ±0.1", "Interval": "90 %", "Trials": "at least 40", "Alpha": "0.05"},
+    ),
+    always(open_rate=0.05): (
+        [0.05],
+        "at most 5 %",
+        "One counterexample refutes it. Without any, it holds once the 90 % interval leaves at most 5 % of cases open; "
+        "until then it is inconclusive.",
+        {"Threshold": "at most 5 %", "Interval": "90 %", "Alpha": "0.05"},
+    ),
+}
 
 
-def test_a_rule_of_another_wording_has_no_bound_and_no_sentence() -> None:
-    assert bound_of("the more the better") is None
-    terms = Terms.of({"rule": "the more the better", "bound": {"kind": "new", "over": None, "more": 1}})
-    assert (terms.sentence, terms.numbers) == ("", {})
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("noise at 0.5 std", ("noise at … std", 0.5)),
-        ("N = 8", ("N = …", 8.0)),
-        ("hidden state at 25 %", ("hidden state at … %", 25.0)),
-        ("0.5 to 0.5", None),
-        ("no number", None),
-        ("gpt2 alone", None),
-    ],
-)
-def test_the_number_in_a_comparisons_name(name: str, found: tuple[str, float] | None) -> None:
-    assert dose_of(name) == found
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.text)
+def test_a_rule_in_words_and_numbers(rule: Rule) -> None:
+    places, limit, sentence, numbers = RULES[rule]
+    assert (thresholds(rule), wanted(rule)) == (places, limit)
+    assert (Terms(rule).sentence, Terms(rule).numbers) == (sentence, numbers)

@@ -1,4 +1,4 @@
-"""Whatever a model produced is shown literally: to a parser, and in a real browser."""
+"""Text that a model produced is shown literally: to a parser, and in a real browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,14 +16,15 @@ from tests.support.report_records import (
     SAME_LOGITS,
     looks,
     measured,
-    not_run_record,
     provenance,
     successes,
 )
 from vsg_core.judge.trials import Trial
 from vsg_core.markup.literal import visible
-from vsg_core.records.microscope import write_microscope
-from vsg_core.report import terminal_summary, write_report
+from vsg_core.records.making import not_run_record
+from vsg_core.records.microscope import Microscope, SoftStep, write_microscope
+from vsg_core.records.record import ModelReference, NotRun, Record
+from vsg_core.report import report_of, terminal_summary, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -52,7 +52,7 @@ HOSTILE = {
 }
 
 
-def hostile_records() -> list[dict[str, Any]]:
+def hostile_records() -> list[Record]:
     """Records with hostile text in every field that a model, a claim's author or another machine can fill."""
     texts = list(HOSTILE)
     trials = successes(40)
@@ -64,45 +64,69 @@ def hostile_records() -> list[dict[str, Any]]:
                 text,
                 output=text,
                 success=place < 2,
-                inputs={"mixture": [[text, 0.7], ["\x00", 0.3]], "note": text, "nested": [text]},
+                mixture=[(text, 0.7), ("\x00", 0.3)],
+                inputs={"note": text, "nested": [text]},
                 outputs={text or "other": text},
             )
             for place, text in enumerate(four)
         ]
         evidence = [*shown, *trials[4:]]
-        fields = dict.fromkeys(("source", "reported", "docstring", "power", "rule"), texts[i] or "-")
-        record = measured(EMPTY, 0, evidence, {"sliced by the prompt length": shown + trials}, **fields)
-        record |= {"claim": f"claim_{i}", "link": "javascript:alert(1)", "statement": texts[i] or "-"}
-        record["provenance"] |= {"machine": texts[i]}
-        records.append(record)
-    model = {"name": "<b onmouseover=alert(1)>\u202e\ud800", "family": "'\"><i>", "kind": "\x00"}
-    records.append(
-        not_run_record(SAME_LOGITS, model, "error: <script>alert('\x1b\u202e')</script>", provenance())
+        fields = dict.fromkeys(("source", "reported", "docstring", "rule_text", "statement"), texts[i] or "-")
+        fields |= {"id": f"claim_{i}", "link": "javascript:alert(1)"}
+        arms = {"sliced by the prompt length": shown + trials}
+        record = measured(EMPTY, 0, evidence, arms, run=provenance(machine=texts[i]), **fields)
+        records.append(with_sentences(record, texts[i]))
+    model = ModelReference(
+        name="<b onmouseover=alert(1)>\u202e\\ud800",
+        family="'\"><i>",
+        kind="\x00",
+        form="<i>\u202e",
+        quantised=True,
     )
+    reason = NotRun(
+        cause="error",
+        reason="<script>alert('\x1b\u202e')</script>",
+        command="<script>alert('\u202e')</script>",
+    )
+    records.append(not_run_record(SAME_LOGITS, model, reason, provenance()))
     return records
 
 
-def hostile_looks() -> list[dict[str, Any]]:
+def with_sentences(record: Record, text: str) -> Record:
+    """The same record with that text as the sentence of every arm."""
+    arms = tuple(arm.model_copy(update={"sentence": text}) for arm in record.evidence.arms)
+    return record.model_copy(update={"evidence": record.evidence.model_copy(update={"arms": arms})})
+
+
+def hostile_looks() -> list[Microscope]:
     """A look at a model whose prompts and tokens are hostile."""
     (one, *_) = looks()
-    texts = list(HOSTILE)
-    prompts = [
-        shown | {"prompt": text, "soft": [_hostile_step(shown["soft"][0], text)] * 2,
-                 "greedy": [shown["greedy"][0] | {"token": text}] * 2, "parts_at": 1}
-        for shown in one["prompts"][:1] for text in texts
-    ]  # fmt: skip
-    return [one | {"prompts": prompts, "mixing": {texts[0]: texts[1]}}]
+    # Files hold no lone surrogates; records keep their escapes.
+    texts = [text.encode("utf-8", "backslashreplace").decode("utf-8") for text in HOSTILE]
+    shown = one.prompts[0]
+    prompts = tuple(
+        shown.model_copy(
+            update={
+                "prompt": text,
+                "soft": (_hostile_step(shown.soft[0], text),) * 2,
+                "greedy": (shown.greedy[0].model_copy(update={"token": text}),) * 2,
+                "parts_at": 1,
+            }
+        )
+        for text in texts
+    )
+    return [one.model_copy(update={"prompts": prompts, "mixing": {texts[0]: 0.5}})]
 
 
-def _hostile_step(step: dict[str, Any], text: str) -> dict[str, Any]:
-    return step | {"tokens": [[text, 0.9], ["</ol>", 0.05]], "nearest": text}
+def _hostile_step(step: SoftStep, text: str) -> SoftStep:
+    return step.model_copy(update={"tokens": ((text, 0.9), ("</ol>", 0.05)), "nearest": text})
 
 
 def write_hostile(folder: Path) -> Path:
     """A report of all that."""
     for look in hostile_looks():
         write_microscope(look, folder)
-    return write_report(hostile_records(), folder)
+    return write_report(report_of(hostile_records()), folder)
 
 
 def from_file(path: Path) -> str:
@@ -122,7 +146,9 @@ def from_chromium(path: Path) -> str:
     return done.stdout.decode("utf-8")
 
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+)
 
 
 @pytest.fixture(
@@ -181,7 +207,7 @@ def test_a_models_name_is_shown_as_it_is(page: Element) -> None:
 
 
 def test_the_terminal_gets_no_control_characters() -> None:
-    text = terminal_summary(hostile_records())
+    text = terminal_summary(report_of(hostile_records()))
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "<script>alert('\\x1b\\u202e')</script>" in text

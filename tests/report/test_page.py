@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -22,52 +23,59 @@ from tests.support.report_records import (
     run,
     successes,
 )
-from vsg_core.records.files import RECORD_SCHEMA
-from vsg_core.report import terminal_summary
+from vsg_core.judge.power import power_text
+from vsg_core.records.record import Record
+from vsg_core.records.schemas import record_schema
+from vsg_core.report import report_of, terminal_summary
 from vsg_core.report.page.render import render
+
+
+def page_of(records: Iterable[Record]) -> Element:
+    return read(render(report_of(records)))
 
 
 @pytest.fixture(scope="module")
 def page() -> Element:
-    return read(render(run()))
+    return page_of(run())
 
 
 def test_the_records_used_here_are_valid() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     for record in run():
-        jsonschema.validate(record, RECORD_SCHEMA)
+        jsonschema.validate(record.model_dump(mode="json", by_alias=True), record_schema())
 
 
 def test_the_first_lines_say_what_was_run_and_what_came_out(page: Element) -> None:
     (header,) = page.all("header")
     assert "4 claims about concept tokens, measured on 4 language models" in header.text
     assert "On 14 March 2026" in header.text
-    assert all(model["name"] in header.text for model in MODELS)  # type: ignore[operator]
+    assert all(model.name in header.text for model in MODELS)
     assert "6 hold, 3 refuted, 2 inconclusive, 4 not run" in header.text
-    assert "2 verdicts changed against the recorded ones, 1 broke" in header.text
+    assert "2 verdicts differ from the recorded verdict, 1 broke" in header.text
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in header.text
     assert "2 verdicts are new" in header.text
-    assert "1 cell was measured before this run and carries the date" in header.text
+    assert "1 cell was measured on an earlier day, which it shows" in header.text
 
 
 def test_a_run_without_changes_says_so() -> None:
-    header = read(render([r for r in run() if r["outcome"] == "same"])).all("header")[0]
-    assert "Since the record: nothing changed, no verdict differs from the recorded one." in header.text
+    header = page_of(r for r in run() if r.outcome == "same").all("header")[0]
+    assert "Compared with the recorded verdicts: nothing changed." in header.text
 
 
 def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
     for record in run():
-        claim, model = record["claim"], record["model"]["name"]
-        cell = cell_of(page, claim, model)
-        assert record["verdict"] in cell.text
-        assert len(cell.all("use")) == 1, "the verdict is told by a shape too"
-        part = page.by_id(f"claim--{claim}")
-        for said in ("statement", "source", "reported", "rule"):
-            assert record[said] in part.text
-        lines = page.by_id(f"cell--{claim}--{model}")
-        assert record["verdict"] in lines.text
-        for control in record["controls"]:
-            assert f"{control['name']} {control['kind']}" in part.text
+        claim, model = record.claim, record.model.name
+        cell = cell_of(page, claim.id, model)
+        assert record.verdict in cell.text
+        assert len(cell.all("use")) == 1, "the verdict has a shape too"
+        part = page.by_id(f"claim--{claim.id}")
+        for text in (claim.statement, claim.source, claim.reported, claim.rule_text):
+            assert text in part.text
+        lines = page.by_id(f"cell--{claim.id}--{model}")
+        assert record.verdict in lines.text
+        for arm in record.evidence.arms:
+            assert f"{arm.name} {arm.role}" in part.text
+            assert arm.sentence in part.text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +97,7 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         (
             "ids_and_embeddings_give_the_same_logits",
             "smollm2-135m-instruct",
-            "none in 300 [0 %, 1.0 %] 2026-03-05",
+            "none in 300 [0 %, 1 %] 2026-03-05",
         ),
         ("ids_and_embeddings_give_the_same_logits", "qwen2.5-coder-1.5b-instruct", "1 of 58"),
         ("weights_are_recovered", "smollm2-135m-instruct", "refuted −10 points [−25, +5]"),
@@ -101,7 +109,7 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         (
             "next_distribution_is_nearer_to_the_mixture",
             "qwen2.5-coder-1.5b-instruct",
-            "1 of its controls failed",
+            "1 control failed",
         ),
         (
             "next_distribution_is_nearer_to_the_mixture",
@@ -114,13 +122,17 @@ def test_a_cell_shows(page: Element, claim: str, model: str, shown: str) -> None
     assert shown in cell_of(page, claim, model).text
 
 
+def headlined(record: Record, claim: str) -> Record:
+    reference = record.claim.model_copy(update={"headline": record.claim.id == claim})
+    return record.model_copy(update={"claim": reference})
+
+
 def test_the_questions_of_headline_claims_come_first_and_headline_claims_first_in_them() -> None:
-    """Where no record says which these are, as in the first ones, questions stand by their words."""
-    plain = [{key: value for key, value in record.items() if key != "headline"} for record in run()]
-    marked = [record | {"headline": record["claim"] == EMPTY.id} for record in run()]
+    """Without headline claims, questions are in alphabetical order."""
+    marked = [headlined(record, EMPTY.id) for record in run()]
     orders = {}
-    for name, records in {"plain": plain, "marked": marked}.items():
-        matrix = read(render(records)).by_id("matrix")
+    for name, records in {"plain": run(), "marked": marked}.items():
+        matrix = page_of(records).by_id("matrix")
         orders[name] = [
             row.attributes["data-claim"].removeprefix("claim--") for row in matrix.all("tr", "row")
         ]
@@ -134,35 +146,76 @@ def test_a_pair_without_a_record_says_so(page: Element) -> None:
 
 
 def test_of_two_records_for_one_cell_the_newer_counts() -> None:
-    old = measured(EMPTY, 0, successes(40), SLICED, provenance=provenance(0), outcome="new")
-    new = measured(EMPTY, 0, successes(0), SLICED, provenance=provenance(5), outcome="new")
+    old = measured(EMPTY, 0, successes(40), SLICED, run=provenance(0), outcome="new")
+    new = measured(EMPTY, 0, successes(0), SLICED, run=provenance(5), outcome="new")
     for both in ([old, new], [new, old]):
-        assert cell_of(read(render(both)), EMPTY.id, str(MODELS[0]["name"])).text.count("refuted") == 1
+        assert cell_of(page_of(both), EMPTY.id, MODELS[0].name).text.count("refuted") == 1
 
 
 def test_a_cell_of_another_commit_of_the_same_day_says_so() -> None:
     records = [
-        measured(SAME_LOGITS, 0, successes(300, 300), provenance=provenance(0, commit="a" * 40)),
-        measured(SAME_LOGITS, 1, successes(300, 300), provenance=provenance(5)),
+        measured(SAME_LOGITS, 0, successes(300, 300), run=provenance(0, commit="a" * 40)),
+        measured(SAME_LOGITS, 1, successes(300, 300), run=provenance(5)),
     ]
-    page = read(render(records))
-    assert "at commit aaaaaaa" in page.by_id(f"cell--{SAME_LOGITS.id}--{MODELS[0]['name']}").text
-    assert "1 cell is of another commit" in page.all("header")[0].text
+    page = page_of(records)
+    assert "at commit aaaaaaa" in page.by_id(f"cell--{SAME_LOGITS.id}--{MODELS[0].name}").text
+    assert "1 cell was measured at a different commit" in page.all("header")[0].text
 
 
-def test_a_cell_judged_by_another_rule_says_so() -> None:
+def test_a_cell_judged_by_an_earlier_rule_says_so() -> None:
+    """Rules are compared by their digest; a rule in other words is the same rule."""
+    earlier = {"rules_digest": "0" * 16, "rule_text": "rate above 90 %"}
     records = [
-        measured(SAME_LOGITS, 0, successes(300, 300), provenance=provenance(0), rule="rate above 90 %"),
-        measured(SAME_LOGITS, 1, successes(300, 300), provenance=provenance(5)),
+        measured(SAME_LOGITS, 0, successes(300, 300), run=provenance(0), **earlier),
+        measured(SAME_LOGITS, 2, successes(300, 300), run=provenance(1), rule_text="reworded"),
+        measured(SAME_LOGITS, 1, successes(300, 300), run=provenance(5)),
     ]
-    page = read(render(records))
-    assert "judged by an earlier rule" in cell_of(page, SAME_LOGITS.id, str(MODELS[0]["name"])).text
-    assert "Judged by an earlier rule: rate above 90 %" in page.text
+    page = page_of(records)
+    assert "the rule has changed since" in cell_of(page, SAME_LOGITS.id, MODELS[0].name).text
+    assert "The claim’s rule has changed since this was judged: rate above 90 %" in page.text
+    assert "rule has changed" not in cell_of(page, SAME_LOGITS.id, MODELS[2].name).text
+    assert "reworded" not in page.text
+
+
+def test_quantised_weights_are_named_wherever_the_model_is(page: Element) -> None:
+    """In words, in every head that names the model; a model of 16-bit weights needs that in the matrix only."""
+    header = page.all("header")[0].text
+    assert "gemma-3-270m, qwen2.5-coder-0.5b-instruct 4-bit" in header
+    assert "smollm2-135m-instruct 8-bit" in header
+    heads = [th.text for th in page.by_id("matrix").all("thead")[0].all("th")]
+    assert "qwen2.5-coder-1.5b-instruct qwen, instruct, 1.8 B, 4-bit" in heads
+    assert "gemma-3-270m gemma, base, 268 M, 16-bit" in heads
+    part = page.by_id(f"claim--{EMPTY.id}")
+    assert [row.all("th")[0].text for row in part.all("tr", "line")[:2]] == [
+        "gemma-3-270m",
+        "qwen2.5-coder-0.5b-instruct 4-bit",
+    ]
+    assert "Trials on qwen2.5-coder-0.5b-instruct 4-bit" in [
+        " ".join(summary.all("span")[0].text.split())
+        for summary in part.all("summary")
+        if summary.all("span")
+    ]
+    assert page.by_id("model--smollm2-135m-instruct").all("h3")[0].text == "smollm2-135m-instruct 8-bit"
+
+
+def test_the_verdicts_are_called_exploratory(page: Element) -> None:
+    assert "The verdicts are exploratory" in page.all("header")[0].text
+
+
+def test_a_command_that_gets_missing_weights_can_be_copied(page: Element) -> None:
+    line = page.by_id(f"cell--{SAME_LOGITS.id}--gemma-3-270m")
+    assert [command.text for command in line.all("span", "command")] == ["vsg models fetch gemma-3-270m"]
+
+
+def test_the_power_is_that_of_the_newest_record_with_a_verdict(page: Element) -> None:
+    part = page.by_id(f"claim--{SAME_LOGITS.id}").text
+    assert power_text(SAME_LOGITS.rule, 58) in part
+    assert power_text(SAME_LOGITS.rule, 300) not in part
 
 
 def test_no_record_at_all_says_what_to_do() -> None:
-    assert "Nothing has been measured yet" in read(render([])).text
-    assert terminal_summary([]) == "no claim was run"
+    assert "Nothing has been measured yet" in page_of([]).text
+    assert terminal_summary(report_of([])) == "no claim was run"
 
 
 def test_the_page_asks_for_nothing_and_runs_its_own_script_only(page: Element) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.page_reading import Element, cell_of, read
 from tests.support.report_records import (
+    DOSES,
     MODELS,
     doses,
     large,
@@ -19,14 +21,20 @@ from tests.support.report_records import (
     values,
 )
 from vsg_core.judge.rules import difference
+from vsg_core.records.record import Record
+from vsg_core.report import report_of
 from vsg_core.report.page.render import render
 
-SORTED = sorted(MODELS, key=lambda model: (str(model["family"]), int(str(model["parameters"]))))
+SORTED = sorted(MODELS, key=lambda model: (model.family or "", model.parameters or 0))
+
+
+def page_of(records: Sequence[Record]) -> Element:
+    return read(render(report_of(records)))
 
 
 @pytest.fixture(scope="module")
 def page() -> Element:
-    return read(render(run()))
+    return page_of(run())
 
 
 def test_intervals_controls_and_threshold_are_drawn(page: Element) -> None:
@@ -38,15 +46,19 @@ def test_intervals_controls_and_threshold_are_drawn(page: Element) -> None:
     (threshold,) = drawn.all("line", "threshold")
     assert threshold.attributes["x1"] == "50.0%"
     assert {use.attributes["href"] for use in drawn.all("use")} == {"#shape-refuted"}
-    assert "holds above 50 %" in part.text
+    assert "holds if above 50 %" in part.text
 
 
 def test_each_arm_is_drawn_over_the_models_with_its_own_threshold(page: Element) -> None:
     part = page.by_id("claim--next_distribution_is_nearer_to_the_mixture")
     own, positive, control = part.all("table", "forest")[0].all("tbody")
-    assert [row.all("th")[0].text for row in own.all("tr", "line")] == [model["name"] for model in SORTED]
-    assert control.all("tr")[0].all("th")[0].text == "permuted weights control: difference below 0.02"
-    assert positive.all("tr")[0].all("th")[0].text == "names the top token positive control: rate above 50 %"
+    assert [row.all("th")[0].text.split()[0] for row in own.all("tr", "line")] == [
+        model.name for model in SORTED
+    ]
+    assert control.all("tr")[0].all("th")[0].text == (
+        "permuted weights control, needs below 0.02 The same tokens, their weights shuffled."
+    )
+    assert positive.all("tr")[0].all("th")[0].text == "names the top token positive control, needs above 50 %"
     assert "100 %" in positive.all("svg", "scale")[0].text
     # 0.5 of 0 to 1, with a margin of 5 % on both sides
     assert {line.attributes["x1"] for line in positive.all("line", "threshold")} == {"50.0%"}
@@ -54,12 +66,10 @@ def test_each_arm_is_drawn_over_the_models_with_its_own_threshold(page: Element)
     assert own.all("line", "zero")[0].attributes == control.all("line", "zero")[0].attributes
 
 
-def test_a_rule_is_told_as_a_sentence_and_as_numbers(page: Element) -> None:
+def test_a_rule_is_shown_as_a_sentence_and_as_numbers(page: Element) -> None:
     part = page.by_id("claim--chat_embeddings_give_empty_output")
     rule = part.all("dl", "terms")[0].text
-    assert (
-        "Holds when the whole 95 % interval of the rate of success lies above 50 %, is refuted when" in rule
-    )
+    assert "Holds if the whole 95 % interval of the rate of success is above 50 %, is refuted if" in rule
     (numbers,) = part.all("ul", "rule-numbers")
     said = [item.text for item in numbers.all("li")]
     assert said == ["Threshold above 50 %", "Interval 95 %", "Trials at least 40", "Alpha 0.05"]
@@ -90,7 +100,7 @@ def test_inputs_are_shown_to_four_digits_and_a_bare_value_is_no_example() -> Non
     ]
     bare = [replace(t, output="") for t in values(0.01, 0.02)]
     claim = make_claim("one", "One", "Which?", difference(above=0), comparisons=["bare", "written"])
-    part = read(render([measured(claim, 0, shown, {"bare": bare, "written": values(0.1, 0.1)})])).by_id(
+    part = page_of([measured(claim, 0, shown, {"bare": bare, "written": values(0.1, 0.1)})]).by_id(
         "claim--one"
     )
     cards = part.all("div", "example")
@@ -106,16 +116,23 @@ def test_a_counterexample_is_shown(page: Element) -> None:
     assert "counterexample" in [label.text for label in part.all("p", "label")]
 
 
-def test_provenance_tells_bytes_versions_code_and_what_it_took(page: Element) -> None:
+def test_provenance_shows_bytes_versions_code_and_what_it_took(page: Element) -> None:
     origin = page.by_id("model--smollm2-135m-instruct")
-    for fact in ("2c0ffee0" * 8, "hub: Example/Model-GGUF", "bfloat16 on cpu", "torch 2.13.0", "2 cores"):
+    for fact in (
+        "2c0ffee0" * 8,
+        "Q8_0 (8-bit)",
+        "hub: Example/Model-GGUF",
+        "bfloat16 on cpu",
+        "torch 2.13.0",
+        "2 cores",
+    ):
         assert fact in origin.text
     assert "73b7cf7" + 33 * "0" + " with uncommitted changes" in origin.text
     assert "3 claims in 37 s, 18,432 tokens at 627 per second of forward passes" in origin.text
     assert "Seeds0" in origin.text
 
 
-def test_a_cell_tells_when_it_was_measured_and_the_command_that_measures_it_again(page: Element) -> None:
+def test_a_cell_shows_when_it_was_measured_and_the_command_that_measures_it_again(page: Element) -> None:
     part = page.by_id("claim--weights_are_recovered").all("details", "examples")[-1].text
     again = "-k 'test_weights_are_recovered[smollm2-135m-instruct]' --dtype bfloat16"
     assert f"pytest --model smollm2-135m-instruct {again}" in part
@@ -123,7 +140,7 @@ def test_a_cell_tells_when_it_was_measured_and_the_command_that_measures_it_agai
 
 
 def test_a_claim_over_all_models_has_one_wide_cell_and_a_part() -> None:
-    page = read(render([*run(), over_all_models()]))
+    page = page_of([*run(), over_all_models()])
     cell = cell_of(page, "agreement_grows_with_size", "across-models")
     assert cell.attributes["colspan"] == "4"
     assert "over all models together holds 90 %" in cell.text
@@ -134,38 +151,72 @@ def test_a_claim_over_all_models_has_one_wide_cell_and_a_part() -> None:
 
 
 def test_only_claims_over_all_models_make_a_page_too() -> None:
-    page = read(render([over_all_models()]))
+    page = page_of([over_all_models()])
     assert cell_of(page, "agreement_grows_with_size", "across-models").attributes["colspan"] == "1"
     assert "several models at once" in page.all("header")[0].text
 
 
-def test_comparisons_that_differ_in_a_number_are_drawn_as_curves() -> None:
-    part = read(render(doses())).by_id("claim--divergence_grows_with_noise")
+def test_comparisons_that_differ_in_dose_are_drawn_as_curves() -> None:
+    part = page_of(doses()).by_id("claim--divergence_grows_with_noise")
     (figure,) = part.all("figure", "curves")
     assert len(figure.all("div", "panel")) == 2, "one for each model"
     panel = figure.all("div", "panel")[0]
-    assert len(panel.all("polyline")) == 2, "two patterns over the same numbers"
+    assert len(panel.all("polyline")) == 2, "two curves over the same doses"
     assert [text.text for text in panel.all("text") if text.attributes.get("class") != "y"] == [
         "0.5",
         "1",
         "2",
         "4",
+        "standard deviations",
     ]
     # 0.5 to 4 on a logarithmic scale: equal steps
     places = [float(pair.split(",")[0]) for pair in panel.all("polyline")[0].attributes["points"].split()]
     assert [round(b - a) for a, b in pairwise(places)] == [87, 87, 87]
-    assert "which is drawn on a logarithmic scale" in figure.text
+    assert "by standard deviations on a logarithmic scale" in figure.text
     assert "noise at 0.5 std" in figure.all("table")[0].text
     assert "noise at 0.5 std" not in part.all("table", "forest")[0].text
-    assert "no noise" in part.all("table", "forest")[0].text, "a comparison without a number stays there"
+    assert "no noise" in part.all("table", "forest")[0].text, "a comparison without a dose stays there"
+
+
+def test_fewer_than_three_doses_make_no_curve() -> None:
+    two = [
+        record.model_copy(update={"evidence": record.evidence.model_copy(update={"arms": kept})})
+        for record in doses()
+        if (kept := tuple(arm for arm in record.evidence.arms if arm.dose is None or arm.dose.value < 2))
+    ]
+    part = page_of(two).by_id("claim--divergence_grows_with_noise")
+    assert not part.all("figure", "curves")
+    assert "noise at 0.5 std" in part.all("table", "forest")[0].text
+
+
+def test_a_dose_is_data_and_not_part_of_the_arms_name() -> None:
+    """Renamed arms, with no number in their names, make the same curve."""
+    names = {
+        f"noise at {dose:g} std": name
+        for dose, name in zip(DOSES, ("a little", "some", "more", "most"), strict=True)
+    }
+    renamed = []
+    for record in doses():
+        arms = tuple(
+            arm.model_copy(update={"name": names.get(arm.name, arm.name)}) for arm in record.evidence.arms
+        )
+        renamed.append(
+            record.model_copy(update={"evidence": record.evidence.model_copy(update={"arms": arms})})
+        )
+    drawn = [
+        [line.attributes["points"] for line in page_of(records).all("polyline")]
+        for records in (doses(), renamed)
+    ]
+    assert drawn[0] == drawn[1]
+    assert "a little" in page_of(renamed).all("figure", "curves")[0].all("table")[0].text
 
 
 def test_all_trials_are_in_a_small_page_and_linked_from_a_large_one() -> None:
-    small = read(render(run())).by_id("claim--chat_embeddings_give_empty_output")
+    small = page_of(run()).by_id("claim--chat_embeddings_give_empty_output")
     tables = small.all("details", "examples")[1].all("table", "trials")
     assert [len(table.all("tbody")[0].all("tr")) for table in tables] == [40, 40]
     assert "✕ no success" in tables[0].text
-    page = render(large(50))
+    page = render(report_of(large(50)))
     assert len(page.encode()) < 3_000_000
     big = read(page)
     assert not big.all("table", "trials")

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.report.test_diff import empty
+from tests.report.test_diff import empty, judged_by
 from tests.report.test_hostile import hostile_records, write_hostile
 from tests.support.chromium import PHONE, WIDE, browser, opened, visible
 from tests.support.report_records import large, provenance, run, write_everything
-from vsg_core.report import write_report
+from vsg_core.judge.rules import rate
+from vsg_core.records.record import NotRun, Record, StoredEvidence
+from vsg_core.report import report_of, write_report
 from vsg_core.report.diff import compare_runs, write_diff
 
 if TYPE_CHECKING:
@@ -38,22 +40,27 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs compared, with a pair of each kind."""
-    a = [*run(), empty(38, claim="flips"), empty(39, claim="moves"), empty(33, claim="varies")]
-    b = [*run()[2:], empty(2, claim="flips"), empty(28, claim="moves"), empty(39, claim="varies")]
-    b += [empty(38, claim="appears"), empty(38, provenance=provenance(commit="f" * 40))]
-    a += [empty(38, rule="rate above 40 %")]
+    a = [*run(), empty(38, id="flips"), empty(39, id="moves"), empty(33, id="varies")]
+    b = [*run()[2:], empty(2, id="flips"), empty(28, id="moves"), empty(39, id="varies")]
+    b += [empty(38, id="appears"), empty(38, run=provenance(commit="f" * 40))]
+    a += [empty(38, **judged_by(rate(above=0.4)))]
     compared = compare_runs(a, b)
     assert all(compared.counts.values())
     return write_diff(compared, ("monday", "tuesday"), tmp_path_factory.mktemp("diff") / "diff.html")
+
+
+def failed(record: Record) -> StoredEvidence:
+    """What a claim leaves that ends in an error with its own statement as the message."""
+    not_run = NotRun(cause="error", reason=record.claim.statement)
+    return StoredEvidence(verdict="not run", reason="", not_run=not_run)
 
 
 @pytest.fixture(scope="module")
 def hostile_diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs compared whose every text is hostile."""
     a = hostile_records()
-    compared = compare_runs(
-        a, [record | {"outcome": "broken", "reason": record["statement"]} for record in a[1:]]
-    )
+    b = [record.model_copy(update={"outcome": "broken", "evidence": failed(record)}) for record in a[1:]]
+    compared = compare_runs(a, b)
     return write_diff(compared, ("<b>\u202e", "x" * 300), tmp_path_factory.mktemp("diff") / "diff.html")
 
 
@@ -118,7 +125,7 @@ def test_axe_finds_nothing_in_a_hostile_page_and_nothing_ran(
 
 def test_a_large_page_answers_at_once(chromium: Browser, tmp_path: Path) -> None:
     """50 claims on 4 models: what is typed shows within half a second."""
-    with opened(chromium, write_report(large(50), tmp_path)) as page:
+    with opened(chromium, write_report(report_of(large(50)), tmp_path)) as page:
         took = page.evaluate(
             """() => {
                 const start = performance.now();

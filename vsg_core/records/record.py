@@ -189,9 +189,14 @@ class NotRun(Stored):
     """The command that would change it; empty where there is none."""
 
     @property
+    def cause_and_reason(self) -> str:
+        """The text without the command."""
+        return {"not applicable": "not applicable: ", "error": "error: "}.get(self.cause, "") + self.reason
+
+    @property
     def text(self) -> str:
         """Cause, reason and command in one line."""
-        shown = {"not applicable": "not applicable: ", "error": "error: "}.get(self.cause, "") + self.reason
+        shown = self.cause_and_reason
         return f"{shown}; to get them: {self.command}" if self.command else shown
 
 

@@ -1,11 +1,11 @@
-// What the page does beyond being read: choosing what is shown (kept in the URL's fragment), and copying commands.
+// Filtering and sorting the claims (kept in the URL's fragment), and copying commands.
 "use strict";
 (() => {
   const form = document.getElementById("view");
   const matrix = document.getElementById("matrix");
   if (!form || !matrix) return;
 
-  const ORDER = ["refuted", "inconclusive", "holds", "not-run"]; // of verdicts, where a column is sorted by them
+  const ORDER = ["refuted", "inconclusive", "holds", "not-run"]; // of verdicts, in the order of a sorted column
   const groups = [...matrix.tBodies];
   const together = matrix.createTBody(); // holds the rows while they are not grouped by question
   const rows = [...matrix.querySelectorAll("tr.row")].map((element, place) => ({
@@ -21,16 +21,16 @@
   const models = [...matrix.tHead.querySelectorAll("th[data-family]")];
 
   for (const row of rows) {
-    const said = row.part.querySelectorAll("h3, .reported, .source, .terms code");
-    row.text = [row.group.rows[0].textContent, ...[...said].map((e) => e.textContent)].join(" ").toLowerCase();
-    const question = document.createElement("small"); // tells the question where rows are not under it
+    const texts = row.part.querySelectorAll("h3, .reported, .source, .terms code");
+    row.text = [row.group.rows[0].textContent, ...[...texts].map((e) => e.textContent)].join(" ").toLowerCase();
+    const question = document.createElement("small"); // names the question if rows are not grouped by it
     question.textContent = row.group.rows[0].textContent.trim();
     question.hidden = true;
     row.element.querySelector("th").append(question);
     row.question = question;
   }
 
-  // The view: what is chosen, as the form and the fragment say it
+  // The view: what is chosen in the form, also kept in the fragment
   const chosen = () => {
     const view = new URLSearchParams();
     for (const [name, value] of new FormData(form)) if (value.trim()) view.append(name, value.trim());
@@ -157,7 +157,7 @@
     try {
       await navigator.clipboard.writeText(text);
       return true;
-    } catch { // no clipboard for pages from disk in some browsers: the older way
+    } catch { // some browsers give pages from disk no clipboard: copy the selection
       getSelection().selectAllChildren(code);
       return document.execCommand("copy");
     }
@@ -165,16 +165,16 @@
   for (const line of document.querySelectorAll(".command")) {
     const code = line.querySelector("code");
     const button = document.createElement("button");
-    const told = document.createElement("span");
+    const status = document.createElement("span");
     button.type = "button";
     button.textContent = "Copy";
     button.setAttribute("aria-label", `Copy the command ${code.textContent}`);
-    told.className = "copied";
-    told.setAttribute("role", "status");
+    status.className = "copied";
+    status.setAttribute("role", "status");
     button.addEventListener("click", async () => {
-      told.textContent = (await copy(code.textContent, code)) ? "copied" : "not copied: select it and copy it by hand";
-      setTimeout(() => { told.textContent = ""; }, 4000);
+      status.textContent = (await copy(code.textContent, code)) ? "copied" : "not copied: select it and copy it by hand";
+      setTimeout(() => { status.textContent = ""; }, 4000);
     });
-    line.append(button, told);
+    line.append(button, status);
   }
 })();

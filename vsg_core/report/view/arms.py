@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from vsg_core.report.view import measures
-from vsg_core.report.view.axis import Axis, axis_for, thresholds_on
-from vsg_core.report.view.terms import bound_of, unit_of_arm
+from vsg_core.judge.arms import Dose
+from vsg_core.judge.rules import Rule
+from vsg_core.records.record import Measurement, Record
+from vsg_core.report.view.axis import Axis, axis_for, axis_without_rule, thresholds_on
+from vsg_core.vocabulary import Role, Verdict
+from vsg_core.wording import Unit, estimate_text, interval_text
 
-Record = Mapping[str, Any]
-
-# A bound without a limit, for the axis of an arm that no rule judges
-_FREE = {"percent": "rate", "points": "rate", "counterexamples": "always", "number": "difference"}
+if TYPE_CHECKING:
+    from vsg_core.report.view.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -21,24 +22,28 @@ class Arm:
     """One line of numbers: the claim itself on a model, or one of its controls or comparisons."""
 
     name: str
-    kind: str  # "claim", "control", "positive control" or "comparison"
-    verdict: str | None
-    rule: str | None
-    unit: str
+    kind: Role | Literal["claim"]
+    verdict: Verdict | None
+    rule: Rule | None
+    unit: Unit
     estimate: str
     interval: str
     n: int | None
     value: float | None
-    ends: tuple[float, float] | None  # of the interval
+    ends: tuple[float, float] | None
+    """The ends of the interval."""
+    sentence: str = ""
+    """What the arm is."""
+    dose: Dose | None = None
 
     @property
     def needs(self) -> str:
-        """The bound of its rule, without how many trials it takes."""
-        return (self.rule or "").partition(", at least ")[0]
+        """The bound of its rule; empty for a comparison."""
+        return "" if self.rule is None else self.rule.needs
 
     @property
     def numbers(self) -> list[float]:
-        """All that must fit on the axis it is drawn on."""
+        """Everything that must fit on the axis it is drawn on."""
         return [] if self.value is None else [self.value, *(self.ends or ())]
 
 
@@ -46,51 +51,76 @@ class Arm:
 class Group:
     """One arm over all models, drawn on one axis."""
 
-    name: str
-    kind: str
-    needs: str
-    unit: str
-    axis: Axis | None  # None when nothing was measured
-    lines: Sequence[tuple[Any, Arm]]  # (its Cell, its Arm) of each model
+    arm: Arm
+    """The arm in the newest record that has it."""
+    axis: Axis | None
+    """None if nothing was measured."""
+    lines: Sequence[tuple[Cell, Arm]]
+    """(its cell, its arm) of each model."""
+
+    @property
+    def name(self) -> str:
+        return self.arm.name
+
+    @property
+    def kind(self) -> str:
+        return self.arm.kind
 
 
 def arms_of(record: Record) -> list[Arm]:
-    """The claim's own numbers, then those of its controls and comparisons."""
-    bound = record["bound"]
-    own = {**record, "name": record["model"]["name"], "kind": "claim"}
-    arms = [(own, measures.unit_of(bound))]
-    arms += [(arm, unit_of_arm(arm, bound)) for arm in record["controls"]]
-    return [
-        Arm(
-            name=arm["name"],
-            kind=arm["kind"],
-            verdict=arm["verdict"],
-            rule=arm["rule"],
-            unit=unit,
-            estimate=measures.estimate(arm, unit),
-            interval=measures.interval(arm["interval"], unit),
-            n=arm["n"],
-            value=arm["estimate"],
-            ends=(arm["interval"][0], arm["interval"][1]) if arm["interval"] else None,
+    """Return the claim's own numbers, then those of its controls and comparisons."""
+    evidence, rule = record.evidence, record.claim.rule
+    own = _arm(evidence, rule.unit, name=record.model.name, kind="claim", verdict=evidence.verdict, rule=rule)
+    others = [
+        _arm(
+            arm, arm.unit(rule), name=arm.name, kind=arm.role, verdict=arm.verdict, rule=arm.rule,
+            sentence=arm.sentence, dose=arm.dose,
         )
-        for arm, unit in arms
-    ]
+        for arm in evidence.arms
+    ]  # fmt: skip
+    return [own, *others]
 
 
-def axis_of(bound: Mapping[str, Any], arms: Iterable[Arm]) -> Axis:
-    """The claim's axis: its own numbers and its controls', where they are of one unit.
+def _arm(
+    measured: Measurement,
+    unit: Unit,
+    *,
+    name: str,
+    kind: Role | Literal["claim"],
+    verdict: Verdict | None,
+    rule: Rule | None,
+    sentence: str = "",
+    dose: Dose | None = None,
+) -> Arm:
+    return Arm(
+        name=name,
+        kind=kind,
+        verdict=verdict,
+        rule=rule,
+        unit=unit,
+        estimate=estimate_text(measured.estimate, measured.interval, measured.n, unit),
+        interval=interval_text(measured.interval, unit),
+        n=measured.n,
+        value=measured.estimate,
+        ends=measured.interval,
+        sentence=sentence,
+        dose=dose,
+    )
+
+
+def axis_of(rule: Rule, arms: Iterable[Arm]) -> Axis:
+    """Build the claim's axis: for its own numbers and its controls', if they have the same unit.
 
     Comparisons may be of another quantity in the same unit, which would squeeze the claim's own into a corner.
     """
-    unit = measures.unit_of(bound)
-    shown = [arm for arm in arms if arm.unit == unit and arm.kind != "comparison"]
-    return axis_for(bound, [number for arm in shown for number in arm.numbers])
+    shown = [arm for arm in arms if arm.unit == rule.unit and arm.kind != "comparison"]
+    return axis_for(rule, [number for arm in shown for number in arm.numbers])
 
 
-def groups(cells: Sequence[Any], axis: Axis, left_out: Iterable[str] = ()) -> list[Group]:
-    """The claim over its models on `axis`, then each further arm by its name, but those left out."""
-    own = Group("", "claim", "", axis.unit, axis, [(cell, cell.arms[0]) for cell in cells])
-    by_name: dict[str, list[tuple[Any, Arm]]] = {}
+def groups(cells: Sequence[Cell], axis: Axis, left_out: Iterable[str] = ()) -> list[Group]:
+    """Return the claim over its models on `axis`, then each further arm by name, except those left out."""
+    own = Group(cells[-1].arms[0], axis, [(cell, cell.arms[0]) for cell in cells])
+    by_name: dict[str, list[tuple[Cell, Arm]]] = {}
     for cell in cells:
         for arm in cell.arms[1:]:
             if arm.name not in left_out:
@@ -98,13 +128,14 @@ def groups(cells: Sequence[Any], axis: Axis, left_out: Iterable[str] = ()) -> li
     return [own, *(_group(lines, axis) for lines in by_name.values())]
 
 
-def _group(lines: Sequence[tuple[Any, Arm]], axis: Axis) -> Group:
-    """On the claim's scale where its numbers fit there, else on one of its own; with its own threshold."""
+def _group(lines: Sequence[tuple[Cell, Arm]], axis: Axis) -> Group:
+    """Use the claim's scale if the arm's numbers fit on it, else a scale of its own; mark its own threshold."""
     newest = lines[-1][1]
-    bound = bound_of(newest.rule or "") or {"kind": _FREE[newest.unit]}
     numbers = [number for _, arm in lines for number in arm.numbers if arm.unit == newest.unit]
-    own: Axis | None = None
-    if numbers:
-        shared = newest.unit == axis.unit and all(axis.ticks[0] <= x <= axis.ticks[-1] for x in numbers)
-        own = thresholds_on(axis, bound) if shared else replace(axis_for(bound, numbers), unit=newest.unit)
-    return Group(newest.name, newest.kind, newest.needs, newest.unit, own, lines)
+    if not numbers:
+        return Group(newest, None, lines)
+    shared = newest.unit == axis.unit and all(axis.ticks[0] <= x <= axis.ticks[-1] for x in numbers)
+    if shared:
+        return Group(newest, thresholds_on(axis, newest.rule), lines)
+    own = axis_for(newest.rule, numbers) if newest.rule else axis_without_rule(newest.unit, numbers)
+    return Group(newest, own, lines)

@@ -6,58 +6,58 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from vsg_core.report.view.measures import Bound, thresholds, unit_of
+from vsg_core.judge.rules import Rule
+from vsg_core.report.view.terms import thresholds
+from vsg_core.wording import Unit, exact_text
 
-_PAD = 5.0  # percent of the width kept free on both sides, so that marks and tick labels are not cut
+# Percent of the width kept free on both sides, so that marks and tick labels are not cut off.
+_PAD = 5.0
 
 
 @dataclass(frozen=True)
 class Axis:
     """A linear scale over `ticks`, with the rule's thresholds and the side on which the claim holds."""
 
-    unit: str
+    unit: Unit
     ticks: tuple[float, ...]
     thresholds: tuple[float, ...] = ()
     wanted: tuple[float, float] | None = None
 
     def at(self, value: float) -> float:
-        """Percent of the width at which `value` lies; a value outside is put at the edge."""
+        """Return the place of `value` in percent of the width; a value outside is put at the edge."""
         low, high = self.ticks[0], self.ticks[-1]
         share = (min(max(value, low), high) - low) / (high - low)
         return round(_PAD + share * (100 - 2 * _PAD), 2)
 
     @property
     def labels(self) -> list[tuple[float, str]]:
-        """(place, text) of each tick."""
-        return [(self.at(tick), self._label(tick)) for tick in self.ticks]
-
-    def _label(self, tick: float) -> str:
-        if self.unit == "number":
-            return f"{tick:.4g}".replace("-", "−")
-        sign = "+" if self.unit == "points" and tick > 0 else ""
-        text = sign + f"{100 * tick:.4g}".replace("-", "−")
-        return text if self.unit == "points" else f"{text} %"
+        """(place, text) of each tick; "points" is left to the heading."""
+        return [(self.at(tick), exact_text(tick, self.unit).removesuffix(" points")) for tick in self.ticks]
 
     @property
     def zero(self) -> float | None:
-        """The place of zero, where it is not an end of the axis."""
+        """The place of zero, unless it is an end of the axis."""
         return self.at(0.0) if self.ticks[0] < 0 < self.ticks[-1] else None
 
 
-def axis_for(bound: Bound, values: Iterable[float]) -> Axis:
-    """An axis that shows zero, the thresholds and all `values` (estimates and interval ends)."""
-    unit, bounds = unit_of(bound), thresholds(bound)
-    shown = [0.0, *bounds, *values]
-    if unit == "percent":
-        shown.append(1.0)  # a rate is read against the whole of 0 to 100 %
-    ticks = _ticks(min(shown), max(shown))
-    return Axis(unit, ticks, tuple(bounds), _wanted_side(bound, ticks[0], ticks[-1]))
+def axis_for(rule: Rule, values: Iterable[float]) -> Axis:
+    """Build an axis that shows zero, the rule's thresholds and all `values` (estimates and interval ends)."""
+    plain = axis_without_rule(rule.unit, [*thresholds(rule), *values])
+    return thresholds_on(plain, rule)
 
 
-def thresholds_on(axis: Axis, bound: Bound) -> Axis:
-    """The same scale with the thresholds of another bound."""
-    wanted = _wanted_side(bound, axis.ticks[0], axis.ticks[-1])
-    return replace(axis, thresholds=tuple(thresholds(bound)), wanted=wanted)
+def axis_without_rule(unit: Unit, values: Iterable[float]) -> Axis:
+    """Build an axis that shows zero and all `values`; a rate is shown against the whole of 0 to 100 %."""
+    shown = [0.0, *values, *([1.0] if unit == "percent" else [])]
+    return Axis(unit, _ticks(min(shown), max(shown)))
+
+
+def thresholds_on(axis: Axis, rule: Rule | None) -> Axis:
+    """Return the same scale with the thresholds of another rule, or with none."""
+    if rule is None:
+        return replace(axis, thresholds=(), wanted=None)
+    wanted = _wanted_side(rule, axis.ticks[0], axis.ticks[-1])
+    return replace(axis, thresholds=tuple(thresholds(rule)), wanted=wanted)
 
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:
@@ -69,10 +69,11 @@ def _ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(step * i for i in range(first, max(last, first + 1) + 1))
 
 
-def _wanted_side(bound: Bound, low: float, high: float) -> tuple[float, float] | None:
-    if "above" in bound:
-        return bound["above"], high
-    if "within" in bound:
-        return -bound["within"], bound["within"]
-    top = bound.get("below", bound.get("open_rate"))
-    return None if top is None else (low, top)
+def _wanted_side(rule: Rule, low: float, high: float) -> tuple[float, float]:
+    match rule.side:
+        case "above":
+            return rule.limit, high
+        case "within":
+            return -rule.limit, rule.limit
+        case "below" | "at most":
+            return low, rule.limit

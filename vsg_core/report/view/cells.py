@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
 
-from vsg_core.report.view import arms, measures
-from vsg_core.report.view.arms import Arm
+from vsg_core.records.record import Record
+from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.examples import Example, Table, all_trials, chosen
-
-Record = Mapping[str, Any]
+from vsg_core.vocabulary import Outcome, Verdict
+from vsg_core.wording import estimate_text, interval_text
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,26 @@ class Cell:
     """One claim on one model."""
 
     record: Record
-    arms: Sequence[Arm]  # the claim itself, then its controls
-    was: Sequence[str]  # the recorded verdict, its estimate and its interval; empty without one
-    tag: str  # "changed", "weakened", "new", "not comparable" or "broken"; nothing when as recorded
-    day: str  # when it was measured, if that was on another day than the newest one
-    earlier: str  # that, or the commit where only that differs
-    other_rule: bool  # judged under another rule than its claim has now
+    arms: Sequence[Arm]
+    """The claim itself, then its controls and comparisons."""
+    was: Sequence[str]
+    """The recorded verdict, its estimate and its interval; empty without one."""
+    tag: Outcome | None
+    """How it differs from the recorded verdict; None if it does not."""
+    day: str
+    """The day it was measured, unless that was the newest record's."""
+    earlier: str
+    """That, or the commit if only that differs."""
+    other_rule: bool
+    """Whether the claim's rule has changed since this was judged."""
 
     @property
-    def verdict(self) -> str:
-        return self.record["verdict"]
+    def verdict(self) -> Verdict:
+        return self.record.verdict
 
     @property
     def model(self) -> str:
-        return self.record["model"]["name"]
+        return self.record.model.name
 
     @property
     def flagged(self) -> bool:
@@ -41,57 +47,53 @@ class Cell:
 
     @property
     def failed_controls(self) -> list[Arm]:
-        """Controls that did not come out as they must; positive ones are the reason of a claim not run."""
+        """Controls that did not hold; a positive control that fails is the reason of a claim not run."""
         return [arm for arm in self.arms if arm.kind == "control" and arm.verdict != "holds"]
 
     def examples(self, few: bool = False) -> list[Example]:
+        """Return the trials shown as examples; see `examples.chosen`."""
         return chosen(self.record, few)
 
-    @property
+    @cached_property
     def tables(self) -> list[Table]:
         """All trials, arm by arm."""
         return all_trials(self.record)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens that went through the model per second of its forward passes."""
-        made = self.record["provenance"]
-        return (
-            made["tokens"] / made["forward_seconds"]
-            if made.get("tokens") and made.get("forward_seconds")
-            else None
-        )
+        """Token positions per second of the model's forward passes."""
+        run = self.record.run
+        return run.tokens / run.forward_seconds if run.tokens and run.forward_seconds else None
 
 
 def cell_of(record: Record, newest: Record, newest_of_all: Record) -> Cell:
-    """A record as a cell, beside the newest one of its claim and the newest one of all."""
+    """Arrange a record, given the newest record of its claim and the newest of all."""
     day = _day(record, newest_of_all)
     return Cell(
         record=record,
-        arms=arms.arms_of(record),
+        arms=arms_of(record),
         was=_recorded(record),
-        tag="" if record["outcome"] in ("same", "not run") else record["outcome"],
+        tag=None if record.outcome in ("same", "not run") else record.outcome,
         day=day,
         earlier=day or _commit(record, newest_of_all),
-        other_rule=record["rule"] != newest["rule"],
+        other_rule=record.claim.rules_digest != newest.claim.rules_digest,
     )
 
 
 def started(record: Record) -> datetime:
-    """When the record was begun, with a time zone."""
-    return datetime.fromisoformat(record["provenance"]["started"]).astimezone()
+    """Return when the record was started, in local time."""
+    return record.run.started.astimezone()
 
 
 def _recorded(record: Record) -> list[str]:
-    recorded, unit = record["recorded"], measures.unit_of(record["bound"])
-    if not recorded:
+    was = record.recorded
+    if was is None:
         return []
-    parts = (
-        recorded["verdict"],
-        measures.estimate(recorded, unit),
-        measures.interval(recorded["interval"], unit),
+    numbers = (
+        estimate_text(was.estimate, was.interval, was.n, record.unit),
+        interval_text(was.interval, record.unit),
     )
-    return [part for part in parts if part]
+    return [was.verdict, *(text for text in numbers if text)]
 
 
 def _day(record: Record, newest: Record) -> str:
@@ -100,5 +102,5 @@ def _day(record: Record, newest: Record) -> str:
 
 
 def _commit(record: Record, newest: Record) -> str:
-    commits = [r["provenance"].get("commit") or "" for r in (record, newest)]
-    return f"at commit {commits[0][:7]}" if commits[0] != commits[1] and commits[0] else ""
+    commit, last = record.run.commit or "", newest.run.commit or ""
+    return f"at commit {commit[:7]}" if commit and commit != last else ""

@@ -1,22 +1,26 @@
-"""Dose-response and layer curves: comparisons of one claim whose names differ in a number only."""
+"""Dose-response and layer curves: comparisons of one claim that differ only in their dose."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vsg_core.report.view.arms import Arm
-from vsg_core.report.view.axis import Axis, axis_for
-from vsg_core.report.view.measures import number
+from vsg_core.report.view.axis import Axis, axis_without_rule
+from vsg_core.wording import Unit, exact_text
 
-LEAST = 3  # numbers that make a curve
-WIDTH, HEIGHT = 320.0, 190.0  # of one panel
+if TYPE_CHECKING:
+    from vsg_core.report.view.cells import Cell
+
+# Doses that make a curve.
+LEAST = 3
+# The size of one panel, and the space around its plot.
+WIDTH, HEIGHT = 320.0, 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 12.0, 36.0
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)")
-_LOG_FROM = 8.0  # times from the least number to the largest
+# The ratio of the largest to the smallest dose from which the scale is logarithmic.
+_LOG_FROM = 8.0
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,15 @@ class Point:
 
     x: float
     y: float
-    ends: tuple[float, float] | None  # of its interval, upper end first
+    ends: tuple[float, float] | None
+    """The ends of its interval, upper end first."""
     dose: str
     arm: Arm
 
 
 @dataclass(frozen=True)
 class Series:
-    """The comparisons of one pattern on one model, by their number."""
+    """The comparisons of one curve on one model, by dose."""
 
     name: str
     points: Sequence[Point]
@@ -47,23 +52,28 @@ class Series:
 class Panel:
     """One model's curves."""
 
-    cell: Any  # its Cell
+    cell: Cell
     series: Sequence[Series]
 
     def arm(self, name: str) -> Arm | None:
-        """The numbers of one comparison."""
+        """Return the numbers of one comparison; None if it was not measured on this model."""
         return next((arm for arm in self.cell.arms if arm.name == name and arm.value is not None), None)
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves that share their numbers: a panel for each model, all on the same axes."""
+    """Curves over the same doses: one panel per model, all on the same axes."""
 
-    label: str  # what the numbers count
+    label: str
+    """The name of the first curve, with … for the dose."""
+    dose_unit: str
+    """What the doses count; empty if that is not recorded."""
     doses: Sequence[float]
-    axis: Axis  # of the estimates
-    panels: Sequence[Panel]
-    arms: Sequence[str]  # the comparisons that are drawn
+    axis: Axis
+    """The axis of the estimates."""
+    arms: Sequence[str]
+    """The names of the comparisons that are drawn."""
+    panels: Sequence[Panel] = ()
 
     @property
     def is_log(self) -> bool:
@@ -71,8 +81,8 @@ class Curves:
 
     @property
     def doses_at(self) -> list[tuple[float, str]]:
-        """(place, text) of each number."""
-        return [(self.x(dose), f"{dose:g}") for dose in self.doses]
+        """(place, text) of each dose."""
+        return [(self.x(dose), exact_text(dose, "number")) for dose in self.doses]
 
     @property
     def ticks_at(self) -> list[tuple[float, str]]:
@@ -82,65 +92,70 @@ class Curves:
         ]
 
     def x(self, dose: float) -> float:
+        """Return the horizontal place of a dose in a panel."""
         low, high, value = self.doses[0], self.doses[-1], dose
         if self.is_log:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
+        """Return the vertical place of an estimate in a panel."""
         low, high = self.axis.ticks[0], self.axis.ticks[-1]
         return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
 
-def dose_of(name: str) -> tuple[str, float] | None:
-    """(the name with "…" for its number, that number); None where it has not exactly one.
+@dataclass(frozen=True)
+class _Curve:
+    """A curve of the claim, whatever the model: the arms by dose."""
 
-    "noise at 0.5 std" -> ("noise at … std", 0.5).
-    """
-    found = _NUMBER.findall(name)
-    return (_NUMBER.sub("…", name), float(found[0])) if len(found) == 1 else None
+    name: str
+    dose_unit: str
+    unit: Unit
+    arms: Mapping[float, str]
 
-
-def curves_of(cells: Sequence[Any]) -> list[Curves]:
-    """The curves of one claim; patterns over the same numbers and in the same unit share their panels.
-
-    A plural makes no other pattern: "1 token" is on the curve of "2 tokens".
-    """
-    patterns: dict[tuple[str, str], dict[float, str]] = {}  # unit, pattern -> number -> the arm's name
-    for arm in (
-        arm for cell in cells for arm in cell.arms if arm.kind == "comparison" and arm.value is not None
-    ):
-        if found := dose_of(arm.name):
-            patterns.setdefault((arm.unit, re.sub(r"s\b", "", found[0])), {})[found[1]] = arm.name
-    together: dict[tuple[str, tuple[float, ...]], list[dict[float, str]]] = {}
-    for (unit, _), names in patterns.items():
-        if len(names) >= LEAST:
-            together.setdefault((unit, tuple(sorted(names))), []).append(names)
-    return [_curves(cells, unit, doses, found) for (unit, doses), found in together.items()]
+    @property
+    def doses(self) -> tuple[float, ...]:
+        return tuple(sorted(self.arms))
 
 
-def _curves(
-    cells: Sequence[Any], unit: str, doses: tuple[float, ...], patterns: Sequence[dict[float, str]]
-) -> Curves:
-    drawn = [name for names in patterns for name in names.values()]
-    labels = [_NUMBER.sub("…", names[doses[-1]]) for names in patterns]
-    kind = {"percent": "rate", "counterexamples": "always"}.get(unit, "difference")
-    shown = [x for cell in cells for arm in cell.arms if arm.name in drawn for x in arm.numbers]
-    empty = Curves(min(labels, key=len), doses, axis_for({"kind": kind, "over": None}, shown), [], drawn)
-    panels = []
+def curves_of(cells: Sequence[Cell]) -> list[Curves]:
+    """Return the curves of one claim; those over the same doses and in the same unit share their panels."""
+    together: dict[tuple[Unit, str, tuple[float, ...]], list[_Curve]] = {}
+    for curve in _curves_by_name(cells):
+        if len(curve.arms) >= LEAST:
+            together.setdefault((curve.unit, curve.dose_unit, curve.doses), []).append(curve)
+    return [_curves(cells, found) for found in together.values()]
+
+
+def _curves_by_name(cells: Sequence[Cell]) -> list[_Curve]:
+    found: dict[tuple[Unit, str, str], dict[float, str]] = {}
     for cell in cells:
-        by_name = {arm.name: arm for arm in cell.arms if arm.value is not None}
-        series = [
-            Series(
-                label, [_point(empty, dose, by_name[names[dose]]) for dose in doses if names[dose] in by_name]
-            )
-            for label, names in zip(labels, patterns, strict=True)
-        ]
-        if any(one.points for one in series):
-            panels.append(Panel(cell, series))
-    return Curves(empty.label, doses, empty.axis, panels, drawn)
+        for arm in cell.arms:
+            if arm.dose is not None and arm.value is not None:
+                found.setdefault((arm.unit, arm.dose.curve, arm.dose.unit), {})[arm.dose.value] = arm.name
+    return [_Curve(name, dose_unit, unit, arms) for (unit, name, dose_unit), arms in found.items()]
+
+
+def _curves(cells: Sequence[Cell], curves: Sequence[_Curve]) -> Curves:
+    drawn = [name for curve in curves for name in curve.arms.values()]
+    shown = [number for cell in cells for arm in cell.arms if arm.name in drawn for number in arm.numbers]
+    empty = Curves(
+        label=min((curve.name for curve in curves), key=len),
+        dose_unit=curves[0].dose_unit,
+        doses=curves[0].doses,
+        axis=axis_without_rule(curves[0].unit, shown),
+        arms=drawn,
+    )
+    panels = [Panel(cell, [_series(empty, curve, cell) for curve in curves]) for cell in cells]
+    return replace(empty, panels=[panel for panel in panels if any(each.points for each in panel.series)])
+
+
+def _series(curves: Curves, curve: _Curve, cell: Cell) -> Series:
+    arms = {arm.name: arm for arm in cell.arms if arm.value is not None}
+    doses = [dose for dose in curve.doses if curve.arms[dose] in arms]
+    return Series(curve.name, [_point(curves, dose, arms[curve.arms[dose]]) for dose in doses])
 
 
 def _point(curves: Curves, dose: float, arm: Arm) -> Point:
     ends = (curves.y(arm.ends[1]), curves.y(arm.ends[0])) if arm.ends else None
-    return Point(curves.x(dose), curves.y(arm.value or 0.0), ends, number(dose, "number"), arm)
+    return Point(curves.x(dose), curves.y(arm.value or 0.0), ends, exact_text(dose, "number"), arm)

@@ -1,93 +1,121 @@
-"""What a claim comes to over its models, and which findings lie farthest from what was reported.
+"""How a claim came out over its models, and which findings are farthest from what was reported.
 
-A claim puts what was reported as a sentence that can be false, so a finding differs from the report by as much as
-its interval lies beyond the rule's threshold. Rates and means share one scale, that of effect sizes: Cohen's h for
-rates, the difference of two arcsines; Cohen's d for means, in standard deviations of the values (J. Cohen,
-Statistical Power Analysis for the Behavioral Sciences, 1988). Where `reported` begins with "the opposite", what
-holds is what differs.
+A claim restates a reported result as a falsifiable sentence, so the distance between finding and report is how far the
+interval is beyond the rule's threshold. Rates and means share the scale of effect sizes: Cohen's h for rates, the
+difference of two arcsines; Cohen's d for means, in standard deviations of the values (J. Cohen, Statistical Power
+Analysis for the Behavioral Sciences, 1988). If the source reported the opposite of the claim
+(`reported_verdict` is "refuted"), the sign is reversed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from vsg_core.wording import Bound
+from vsg_core.records.record import Interval, Record
+from vsg_core.vocabulary import Verdict
 
-Record = Mapping[str, Any]
+Standing = Literal["holds", "refuted", "divided", "undecided", "not run"]
 
-STANDINGS = {
-    "holds": "holds on a model and is refuted on none",
-    "refuted": "is refuted on a model and holds on none",
-    "divided": "holds on some models and is refuted on others",
-    "undecided": "was decided on no model",
-    "not run": "could be asked of no model",
+STANDINGS: dict[Standing, str] = {
+    "holds": "holds on at least one model, refuted on none",
+    "refuted": "refuted on at least one model, holds on none",
+    "divided": "holds on some models, refuted on others",
+    "undecided": "inconclusive on every model it was run on",
+    "not run": "no verdict on any model",
 }
 
 
-def standing(verdicts: Iterable[str]) -> str:
-    """One of STANDINGS, of a claim with these verdicts on its models."""
+def standing(verdicts: Iterable[Verdict]) -> Standing:
+    """Summarise a claim with these verdicts on its models as one of STANDINGS."""
     found = set(verdicts)
     if {"holds", "refuted"} <= found:
         return "divided"
-    return next(
-        (v for v in ("holds", "refuted") if v in found), "undecided" if "inconclusive" in found else "not run"
-    )
+    if "holds" in found:
+        return "holds"
+    if "refuted" in found:
+        return "refuted"
+    return "undecided" if "inconclusive" in found else "not run"
 
 
 def distance(records: Sequence[Record]) -> float:
-    """How far one claim's findings are from what was reported: the mean over the models that gave a verdict.
+    """Return how far a claim's findings are from what was reported: the mean over the models that gave a verdict.
 
-    Positive when they contradict it, negative when they agree, 0 when nothing was decided.
+    Positive if they contradict it, negative if they agree, 0 if nothing was decided.
     """
-    judged = [record for record in records if record["verdict"] != "not run"]
+    judged = [record for record in records if record.verdict != "not run"]
     if not judged:
         return 0.0
-    gaps = [beyond(record) if record["verdict"] in ("holds", "refuted") else 0.0 for record in judged]
-    opposite = judged[0]["reported"].strip().lower().startswith("the opposite")
-    return (-1 if opposite else 1) * math.fsum(gaps) / len(gaps)
+    gaps = [beyond(record) if record.verdict in ("holds", "refuted") else 0.0 for record in judged]
+    sign = -1 if judged[0].claim.reported_verdict == "refuted" else 1
+    return sign * math.fsum(gaps) / len(gaps)
 
 
 def beyond(record: Record) -> float:
-    """The effect size from the threshold to the nearer end of the interval.
+    """Return the effect size from the threshold to the nearer end of the interval.
 
-    Positive when the interval lies on the side that refutes, negative on the claim's side, 0 across.
+    Positive if the interval is on the side that refutes, negative if on the claim's side, 0 if it includes the
+    threshold.
     """
-    bound, interval = record["bound"], record["interval"]
-    if not interval:
+    interval = record.evidence.interval
+    if interval is None:
         return 0.0
+    match record.claim.rule.side:
+        case "within":
+            return _beyond_margin(record, interval)
+        case "at most":
+            return _beyond_open_rate(record.claim.rule.limit, interval)
+        case "above":
+            return -_past_limit(record, interval)
+        case "below":
+            return _past_limit(record, interval)
+
+
+def _past_limit(record: Record, interval: Interval) -> float:
+    """The effect size by which the whole interval is above the limit (positive) or below it (negative), else 0."""
     low, high = interval
-    if "within" in bound:
-        margin, spread = bound["within"], _spread(record)
-        outside = max(low - margin, -margin - high, 0.0)
-        return (outside or -max(min(low + margin, margin - high), 0.0)) / spread
-    if "open_rate" in bound:
-        return _h(low) if low > 0 else -max(_h(bound["open_rate"]) - _h(high), 0.0)
-    limit, sign = (bound["above"], 1) if "above" in bound else (bound["below"], -1)
-    scale = _scale(record, bound)
-    if sign * low > sign * limit and sign * high > sign * limit:
-        return -abs(scale(low if sign > 0 else high) - scale(limit))
-    if sign * low < sign * limit and sign * high < sign * limit:
-        return abs(scale(high if sign > 0 else low) - scale(limit))
+    limit = record.claim.rule.limit
+    if low > limit:
+        return abs(_effect(record, interval, low, limit))
+    if high < limit:
+        return -abs(_effect(record, interval, high, limit))
     return 0.0
 
 
-def _scale(record: Record, bound: Bound) -> Any:
-    """From the claim's numbers to effect sizes; a difference of rates is measured from the other arm's rate."""
-    if bound["kind"] != "rate":
-        spread = _spread(record)
-        return lambda value: value / spread
-    other = next((arm for arm in record["controls"] if arm["name"] == bound.get("over")), None)
-    base = (other["estimate"] or 0.0) if other else 0.0
-    return lambda value: _h(base + value)
+def _beyond_margin(record: Record, interval: Interval) -> float:
+    low, high = interval
+    margin, spread = record.claim.rule.limit, _spread(record, interval)
+    outside = max(low - margin, -margin - high, 0.0)
+    return (outside or -max(min(low + margin, margin - high), 0.0)) / spread
 
 
-def _h(rate: float) -> float:
-    return 2 * math.asin(math.sqrt(min(max(rate, 0.0), 1.0)))
+def _beyond_open_rate(open_rate: float, interval: Interval) -> float:
+    low, high = interval
+    return _cohens_h(low, 0.0) if low > 0 else -max(_cohens_h(open_rate, high), 0.0)
 
 
-def _spread(record: Record) -> float:
-    """The standard deviation of the values, from the interval of their mean: it is about 2 standard errors wide."""
-    low, high = record["interval"]
-    return max((high - low) / 4 * math.sqrt(record["n"] or 1), 1e-12)
+def _effect(record: Record, interval: Interval, value: float, limit: float) -> float:
+    """The effect size between two values of the claim's measure.
+
+    A difference of rates is measured from the rate of the other arm.
+    """
+    rule = record.claim.rule
+    if rule.kind != "rate":
+        return (value - limit) / _spread(record, interval)
+    other = next((arm for arm in record.evidence.arms if arm.name == rule.over), None)
+    base = (other.estimate or 0.0) if other else 0.0
+    return _cohens_h(base + value, base + limit)
+
+
+def _cohens_h(rate: float, other: float) -> float:
+    # Imported on the first call: a report without verdicts, or of means alone, does without.
+    from statsmodels.stats.proportion import proportion_effectsize
+
+    return float(proportion_effectsize(*(min(max(each, 0.0), 1.0) for each in (rate, other))))
+
+
+def _spread(record: Record, interval: Interval) -> float:
+    """The standard deviation of the values, from the interval of their mean, about 4 standard errors wide."""
+    low, high = interval
+    return max((high - low) / 4 * math.sqrt(record.evidence.n or 1), 1e-12)
