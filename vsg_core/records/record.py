@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.config import JsonDict
 
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
@@ -28,7 +29,12 @@ class Stored(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 
@@ -79,11 +85,17 @@ class ModelReference(Stored):
     """The model, and which weights it has."""
 
     name: str
+    """Its name in the registry, or one made from where its weights are."""
+
     family: str | None = None
+    """The family that it belongs to, say qwen."""
+
     kind: str | None = None
     """base or instruct."""
 
     parameters: int | None = None
+    """The number of its parameters."""
+
     series: str | None = None
     """Groups models that differ only in size, kind or quantisation."""
 
@@ -103,6 +115,8 @@ class ModelReference(Stored):
     """The digest of the weights; of hub folders the revision says which bytes are meant."""
 
     revision: str | None = None
+    """The commit of the hub folder that the weights came from."""
+
     source: str | None = None
     """Where the weights came from."""
 
@@ -156,11 +170,33 @@ class Measurement(Stored):
     """Independent units: trials, those of one cluster counted once."""
 
 
+def numbers_with_a_verdict(more_with: JsonDict, more_without: JsonDict) -> JsonDict:
+    """Return the part of a JSON schema by which a measurement has its numbers exactly where it has a verdict.
+
+    Args:
+        more_with, more_without: what else holds of the fields with, and without, a verdict.
+    """
+    with_verdict: JsonDict = {
+        "estimate": {"type": "number"},
+        "interval": {"type": "array"},
+        "n": {"type": "integer"},
+    }
+    return {
+        "if": {"properties": {"verdict": {"const": "not run"}}},
+        "then": {"properties": {**{name: {"type": "null"} for name in with_verdict}, **more_without}},
+        "else": {"properties": {**with_verdict, **more_with}},
+    }
+
+
 class StoredArm(Measurement):
     """A control or comparison with its trials."""
 
     name: str
+    """Its name in the claim."""
+
     role: Role
+    """What it is for."""
+
     rule: Rule | None = None
     """What the arm must show; null for a comparison."""
 
@@ -171,7 +207,10 @@ class StoredArm(Measurement):
     """How much of something the arm was given, where arms form a curve."""
 
     verdict: Verdict | None = None
+    """Whether its rule holds; null for a comparison."""
+
     trials: tuple[StoredTrial, ...] = ()
+    """Every trial of the arm."""
 
     def unit(self, claim_rule: Rule) -> Unit:
         """The unit of its estimate; a comparison is measured by itself as the claim's rule would measure it."""
@@ -185,6 +224,8 @@ class NotRun(Stored):
     """"not applicable" is a finding about the model; the other causes say nothing about it."""
 
     reason: str
+    """The cause in one line."""
+
     command: str = ""
     """The command that would change it; empty where there is none."""
 
@@ -203,11 +244,22 @@ class NotRun(Stored):
 class StoredEvidence(Measurement):
     """Everything that was measured, and what the judge made of it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=numbers_with_a_verdict(
+            {"trials": {"minItems": 1}, "reason": {"minLength": 1}, "not_run": {"type": "null"}},
+            {"not_run": {"type": "object"}},
+        )
+    )
+
     verdict: Verdict
+    """holds, refuted or inconclusive; "not run", for which not_run gives the cause, is not a verdict."""
+
     reason: str
     """The measurement against the rule in one line; empty where not_run says why there is none."""
 
     not_run: NotRun | None = None
+    """Why there is no verdict; null where there is one."""
+
     trials: tuple[StoredTrial, ...] = ()
     """Every trial of the claim's own arm."""
 
@@ -218,38 +270,64 @@ class StoredEvidence(Measurement):
     """What the model was computed in; null where no model had to be loaded."""
 
     engine: str = "transformers"
+    """What computed the model's outputs."""
 
 
 class UsedRecord(Stored):
     """A record that a claim across models rests on."""
 
     claim: str
+    """The id of its claim."""
+
     model: str
+    """The name of its model."""
+
     weights: str
+    """The sha256 of the model's weights, or their revision."""
+
     dtype: str | None
+    """What the model was computed in."""
+
     started: datetime
+    """When the record was made."""
+
     commit: str | None
+    """The commit of the code that made it."""
 
 
 class Run(Stored):
     """The time, place and circumstances of the measurement; nothing in it is evidence."""
 
     started: datetime
+    """When the claim began to run."""
+
     seconds: float | None = None
-    """Without the time that loading the model took."""
+    """How long the claim ran, without the time that loading the model took."""
 
     forward_seconds: float = 0.0
+    """How much of that time the model's forward passes took."""
+
     forward_passes: int = 0
+    """How many passes went through the model."""
+
     tokens: int = 0
     """Token positions that went through the model."""
 
     device: str | None = None
+    """What the model ran on, say cpu."""
+
     machine: str | None = None
+    """The operating system, cores and memory."""
+
     commit: str | None = None
+    """The commit of the code that made the record."""
+
     dirty: bool | None = None
     """Whether files differed from the commit."""
 
     versions: dict[str, str] = {}
+    """Of Python and the libraries that the result may depend on."""
+
     records: tuple[UsedRecord, ...] = ()
     """The records that a claim across models was judged over."""
 
@@ -258,6 +336,7 @@ class RecordedMeasurement(Measurement):
     """The verdict that was accepted before, as the record was compared with it."""
 
     verdict: Verdict
+    """The accepted verdict."""
 
 
 class Record(Stored):
@@ -267,9 +346,17 @@ class Record(Stored):
     """Version of this schema. Another number: another meaning of some field."""
 
     claim: ClaimReference
+    """The claim that was judged."""
+
     model: ModelReference
+    """The model that it ran on."""
+
     evidence: StoredEvidence
+    """What was measured: the same weights, code and seed give the same again."""
+
     run: Run
+    """When, where and how it was measured."""
+
     recorded: RecordedMeasurement | None = None
     """The verdict accepted before, under the same name; null without one."""
 

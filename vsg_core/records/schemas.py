@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
-from vsg_core.records.record import Measurement, Record
+from vsg_core.records.record import Measurement, Record, numbers_with_a_verdict
 from vsg_core.vocabulary import Outcome, Verdict
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,6 +15,8 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class ClaimRow(Measurement):
     """One row of claims.json: the verdict of one claim on one model."""
 
+    model_config = ConfigDict(json_schema_extra=numbers_with_a_verdict({}, {}))
+
     claim: str
     """Id of the claim: the name of its function without test_."""
 
@@ -22,6 +24,8 @@ class ClaimRow(Measurement):
     """Name of the model."""
 
     verdict: Verdict
+    """holds, refuted or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
+
     recorded: Verdict | None
     """The verdict accepted before; null without one."""
 
