@@ -11,23 +11,31 @@ from markupsafe import Markup
 
 from vsg_core.markup.templating import environment
 from vsg_core.records.files import write_atomically
+from vsg_core.records.record import Record
 from vsg_core.report import page
-from vsg_core.report.diff.runs import KINDS, Pair, RunDiff
-from vsg_core.report.diff.text import TOLD, headline
+from vsg_core.report.diff.pairs import CHANGES, RecordPair
+from vsg_core.report.diff.runs import RunDiff
+from vsg_core.report.diff.text import LISTED, headline
+from vsg_core.report.text.model_names import shown_name
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.axis import Axis, axis_for
-from vsg_core.report.view.cells import Record
-from vsg_core.report.view.measures import several, thresholds
-from vsg_core.wording import unit_of
+from vsg_core.report.view.terms import thresholds
+from vsg_core.wording import count_text
 
-REPORT = Path(page.__file__).parent  # its stylesheet and its macros
+# The folder of the claim report's stylesheet and macros.
+REPORT = Path(page.__file__).parent
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one run says of a claim on a model; nothing where it has no record of it."""
+    """The record of one run, as numbers on an axis.
 
-    name: str  # "A" or "B"
+    Args:
+        name: "A" or "B".
+        arm, axis: None where the run has no record.
+    """
+
+    name: str
     arm: Arm | None = None
     axis: Axis | None = None
 
@@ -36,7 +44,11 @@ class Side:
 class Row:
     """A pair as the page shows it."""
 
-    pair: Pair
+    pair: RecordPair
+
+    @property
+    def model(self) -> str:
+        return shown_name(self.pair.record.model)
 
     @property
     def sides(self) -> list[Side]:
@@ -60,15 +72,20 @@ def render(diff: RunDiff, names: tuple[str, str]) -> str:
     return template.render(
         diff=diff,
         runs=list(zip("AB", names, (diff.a, diff.b), strict=True)),
-        kinds=KINDS,
-        told={kind: _by_claim(diff.of(kind)) for kind in TOLD if diff.of(kind)},
+        meanings=CHANGES,
+        listed={change: _by_claim(diff.of(change)) for change in LISTED if diff.of(change)},
+        unchanged={
+            change: [Row(pair) for pair in diff.of(change)]
+            for change in CHANGES
+            if change not in LISTED and diff.of(change)
+        },
         headline=headline(diff),
-        several=several,
+        count_text=count_text,
         style=Markup((REPORT / "page.css").read_text(encoding="utf-8")),
     )
 
 
-def _by_claim(pairs: Sequence[Pair]) -> list[list[Row]]:
+def _by_claim(pairs: Sequence[RecordPair]) -> list[list[Row]]:
     """The rows of each claim, in the order of the report."""
     return [[Row(pair) for pair in group] for _, group in groupby(pairs, key=lambda pair: pair.claim)]
 
@@ -76,6 +93,12 @@ def _by_claim(pairs: Sequence[Pair]) -> list[list[Row]]:
 def _side(name: str, record: Record | None, both: Sequence[Record]) -> Side:
     if record is None:
         return Side(name)
-    alike = [other for other in both if unit_of(other["bound"]) == unit_of(record["bound"])]
-    places = [place for other in alike for place in (*thresholds(other["bound"]), *arms_of(other)[0].numbers)]
-    return Side(name, arms_of(record)[0], axis_for(record["bound"], places))
+    alike = [other for other in both if other.unit == record.unit]
+    return Side(
+        name, arms_of(record)[0], axis_for(record.claim.rule, [x for r in alike for x in _numbers(r)])
+    )
+
+
+def _numbers(record: Record) -> Sequence[float]:
+    """What an axis must show of a record: the thresholds of its rule, its estimate, and the ends of its interval."""
+    return [*thresholds(record.claim.rule), *arms_of(record)[0].numbers]

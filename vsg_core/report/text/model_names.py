@@ -1,0 +1,19 @@
+"""Names of models as people read them, with the precision of quantised weights."""
+
+from __future__ import annotations
+
+from vsg_core.records.record import ModelReference
+from vsg_core.report.view.models import quantised_text
+from vsg_core.report.view.rows import Report
+
+
+def shown_name(model: ModelReference) -> str:
+    """qwen2.5-coder-0.5b-instruct (4-bit); the name alone for a model of unquantised weights."""
+    precision = quantised_text(model)
+    return f"{model.name} ({precision})" if precision else model.name
+
+
+def shown_names(report: Report) -> dict[str, str]:
+    """The models of a report in its order, by name; last the name that stands for several models, if it is used."""
+    shown = {model.name: shown_name(model) for model in report.models}
+    return {name: shown.get(name, name) for name in report.names}
