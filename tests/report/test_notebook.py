@@ -17,7 +17,8 @@ from tests.support.report_records import BRANCHES, EMPTY, MODELS, run
 from vsg_core import ClaimTable, load_model
 from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.writing.writers import ConceptToken, write_concepts
-from vsg_core.judge.rules import judge, rate
+from vsg_core.judge.judging import judge
+from vsg_core.judge.rules import rate
 from vsg_core.judge.trials import Evidence
 from vsg_core.records.files import write_record
 
@@ -66,10 +67,10 @@ def test_a_verdict_shows_its_measurement_and_its_controls() -> None:
     )  # fmt: skip
     evidence = Evidence(successes(38), {"noise": successes(30), "tokens": successes(10)})
     page = shown(judge(claim, evidence))
-    assert "◇ inconclusive 95 % [83.1 %, 99.4 %] of 40, rule: above 50 %; but control 'noise'" in page.text
+    assert "◇ inconclusive 95 % [83 %, 99.4 %] of 40, rule: above 50 %; but control 'noise'" in page.text
     noise, tokens = ([cell.text for cell in row.all("td")] for row in page.all("tr")[1:])
-    assert (noise[0], noise[2:]) == ("control: noise", ["0.75 [0.588, 0.873]", "40", "✕ refuted"])
-    assert tokens[:3] == ["comparison: tokens", "none", "0.25 [0.127, 0.412]"]
+    assert (noise[0], noise[2:]) == ("control: noise", ["75 % [59 %, 87 %]", "40", "✕ refuted"])
+    assert tokens[:3] == ["comparison: tokens", "none", "25 % [13 %, 41 %]"]
 
 
 def test_a_run_shows_claims_by_models(tmp_path: Path) -> None:
@@ -78,7 +79,8 @@ def test_a_run_shows_claims_by_models(tmp_path: Path) -> None:
     table = ClaimTable.read(tmp_path)
     page = shown(table)
     assert [head.text for head in page.all("thead")[0].all("th")][1:] == [
-        "gemma-3-270m", "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct", "smollm2-135m-instruct",
+        "gemma-3-270m", "qwen2.5-coder-0.5b-instruct (4-bit)", "qwen2.5-coder-1.5b-instruct (4-bit)",
+        "smollm2-135m-instruct (8-bit)",
     ]  # fmt: skip
     (row,) = [row for row in page.all("tr") if EMPTY.statement in row.text]
     assert [cell.text for cell in row.all("td")][1:] == [
@@ -89,23 +91,33 @@ def test_a_run_shows_claims_by_models(tmp_path: Path) -> None:
 
 
 def test_a_record_shows_the_claim_its_verdict_and_its_arms() -> None:
-    record = ClaimTable(run())[BRANCHES.id, str(MODELS[1]["name"])]
+    record = ClaimTable(run())[BRANCHES.id, MODELS[1].name]
     page = shown(record)
     assert BRANCHES.statement in page.text
-    assert f"◇ inconclusive 0.048 [0.016, 0.081] on {MODELS[1]['name']}, of 40; recorded: holds" in page.text
+    assert (
+        f"◇ inconclusive 0.048 [0.016, 0.081] on {MODELS[1].name} (4-bit), of 40; recorded: holds"
+        in page.text
+    )
     assert "Rule: difference above 0" in page.text
     assert "Reported: nearer to the mixture by 0.1 bits (A study of vectors, section 4)" in page.text
     copies, permuted = ([cell.text for cell in row.all("td")] for row in page.all("tr")[1:])
     assert (copies[0], copies[2]) == ("positive control: names the top token", "90 % [76 %, 97 %]")
     assert permuted[4] == "◇ inconclusive"
-    assert record["trials"], "it is the record itself"
+    assert record.evidence.trials, "it has the attributes of a record"
+    with pytest.raises(KeyError, match="no_such_claim"):
+        ClaimTable(run())["no_such_claim", MODELS[1].name]
 
 
 @pytest.mark.parametrize("of", ["table", "record"])
 def test_what_others_wrote_stays_text(of: str) -> None:
-    records = [record | {"claim": record["claim"] + '"><img onerror="x">'} for record in hostile_records()]
+    records = [
+        record.model_copy(
+            update={"claim": record.claim.model_copy(update={"id": record.claim.id + '"><img onerror="x">'})}
+        )
+        for record in hostile_records()
+    ]
     table = ClaimTable(records)
-    page = shown(table if of == "table" else table[records[0]["claim"], str(MODELS[0]["name"])])
+    page = shown(table if of == "table" else table[records[0].claim.id, MODELS[0].name])
     assert not [e.tag for e in page.all() if e.tag in ("script", "img", "h1", "style", "textarea", "b!")]
     assert not [name for e in page.all() for name in e.attributes if name.startswith("on")]
     page.raw.encode("utf-8")

@@ -14,19 +14,20 @@ from vsg_core.errors import VsgError
 @as_json
 @click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
 def report(as_json: bool, folder: str) -> None:
-    """Build the claim report from the records in FOLDER/records, and print its path.
+    """Build the claim report from the records in FOLDER/records or FOLDER/records.zip, and print its path.
 
     claims.json, claims.csv and summary.md are written next to it.
     """
-    from vsg_core.records.files import read_records
-    from vsg_core.report import write_report
+    from vsg_core.records.files import read_records, records_in
+    from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
-    records = read_records(Path(folder) / "records")
+    records = read_records(records_in(Path(folder)))
     if not records:
         raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
-    page = write_report(records, folder)
-    write_neighbours(records, folder)
+    run = report_of(records)
+    page = write_report(run, folder)
+    write_neighbours(run, folder)
     if as_json:
         print_json({"page": str(page), "records": len(records)})
     else:
@@ -41,10 +42,10 @@ def report(as_json: bool, folder: str) -> None:
 def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
     """Compare two runs, A with B: verdicts that flipped, estimates that moved, claims that are new or gone.
 
-    A and B are folders of reports, or of records.
+    A and B are folders of reports, folders of records, or archives of records.
     """
+    from vsg_core.records.files import read_run
     from vsg_core.report.diff import compare_runs, diff_text, write_diff
-    from vsg_core.report.text.claim_table import read_run
 
     found, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
     if page:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Template
 
 from vsg_core.markup.templating import environment
 
-SHOWN = 10  # tokens of a mixture
+# How many tokens of a mixture are shown.
+SHOWN = 10
 
 
-def judgement_html(verdict: str, reason: str, arms: Sequence[Mapping[str, Any]]) -> str:
-    """A verdict, what it rests on, and how each arm came out.
+def judgement_html(verdict: str, reason: str, arms: Sequence[Mapping[str, object]]) -> str:
+    """A verdict, its reason, and the result of each arm.
 
     Args:
         arms: role, name, rule, measured, n and verdict of each, as texts.
@@ -30,8 +30,8 @@ def mixture_html(tokens: Sequence[str], weights: Sequence[float], entropy: float
     return show("mixture", shown, len(tokens) > SHOWN, rest, entropy)
 
 
-def show(macro: str, *arguments: Any) -> str:
-    """Render the macro of that name in notebook.html."""
+def show(macro: str, *arguments: object) -> str:
+    """Render the macro of that name in notebook.html with the arguments."""
     return str(getattr(_template().module, macro)(*arguments))
 
 

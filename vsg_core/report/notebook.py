@@ -1,28 +1,36 @@
-"""How a record and a table of claims show themselves in a notebook."""
+"""What a record and a table of claims display in a notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from vsg_core.markup.notebook import show
-from vsg_core.report.view import measures
+from vsg_core.records.record import Measurement, Record
+from vsg_core.report.text.model_names import shown_name, shown_names
 from vsg_core.report.view.rows import Report
-from vsg_core.report.view.terms import unit_of_arm
+from vsg_core.wording import Unit, estimate_text, interval_text
 
 
-def record_html(record: Mapping[str, Any]) -> str:
+def record_html(record: Record) -> str:
     """A record: the claim, its verdict on this model, the rule, what was reported, and every other arm."""
     rows = [
-        {**arm, "measured": _in_unit(arm, unit_of_arm(arm, record["bound"]))} for arm in record["controls"]
+        {
+            "role": arm.role,
+            "name": arm.name,
+            "rule": arm.rule and arm.rule.text,
+            "measured": _measured(arm, arm.unit(record.claim.rule)),
+            "n": arm.n,
+            "verdict": arm.verdict,
+        }
+        for arm in record.evidence.arms
     ]
-    return show("record", record, _in_unit(record, measures.unit_of(record["bound"])), rows)
+    measured = _measured(record.evidence, record.unit)
+    return show("record", record, shown_name(record.model), measured, rows)
 
 
 def table_html(report: Report) -> str:
     """Claims by models, grouped by question."""
-    return show("table", report)
+    return show("table", report, shown_names(report))
 
 
-def _in_unit(arm: Mapping[str, Any], unit: str) -> str:
-    return f"{measures.estimate(arm, unit)} {measures.interval(arm['interval'], unit)}".strip()
+def _measured(measurement: Measurement, unit: Unit) -> str:
+    estimate = estimate_text(measurement.estimate, measurement.interval, measurement.n, unit)
+    return f"{estimate} {interval_text(measurement.interval, unit)}".strip()

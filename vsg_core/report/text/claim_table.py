@@ -4,50 +4,54 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from vsg_core.errors import VsgError, WrongUse
 from vsg_core.markup.literal import visible
-from vsg_core.records.files import read_records
+from vsg_core.records.files import read_run
+from vsg_core.records.record import Record
 from vsg_core.report.view.rows import Report, report_of
-from vsg_core.report.view.terms import UNIT_NAMES
-from vsg_core.wording import unit_of
+from vsg_core.wording import UNIT_NAMES, Unit
 
-# What an estimate is, by its unit; all are numbers as they are, a rate from 0 to 1.
-MEASURES = UNIT_NAMES | {"counterexamples": "rate of counterexamples"}
+Value = str | int | float | None
 
-Record = Mapping[str, Any]
+# What an estimate is, by its unit. The estimates are plain numbers, rates from 0 to 1.
+MEASURES: dict[Unit, str] = UNIT_NAMES | {"counterexamples": "rate of counterexamples"}
 
-# The columns of a row, each with where a record has it.
-COLUMNS: dict[str, Callable[[Record], Any]] = {
-    "claim": lambda r: r["claim"],
-    "model": lambda r: r["model"]["name"],
-    "verdict": lambda r: r["verdict"],
-    "estimate": lambda r: r["estimate"],
-    "interval_low": lambda r: r["interval"] and r["interval"][0],
-    "interval_high": lambda r: r["interval"] and r["interval"][1],
-    "n": lambda r: r["n"],
-    "measure": lambda r: MEASURES[unit_of(r["bound"])],
-    "recorded": lambda r: r["recorded"] and r["recorded"]["verdict"],
-    "outcome": lambda r: r["outcome"],
-    "reason": lambda r: r["reason"],
-    "question": lambda r: r["question"],
-    "statement": lambda r: r["statement"],
-    "rule": lambda r: r["rule"],
-    "model_family": lambda r: r["model"].get("family"),
-    "model_kind": lambda r: r["model"].get("kind"),
-    "model_parameters": lambda r: r["model"].get("parameters"),
-    "dtype": lambda r: r["provenance"].get("dtype"),
-    "started": lambda r: r["provenance"]["started"],
-    "seconds": lambda r: r["provenance"].get("seconds"),
-    "tokens": lambda r: r["provenance"].get("tokens"),
+# The columns of a row, each with its value in a record.
+COLUMNS: dict[str, Callable[[Record], Value]] = {
+    "claim": lambda record: record.claim.id,
+    "model": lambda record: record.model.name,
+    "verdict": lambda record: record.verdict,
+    "estimate": lambda record: record.evidence.estimate,
+    "interval_low": lambda record: record.evidence.interval and record.evidence.interval[0],
+    "interval_high": lambda record: record.evidence.interval and record.evidence.interval[1],
+    "n": lambda record: record.evidence.n,
+    "measure": lambda record: MEASURES[record.unit],
+    "recorded": lambda record: record.recorded.verdict if record.recorded else None,
+    "outcome": lambda record: record.outcome,
+    "reason": lambda record: record.reason,
+    "question": lambda record: record.claim.question,
+    "statement": lambda record: record.claim.statement,
+    "rule": lambda record: record.claim.rule_text,
+    "model_family": lambda record: record.model.family,
+    "model_kind": lambda record: record.model.kind,
+    "model_parameters": lambda record: record.model.parameters,
+    "dtype": lambda record: record.evidence.dtype,
+    "started": lambda record: record.run.started.isoformat(),
+    "seconds": lambda record: record.run.seconds,
+    "tokens": lambda record: record.run.tokens,
+    "weights_form": lambda record: record.model.form,
 }
 
 
-class ClaimRecord(dict[str, Any]):
-    """The record of one claim on one model, which shows itself in a notebook."""
+class ClaimRecord(Record):
+    """The record of one claim on one model, which displays itself in a notebook."""
+
+    @classmethod
+    def of(cls, record: Record) -> ClaimRecord:
+        """The same record; its parts are shared."""
+        return cls.model_construct(**{name: getattr(record, name) for name in Record.model_fields})
 
     def _repr_html_(self) -> str:
         from vsg_core.report.notebook import record_html
@@ -58,43 +62,47 @@ class ClaimRecord(dict[str, Any]):
 class ClaimTable:
     """All claims of a run on all of its models.
 
-    In a notebook it shows itself. `table["weights_are_recovered", "gpt2"]` is one record with all trials,
-    `pandas.DataFrame(table.rows)` its numbers.
+    It displays itself in a notebook. `table["weights_are_recovered", "gpt2"]` is one record with all trials, and
+    `pandas.DataFrame(table.rows)` has the numbers.
 
     Args:
-        records: as `evidence.read_records` gives them; of two for the same claim and model the newer counts.
+        records: as `vsg_core.records.files.read_run` reads them; of two for the same claim and model the newer counts.
+
+    Attributes:
+        report: the records as the page and the terminal show them.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.report: Report = report_of(records)
-        self.records = {
-            (cell.record["claim"], cell.model): ClaimRecord(cell.record) for cell in self.report.cells
-        }
 
     @classmethod
     def read(cls, folder: str | Path) -> ClaimTable:
-        """The table of a folder of reports, or of the folder of records in it. Errors as of `read_run`."""
+        """The table of a folder of reports, a folder of records, or an archive. Errors as of `read_run`."""
         return cls(read_run(folder))
 
     def __getitem__(self, claim_and_model: tuple[str, str]) -> ClaimRecord:
-        return self.records[claim_and_model]
+        claim, model = claim_and_model
+        for record in self.records:
+            if (record.claim.id, record.model.name) == (claim, model):
+                return ClaimRecord.of(record)
+        raise KeyError(claim_and_model)
 
     def __len__(self) -> int:
         return len(self.records)
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """One flat row a claim and model, in the order of the report; None where there is no value."""
-        return [{name: of(record) for name, of in COLUMNS.items()} for record in self.records.values()]
+    def records(self) -> list[Record]:
+        """One record per claim and model, in the order of the report."""
+        return [cell.record for cell in self.report.cells]
+
+    @property
+    def rows(self) -> list[dict[str, Value]]:
+        """One flat row per claim and model, in the order of the report; None where there is no value."""
+        return _rows(self.report)
 
     def csv(self) -> str:
-        """The rows as CSV: a header, numbers as they are, nothing where there is no value."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows:
-            writer.writerow({k: visible(v) if isinstance(v, str) else v for k, v in row.items()})
-        return text.getvalue()
+        """The rows as CSV: a header, unformatted numbers, nothing where there is no value."""
+        return csv_text(self.report)
 
     def _repr_html_(self) -> str:
         from vsg_core.report.notebook import table_html
@@ -102,18 +110,15 @@ class ClaimTable:
         return table_html(self.report)
 
 
-def read_run(folder: str | Path) -> list[dict[str, Any]]:
-    """The records of a run: `folder` is its reports, or its records themselves.
+def csv_text(report: Report) -> str:
+    """The claims of a report as CSV, one row per claim and model; see `ClaimTable.csv`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(report):
+        writer.writerow({name: visible(v) if isinstance(v, str) else v for name, v in row.items()})
+    return text.getvalue()
 
-    Raises:
-        WrongUse: there is no such folder.
-        VsgError: there are no records in it, or one of them is damaged.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise WrongUse(f"there is no folder {str(folder)!r}: give a folder of reports, or of records")
-    inner = folder / "records"
-    records = read_records(inner if inner.is_dir() else folder)
-    if not records:
-        raise VsgError(f"no records in {folder}: give a folder of reports that a run has written")
-    return records
+
+def _rows(report: Report) -> list[dict[str, Value]]:
+    return [{name: value(cell.record) for name, value in COLUMNS.items()} for cell in report.cells]

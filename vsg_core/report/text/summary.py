@@ -8,39 +8,33 @@ from pathlib import Path
 
 from vsg_core.markup.literal import visible
 from vsg_core.records.files import write_atomically
-from vsg_core.report.text.claim_table import ClaimTable
+from vsg_core.report.text.claim_table import csv_text
+from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.model_names import shown_name, shown_names
 from vsg_core.report.text.recorded_table import markdown_table
-from vsg_core.report.view.cells import Cell, Record
-from vsg_core.report.view.measures import several
-from vsg_core.report.view.rows import Report, report_of
+from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.rows import Report
+from vsg_core.wording import count_text
 
 
-def write_neighbours(records: Sequence[Record], folder: str | Path) -> None:
-    """Write `folder`/summary.md and claims.csv, beside the page.
+def write_neighbours(report: Report, folder: str | Path) -> None:
+    """Write `folder`/summary.md and claims.csv, next to the page.
 
     Raises:
         VsgError: a file cannot be written.
     """
-    write_atomically(Path(folder, "summary.md"), markdown_summary(records))
-    write_atomically(Path(folder, "claims.csv"), ClaimTable(records).csv())
+    write_atomically(Path(folder, "summary.md"), markdown_summary(report))
+    write_atomically(Path(folder, "claims.csv"), csv_text(report))
 
 
-def markdown_summary(records: Sequence[Record]) -> str:
-    """The run in GitHub's Markdown, for a pull request or a job's summary: what changed, all verdicts, what
-    was not run. What a model wrote stands in code spans, where it links to nothing and calls nobody."""
-    report = report_of(records)
-    blocks = [_headline(report), *_changes(report), *_matrices(report), *_not_run(report)]
-    return "\n\n".join(blocks) + "\n"
+def markdown_summary(report: Report) -> str:
+    """The run in GitHub's Markdown, for a pull request or a job's summary.
 
-
-def _headline(report: Report) -> str:
-    counts = ", ".join(
-        f"{count} {'hold' if verdict == 'holds' and count > 1 else verdict}"
-        for verdict, count in report.counts.items()
-        if count
-    )
-    over = f"{several(len(report.claims), 'claim')} on {several(len(report.models), 'model')}"
-    return f"## {over}: {counts or 'nothing measured'}"
+    Changes come first, then all verdicts, then what was not run. What a model wrote is in code spans, in which GitHub
+    makes neither links nor mentions.
+    """
+    headline = f"## {claims_on_models(report)}: {verdict_counts(report) or 'nothing measured'}"
+    return "\n\n".join([headline, *_changes(report), *_matrices(report), *_not_run(report)]) + "\n"
 
 
 def _changes(report: Report) -> Iterator[str]:
@@ -48,36 +42,45 @@ def _changes(report: Report) -> Iterator[str]:
     differ = [cell for tag in ("broken", "changed", "weakened") for cell in report.tagged(tag)]
     if differ:
         yield "### Changed\n\n" + "\n".join(map(_change, differ))
-    new, other = report.tagged("new"), report.tagged("not comparable")
-    told = ["No verdict differs from the recorded one."] if report.confirmed and not differ else []
-    if new:
-        told.append(f"{several(len(new), 'verdict is', 'verdicts are')} new.")
-    if other:
-        why = "other weights, another rule or another dtype"
-        told.append(
-            f"{several(len(other), 'verdict is', 'verdicts are')} not comparable with the recorded: {why}."
-        )
-    dated = [cell for cell in report.cells if cell.day]
-    if dated:
-        told.append(f"{several(len(dated), 'cell was', 'cells were')} measured on an earlier day.")
-    if told:
-        yield " ".join(told)
+    sentences = [*_no_change(report, differ), *_counted(report)]
+    if sentences:
+        yield " ".join(sentences)
+
+
+def _no_change(report: Report, differ: Sequence[Cell]) -> Iterator[str]:
+    if report.confirmed and not differ:
+        yield "No verdict differs from the recorded one."
+
+
+def _counted(report: Report) -> Iterator[str]:
+    """One sentence for each group of cells that cannot differ from a recorded verdict."""
+    if new := report.tagged("new"):
+        yield f"{count_text(len(new), 'verdict is', 'verdicts are')} new."
+    if other := report.tagged("not comparable"):
+        why = "different weights, a different rule or a different dtype"
+        verdicts = count_text(len(other), "verdict is", "verdicts are")
+        yield f"{verdicts} not comparable with the recorded: {why}."
+    if dated := [cell for cell in report.cells if cell.day]:
+        yield f"{count_text(len(dated), 'cell was', 'cells were')} measured on an earlier day."
 
 
 def _change(cell: Cell) -> str:
-    now = _code(cell.record["reason"]) if cell.tag == "broken" else _measured(cell)
+    record = cell.record
+    now = _code(record.reason) if cell.tag == "broken" else _measured(cell)
     was = f"was {' '.join(cell.was)}, now " if cell.was else ""
-    return f"- **{cell.tag}**: {_text(cell.record['statement'])}, on {_text(cell.model)}: {was}{now}"
+    where = f"{_text(record.claim.statement)}, on {_text(shown_name(record.model))}"
+    return f"- **{cell.tag}**: {where}: {was}{now}"
 
 
 def _matrices(report: Report) -> Iterator[str]:
-    models = report.names
+    models = shown_names(report)
+    head = ["claim", *map(_text, models.values())]
     for question, rows in report.questions.items():
         cells = [
-            [_text(row.record["statement"]), *(_cell(row.cells.get(model)) for model in models)]
+            [_text(row.record.claim.statement), *(_cell(row.cells.get(model)) for model in models)]
             for row in rows
         ]
-        yield f"### {_text(question)}\n\n" + markdown_table(["claim", *map(_text, models)], cells)
+        yield f"### {_text(question)}\n\n" + markdown_table(head, cells)
 
 
 def _cell(cell: Cell | None) -> str:
@@ -93,24 +96,24 @@ def _measured(cell: Cell) -> str:
 
 
 def _not_run(report: Report) -> Iterator[str]:
-    """Each reason once, with what it kept from running; a reason says what would change it."""
+    """Each reason once, with the claims and models that it kept from running and the command that would change it."""
     if report.not_run:
         lines = []
-        for reason, cells in report.not_run.items():
-            claims = ", ".join(_code(name) for name in dict.fromkeys(cell.record["claim"] for cell in cells))
-            models = ", ".join(_text(name) for name in dict.fromkeys(cell.model for cell in cells))
-            lines.append(f"- {claims} on {models}: {_code(reason)}")
+        for not_run, cells in report.not_run.items():
+            claims = ", ".join(_code(name) for name in dict.fromkeys(cell.record.claim.id for cell in cells))
+            names = dict.fromkeys(shown_name(cell.record.model) for cell in cells)
+            lines.append(f"- {claims} on {', '.join(map(_text, names))}: {_code(not_run.text)}")
         yield "### Not run\n\n" + "\n".join(lines)
 
 
 def _text(text: str) -> str:
-    """Text of a claim's author as Markdown shows it: nothing in it is markup, and it stays on its line."""
+    """A claim author's text as Markdown in which nothing is markup, on one line."""
     line = visible(" ".join(text.split()))
     return re.sub(r"([\\`*_\[\]<>&|~])", r"\\\1", line)
 
 
 def _code(text: str) -> str:
-    """A code span that holds `text`, whatever is in it."""
+    """A code span that holds `text`, with a longer fence than any in the text."""
     line = visible(" ".join(text.split()))
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}" if len(fence) > 1 else f"`{line}`"

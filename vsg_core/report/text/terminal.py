@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from textwrap import shorten, wrap
 
 from vsg_core.markup.literal import visible
-from vsg_core.report.view.cells import Cell, Record
-from vsg_core.report.view.measures import several
+from vsg_core.records.record import NotRun
+from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.model_names import shown_name, shown_names
+from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.origins import command
-from vsg_core.report.view.rows import Report, report_of
+from vsg_core.report.view.rows import Report
+from vsg_core.vocabulary import Verdict
 
-MARKS = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
-_NAME = 40  # columns that most names of claims fit in
+MARKS: dict[Verdict, str] = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
+# Columns that most names of claims fit in.
+_NAME = 40
 
 
-def terminal_summary(records: Sequence[Record], width: int = 96) -> str:
-    """The records as text of at most `width` columns (80 or more), but commands, which stay whole to be
-    copied; one line when there are none."""
-    report = report_of(records)
+def terminal_summary(report: Report, width: int = 96) -> str:
+    """The report as text of at most `width` columns (80 or more); one line when nothing was run.
+
+    Commands are never wrapped, so that they can be copied.
+    """
     if not report.cells:
         return "no claim was run"
-    blocks = [
-        _headline(report),
-        *_changes(report, width),
-        _matrix(report, width),
-        *_not_run(report, width),
-    ]
+    new = len(report.tagged("new"))
+    headline = f"{claims_on_models(report)}: {verdict_counts(report)}" + (f"; {new} new" if new else "")
+    blocks = [headline, *_changes(report, width), _matrix(report, width), *_not_run(report, width)]
     return visible_lines("\n\n".join(blocks))
 
 
 def visible_lines(text: str) -> str:
-    """Hidden characters named (a model's output must not steer a terminal), line ends kept."""
+    """The text with hidden characters named, so that a model's output cannot steer a terminal; line ends stay."""
     return "\n".join(visible(line) for line in text.split("\n"))
-
-
-def _headline(report: Report) -> str:
-    counts = ", ".join(
-        f"{count} {'hold' if verdict == 'holds' and count > 1 else verdict}"
-        for verdict, count in report.counts.items()
-        if count
-    )
-    new = len(report.tagged("new"))
-    what = f"{several(len(report.claims), 'claim')} on {several(len(report.models), 'model')}"
-    return f"{what}: {counts}" + (f"; {new} new" if new else "")
 
 
 def _changes(report: Report, width: int) -> Iterator[str]:
@@ -54,11 +46,15 @@ def _changes(report: Report, width: int) -> Iterator[str]:
 
 
 def _change(cell: Cell, width: int) -> list[str]:
-    """What it was and is; of what failed the run also the command that measures it again, and nothing else."""
-    now = cell.record["reason"] if cell.tag == "broken" else f"{cell.verdict} {_measured(cell)}".strip()
-    text = f"was {' '.join(cell.was)}, now {now}" if cell.was else now
-    again = [f"      again: {command(cell.record)}"] if cell.flagged else []
-    return [f"  {cell.record['claim']} on {cell.model}", *_indented(text, width, 6), *again]
+    """What the cell was and is; if it failed the run, also the command that measures it alone again."""
+    record, not_run = cell.record, cell.record.not_run
+    was = f"was {' '.join(cell.was)}, now " if cell.was else ""
+    lines = _wrapped(f"{record.claim.id} on {shown_name(record.model)}", width, 2)
+    if cell.tag == "broken" and not_run:
+        lines += _reason(not_run, width, was)
+    else:
+        lines += _wrapped(f"{was}{cell.verdict} {_measured(cell)}".strip(), width, 6)
+    return [*lines, f"      again: {command(record)}"] if cell.flagged else lines
 
 
 def _measured(cell: Cell) -> str:
@@ -66,42 +62,68 @@ def _measured(cell: Cell) -> str:
 
 
 def _matrix(report: Report, width: int) -> str:
-    """Claims down, lettered models across: the cells beside the names where there is room, else below them."""
-    names = report.names
-    letters = [f"{_letter(i)}  " for i in range(len(names))] if len(names) > 1 else [""]
-    columns = list(zip(letters, names, strict=True))
-    rows = {
-        row.record["claim"]: [_cell(letter, row.cells.get(name)) for letter, name in columns]
+    """Claims down, lettered models across."""
+    models = shown_names(report)
+    letters = [_letter(i) for i in range(len(models))] if len(models) > 1 else [""]
+    columns = list(zip(letters, models, strict=True))
+    cells = {
+        row.record.claim.id: [_cell(letter, row.cells.get(name)) for letter, name in columns]
         for row in report.claims
     }
-    cell_width = max(len(cell) for cells in rows.values() for cell in cells)
-    room = width - 2 - len(names) * (2 + cell_width)
-    name_width = min(room, max(map(len, rows)))
-    lines = [f"  {letter}{name}" for letter, name in columns]
-    for question, claims in report.questions.items():
+    layout = _Layout.fitting(cells, width)
+    lines = [f"  {letter}  {models[name]}" if letter else f"  {models[name]}" for letter, name in columns]
+    for question, rows in report.questions.items():
         lines += ["", shorten(question, width, placeholder=" ...")]
-        for row in claims:
-            name = row.record["claim"]
-            if room < _NAME:
-                lines += [f"  {name}", *_stacked(rows[name], cell_width, width)]
-            else:
-                *above, head = [name] if len(name) <= name_width else [f"  {name}", ""]
-                lines += [*above, _line([head.ljust(name_width), *rows[name]], cell_width, 2)]
+        for row in rows:
+            lines += layout.lines(row.record.claim.id, cells[row.record.claim.id])
     marks = "  ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     return "\n".join([*lines, "", f"{marks}  ! changed, weakened or broken"])
 
 
-def _stacked(cells: Sequence[str], cell_width: int, width: int) -> Iterator[str]:
-    """As many cells in a line as it holds, each under its like; lines of models that have none are left out."""
-    in_line = max(1, (width - 4) // (2 + cell_width))
-    for first in range(0, len(cells), in_line):
-        part = cells[first : first + in_line]
-        if any(part):
-            yield _line(part, cell_width, 6)
+@dataclass(frozen=True)
+class _Layout:
+    """How the rows of the matrix are laid out in lines.
 
+    Args:
+        width: of a line.
+        cell_width: of a cell.
+        name_width: of the names of claims, where cells are next to them.
+        stacked: whether the cells are below the name of their claim, for lack of room.
+    """
 
-def _line(parts: Sequence[str], cell_width: int, indent: int) -> str:
-    return " " * indent + "  ".join(part.ljust(cell_width) for part in parts).rstrip()
+    width: int
+    cell_width: int
+    name_width: int
+    stacked: bool
+
+    @classmethod
+    def fitting(cls, cells: Mapping[str, Sequence[str]], width: int) -> _Layout:
+        """A layout for these cells, by the name of their claim."""
+        cell_width = max(len(cell) for row in cells.values() for cell in row)
+        room = width - 2 - max(map(len, cells.values())) * (2 + cell_width)
+        return cls(width, cell_width, min(room, max(map(len, cells))), room < _NAME)
+
+    def lines(self, name: str, cells: Sequence[str]) -> Iterator[str]:
+        """The lines of one claim."""
+        if self.stacked:
+            yield f"  {name}"
+            yield from self._stacked(cells)
+        elif len(name) <= self.name_width:
+            yield self._line([name.ljust(self.name_width), *cells], 2)
+        else:
+            yield f"  {name}"
+            yield self._line([" " * self.name_width, *cells], 2)
+
+    def _stacked(self, cells: Sequence[str]) -> Iterator[str]:
+        """As many cells per line as fit, in columns; lines without any are left out."""
+        per_line = max(1, (self.width - 4) // (2 + self.cell_width))
+        for first in range(0, len(cells), per_line):
+            part = cells[first : first + per_line]
+            if any(part):
+                yield self._line(part, 6)
+
+    def _line(self, parts: Sequence[str], indent: int) -> str:
+        return " " * indent + "  ".join(part.ljust(self.cell_width) for part in parts).rstrip()
 
 
 def _letter(index: int) -> str:
@@ -112,31 +134,32 @@ def _cell(letter: str, cell: Cell | None) -> str:
     if cell is None:
         return ""
     measured = _measured(cell).replace(" points", " pt")
-    return f"{letter.strip()} {'!' if cell.flagged else ' '}{MARKS[cell.verdict]} {measured}".strip()
+    return f"{letter} {'!' if cell.flagged else ' '}{MARKS[cell.verdict]} {measured}".strip()
 
 
 def _not_run(report: Report, width: int) -> Iterator[str]:
-    """Reasons, each with the claims and models it kept from running; a reason says what would change it."""
-    if report.not_run:
-        lines = ["not run:"]
-        for reason, cells in report.not_run.items():
-            lines += [*_indented(_where(cells, report), width, 2), *_indented(reason, width, 6)]
-        yield "\n".join(lines)
+    """Each reason once, with the claims and models that it kept from running and the command that would change it."""
+    lines = []
+    for not_run, cells in report.not_run.items():
+        lines += [*_wrapped(_where(cells, report), width, 2), *_reason(not_run, width)]
+    if lines:
+        yield "\n".join(["not run:", *lines])
 
 
 def _where(cells: Sequence[Cell], report: Report) -> str:
-    models = dict.fromkeys(cell.model for cell in cells)
-    claims = dict.fromkeys(cell.record["claim"] for cell in cells)
+    models = dict.fromkeys(shown_name(cell.record.model) for cell in cells)
+    claims = dict.fromkeys(cell.record.claim.id for cell in cells)
     what = f"all {len(claims)} claims" if 1 < len(claims) == len(report.claims) else ", ".join(claims)
     return f"{what} on {', '.join(models)}"
 
 
-def _indented(text: str, width: int, indent: int) -> list[str]:
-    """Wrapped; a command that would change something begins a line of its own, to be copied."""
-    lines = text.replace("; to get them: ", "\nto get them: ").split("\n")
+def _reason(not_run: NotRun, width: int, was: str = "") -> Iterator[str]:
+    """Why there is no verdict, then the command that would change it on a line of its own."""
+    yield from _wrapped(was + not_run.cause_and_reason, width, 6)
+    if not_run.command:
+        yield f"      to get them: {not_run.command}"
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
     margin = " " * indent
-    return [
-        part
-        for line in lines
-        for part in wrap(line, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
-    ]
+    return wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
