@@ -45,7 +45,7 @@ class RecordsUnavailable(Unavailable):
 
 
 class NotEnoughMemory(VsgError):
-    """This machine cannot hold the model: the message carries the numbers."""
+    """The memory of the machine cannot hold the model; the message has the numbers."""
 
     cause = "memory"
 

@@ -22,9 +22,9 @@ from vsg_core.judge.trials import Evidence, Trial
 from vsg_core.records.files import (
     read_record,
     read_records,
+    read_reports,
     read_run,
     record_text,
-    records_in,
     write_archive,
     write_record,
 )
@@ -330,7 +330,15 @@ def test_an_archive_is_a_folder_in_one_file(tmp_path: Path) -> None:
     assert (
         read_run(tmp_path / "reports") == read_run(tmp_path / "reports" / "records") == read_run(path.parent)
     )
-    assert records_in(tmp_path / "archived") == path
+
+
+def test_a_record_in_the_folder_replaces_the_archived_one(tmp_path: Path) -> None:
+    """A run into a folder of reports with an archive loses no record of the archive."""
+    write_archive([record_of(40, model=named(name)) for name in ("gpt2", "tiny")], tmp_path / "records.zip")
+    newer = record_of(0, model=named("tiny"))
+    write_record(newer, tmp_path / "records")
+    assert read_reports(tmp_path) == [record_of(40, model=named("gpt2")), newer]
+    assert read_run(tmp_path) == read_reports(tmp_path)
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:

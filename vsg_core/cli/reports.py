@@ -18,11 +18,11 @@ def report(as_json: bool, folder: str) -> None:
 
     claims.json, claims.csv and summary.md are written next to it.
     """
-    from vsg_core.records.files import read_records, records_in
+    from vsg_core.records.files import read_reports
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
-    records = read_records(records_in(Path(folder)))
+    records = read_reports(folder)
     if not records:
         raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
     run = report_of(records)

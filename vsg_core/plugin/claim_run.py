@@ -25,7 +25,7 @@ from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
-from vsg_core.records.recorded import Comparison, compared, read_recorded
+from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
 # pytest's own outcomes are not subclasses of Exception.
@@ -49,6 +49,8 @@ class Bench:
 
 
 BENCH = pytest.StashKey[Bench]()
+# The recorded verdicts by model, read once per run.
+RECORDED = pytest.StashKey[dict[str, dict[str, RecordedVerdict]]]()
 
 
 def reports_folder(config: pytest.Config) -> Path:
@@ -60,6 +62,18 @@ def reports_folder(config: pytest.Config) -> Path:
 def recorded_folder(config: pytest.Config) -> Path:
     """The folder of the accepted verdicts."""
     return config.rootpath / "hypotheses" / "recorded"
+
+
+def recorded_verdicts(config: pytest.Config, model: str) -> dict[str, RecordedVerdict]:
+    """The accepted verdicts of a model by claim.
+
+    Raises:
+        VsgError: the file cannot be read.
+    """
+    verdicts = config.stash.setdefault(RECORDED, {})
+    if model not in verdicts:
+        verdicts[model] = read_recorded(recorded_folder(config), model)
+    return verdicts[model]
 
 
 class ClaimRun:
@@ -125,7 +139,7 @@ class ClaimRun:
         name = f"{self.claim.id} on {record.model.name}"
         folder = reports_folder(self.item.config) / FOLDER
         try:
-            recorded = read_recorded(recorded_folder(self.item.config), record.model.name).get(self.claim.id)
+            recorded = recorded_verdicts(self.item.config, record.model.name).get(self.claim.id)
             record, comparison = compared(record, recorded)
             path = folder / record_member(record)
             if not (keep_measured and path.exists()):

@@ -12,7 +12,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED, recorded_folder, reports_folder
 from vsg_core.plugin.selection import left_out
-from vsg_core.records.files import read_records, records_in
+from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS
@@ -73,7 +73,7 @@ class Session:
         from vsg_core.report.view.rows import report_of
 
         folder = reports_folder(self.config)
-        records = read_records(records_in(folder))
+        records = read_reports(folder)
         self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
         report = report_of(records)
         self.notes.append(f"claim report: {_short(write_report(report, folder))}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from vsg_core.errors import RecordsUnavailable
-from vsg_core.records.files import read_records
+from vsg_core.records.files import read_reports
 from vsg_core.records.record import ModelReference, Record, UsedRecord
 
 # Times the parameters: an output head kept apart, as in some GGUF files, adds up to a third.
@@ -76,13 +76,14 @@ class ModelPair:
 
 @dataclass
 class Records:
-    """The records in a folder, for a claim across models; it notes which of them the claim rests on.
+    """The records of a folder of reports, for a claim across models; it notes which of them the claim rests on.
 
     Args:
+        reports: the folder.
         command: the command that measures a pair with a difference; empty where there is none.
     """
 
-    folder: Path
+    reports: Path
     command: Callable[[str], str] = lambda difference: ""
     used: list[Record] = field(default_factory=list)
 
@@ -124,7 +125,7 @@ class Records:
     def _measured(self, claims: Collection[str] | None) -> dict[str, dict[str, Record]]:
         """The records with trials, by model and claim."""
         found: dict[str, dict[str, Record]] = {}
-        for record in read_records(self.folder):
+        for record in read_reports(self.reports):
             if (
                 record.evidence.trials
                 and not record.model.is_across

@@ -117,16 +117,22 @@ def read_run(place: str | Path) -> list[Record]:
     place = Path(place)
     if not place.exists():
         raise WrongUse(f"there is no folder {str(place)!r}: give a folder of reports, or of records")
-    records = read_records(records_in(place))
+    records = read_reports(place) if place.is_dir() else []
+    records = records or read_records(place)
     if not records:
         raise VsgError(f"no records in {place}: give a folder of reports that a run has written")
     return records
 
 
-def records_in(reports: Path) -> Path:
-    """Find the records of a folder of reports: in records/, in records.zip, or in the folder itself."""
-    places = (reports / FOLDER, reports / ARCHIVE)
-    return next((place for place in places if place.exists()), reports)
+def read_reports(reports: str | Path) -> list[Record]:
+    """All records of a folder of reports, by model and then by claim; none where there is nothing.
+
+    They are in records/ or in records.zip. Where both have a record of the same claim and model, the one in records/
+    counts. Errors as of `read_records`.
+    """
+    places = [read_records(Path(reports, name)) for name in (ARCHIVE, FOLDER)]
+    found = {(record.model.name, record.claim.id): record for records in places for record in records}
+    return [found[key] for key in sorted(found)]
 
 
 def read_records(place: str | Path) -> list[Record]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from vsg_core.markup.literal import visible
 from vsg_core.markup.templating import environment
-from vsg_core.records.files import ARCHIVE, records_in, write_atomically
+from vsg_core.records.files import ARCHIVE, FOLDER, write_atomically
 from vsg_core.records.microscope import Microscope, read_microscopes
 from vsg_core.records.record import Record
 from vsg_core.records.schemas import claim_row
@@ -50,8 +50,16 @@ def write_report(report: Report, out_dir: str | Path) -> Path:
     """
     out_dir = Path(out_dir)
     write_atomically(out_dir / "claims.json", json.dumps(claim_rows(report), indent=1) + "\n")
-    archived = records_in(out_dir).name == ARCHIVE
-    return write_atomically(out_dir / "claims.html", render(report, read_microscopes(out_dir), archived))
+    page = render(report, read_microscopes(out_dir), _archived(report, out_dir))
+    return write_atomically(out_dir / "claims.html", page)
+
+
+def _archived(report: Report, out_dir: Path) -> frozenset[str]:
+    """Name the records that are in the archive next to the page and not in the folder of records."""
+    if not (out_dir / ARCHIVE).exists():
+        return frozenset()
+    members = (_member(cell.record) for cell in report.cells)
+    return frozenset(member for member in members if not (out_dir / FOLDER / member).exists())
 
 
 def claim_rows(report: Report) -> list[dict[str, Any]]:
@@ -59,11 +67,11 @@ def claim_rows(report: Report) -> list[dict[str, Any]]:
     return [claim_row(cell.record).model_dump(mode="json") for cell in report.cells]
 
 
-def render(report: Report, microscopes: Sequence[Microscope] = (), archived: bool = False) -> str:
+def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Collection[str] = ()) -> str:
     """Return the page as text that UTF-8 can encode, whatever the records contain.
 
     Args:
-        archived: whether the records are in one archive next to the page instead of a folder.
+        archived: the records (MODEL/CLAIM.json) that are in the archive next to the page, not in the folder.
     """
     template = _environment(report).get_template("page.html")
     script = (HERE / "page.js").read_text(encoding="utf-8")
