@@ -4,7 +4,7 @@ PYTHON ?= python3
 MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-# The pages with generated tables, and what regenerates them.
+# The pages with generated tables, and the command that regenerates them.
 PAGES  := README.md docs/judging.md docs/verdicts.md
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 

@@ -1,4 +1,4 @@
-"""The model that is timed, the race between contestants, and the table of ratios at the end."""
+"""The model to be timed, the race between contestants, and the final table of ratios."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import pytest
 from vsg_core import LanguageModel, load_model
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-Work = Callable[[], int]  # does the work once and returns how many positions it wrote
+# Does the work once and returns how many positions it wrote.
+Work = Callable[[], int]
 
 
 @dataclass(frozen=True)
 class Race:
-    """The seconds of every contestant's rounds; round i of each ran next to round i of all others."""
+    """The seconds of every contestant's rounds; round i of each ran right before or after round i of the others."""
 
     positions: int
     seconds: Mapping[str, list[float]]
 
     def speed(self, contestant: str) -> float:
-        """Tokens a second, in the median round."""
+        """Return the tokens per second of the median round."""
         return self.positions / median(self.seconds[contestant])
 
     def ratio(self, contestant: str, other: str) -> float:
-        """The speed relative to the other contestant, in the median of the rounds."""
+        """Return the speed relative to the other contestant, as the median over the rounds."""
         rounds = zip(self.seconds[contestant], self.seconds[other], strict=True)
         return median(theirs / ours for ours, theirs in rounds)
 
@@ -38,16 +39,16 @@ RACES = pytest.StashKey[dict[str, Race]]()
 
 @pytest.fixture(scope="session")
 def endless() -> Iterator[LanguageModel]:
-    """The embedded model, for which no token ends an answer, so that all contestants do the same work."""
+    """Load the embedded model without end tokens, so that all contestants do the same work."""
     with load_model(DEFAULT_MODEL) as loaded:
         yield LanguageModel(loaded.engine.model, loaded.tokenizer, end_ids=())
 
 
 @pytest.fixture
 def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[str, Work], int], None]:
-    """Let contestants run in turn, A B C A B C, so that what else the machine does falls on all alike.
+    """Run the contestants in turn, A B C A B C, so that other load on the machine affects all equally.
 
-    pytest-benchmark times the first one, and runs the others between its rounds.
+    pytest-benchmark times the first one and runs the others between its rounds.
     """
 
     def run(name: str, contestants: Mapping[str, Work], rounds: int) -> None:
@@ -65,7 +66,8 @@ def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[
 
         benchmark.pedantic(timed, setup=run_others, rounds=rounds)
         if benchmark.stats is None:
-            return  # --benchmark-disable: they ran, nothing was timed
+            # With --benchmark-disable they run without being timed.
+            return
         seconds[first] = benchmark.stats.stats.data
         result = Race(written[first], seconds)
         benchmark.extra_info |= {contestant: result.speed(contestant) for contestant in contestants}
@@ -75,10 +77,10 @@ def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Of every race: each contestant's tokens a second, and how many times as fast as each other it is."""
+    """Print, for every race, each contestant's tokens per second and its speed relative to each of the others."""
     for name, result in config.stash.get(RACES, {}).items():
         contestants = list(result.seconds)
-        terminalreporter.section(f"{name}: tokens a second, and times as fast as contestant 1, 2, ...")
+        terminalreporter.section(f"{name}: tokens per second, and speed relative to contestant 1, 2, ...")
         numbers = "".join(f"{f'x {number}':>8}" for number, _ in enumerate(contestants, 1))
         terminalreporter.line(f"{'tokens/s':>37}{numbers}")
         for number, contestant in enumerate(contestants, 1):

@@ -1,8 +1,8 @@
 """Decoding speed: concept tokens and tokens against transformers' generate, bare passes, and the study's loop.
 
-Goals: concept tokens at least as fast as generate and within 5 % of the bare passes, at every batch size; at
-least 10 times as fast as the study's loop. A mixture of the whole vocabulary has one product with the
-embedding table to do beyond the passes, as much work as the model's head.
+Goals: at every batch size, concept tokens are at least as fast as generate and within 5 % of the bare passes; they
+are at least 10 times as fast as the study's loop. A mixture of the whole vocabulary needs one further product with
+the embedding table, which is as much work as the model's head.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from vsg_core.generator.engine.batching import left_pad
 from vsg_core.generator.mixing.presets import PLAIN, STUDY, Mixing
 from vsg_core.generator.writing.writers import write_concepts
 
-NEW = 16  # positions written after each prompt
+# Positions written after each prompt.
+NEW = 16
 
 
 @pytest.mark.parametrize("batch", [1, 8, 32])
 def test_decoding(endless, open_prompts, race, batch):
-    """The same prompts, the same number of new positions, greedy, with a cache."""
+    """Time all contestants on the same prompts and number of new positions, greedy, with a cache."""
     lm = endless
     prompts = [lm.tokenize(prompt) for prompt in open_prompts[:batch]]
     contestants = {
@@ -32,11 +33,12 @@ def test_decoding(endless, open_prompts, race, batch):
         "transformers' generate": lambda: transformers_generate(lm, prompts),
         "bare passes": lambda: bare_passes(lm, prompts),
     }
-    race(f"batch {batch}", contestants, rounds=15)  # single rounds differ by a tenth
+    # Single rounds differ by up to a tenth.
+    race(f"batch {batch}", contestants, rounds=15)
 
 
 def test_the_studys_loop(endless, open_prompts, race):
-    """3 concept tokens after each of 40 prompts."""
+    """Write 3 concept tokens after each of 40 prompts."""
     lm = endless
     prompts = [lm.tokenize(prompt) for prompt in open_prompts[:40]]
     contestants = {
@@ -61,7 +63,7 @@ def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
 
 @torch.no_grad()
 def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
-    """The forward passes that decoding cannot do without, and nothing between them."""
+    """Run only the forward passes that decoding needs, with nothing between them."""
     ids, mask = left_pad(lm.engine, prompts)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=lm.engine.model.config)
@@ -78,7 +80,7 @@ def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
 def study_loop(lm: LanguageModel, ids: Tensor, n: int, metrics: bool) -> int:
     """Decode as the study did: one prompt at a time, no cache, the whole sequence again at each step.
 
-    Its metrics, which it took at each step of its published runs, look for the nearest token.
+    Its published runs also computed metrics at each step; these search for the nearest token.
     """
     table = lm.embedding_table
     sequence = lm.embed(ids).unsqueeze(0)  # [1, seq, hidden]
@@ -92,7 +94,8 @@ def study_loop(lm: LanguageModel, ids: Tensor, n: int, metrics: bool) -> int:
         vector = vector * (longest / vector.norm()).clamp(max=1)
         if metrics:
             probabilities = probabilities.clamp(min=1e-10)
-            (probabilities * probabilities.log()).sum().item()  # the entropy
+            # The entropy.
+            (probabilities * probabilities.log()).sum().item()
             torch.cdist(vector.unsqueeze(0), table.unsqueeze(0)).min(-1)
         sequence = torch.cat([sequence, vector.unsqueeze(1)], dim=1)
     return n

@@ -1,4 +1,4 @@
-"""A tiny random model on disk, and a project of claims that runs on it through pytest itself."""
+"""A tiny random model on disk, and a project of claims that pytest runs on it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ALREADY_IMPORTED = (
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random Llama of two layers and a tokenizer that knows WORDS."""
+    """Build a folder with a random Llama of two layers and a tokenizer that knows WORDS."""
     return build_llama(tmp_path_factory.mktemp("models") / "tiny-random", seed=0)
 
 
 @pytest.fixture(scope="session")
 def other_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As tiny_llama, with other weights."""
+    """Build the same model as tiny_llama, with different weights."""
     return build_llama(tmp_path_factory.mktemp("models") / "other-random", seed=1)
 
 
@@ -90,7 +90,7 @@ class Suite:
         path.write_text(CLAIM_HEADER + textwrap.dedent(body))
 
     def rate_claim(self, successes: int, rule: str = "rate(above=0.5)", name: str = "one") -> str:
-        """The source of a claim with so many successes in 40."""
+        """Return the source of a claim with this number of successes in 40 trials."""
         return f"""
 @claim("It mostly works", rule={rule}, **ABOUT)
 def test_{name}(lm):
@@ -98,12 +98,12 @@ def test_{name}(lm):
 """
 
     def run(self, *arguments: str | Path) -> pytest.RunResult:
-        """pytest in this process, on the model."""
+        """Run pytest in this process, on the model."""
         named: list[str | Path] = ["--model", self.model] if self.model else []
         return self.pytester.runpytest_inprocess(*named, *arguments, no_reraise_ctrlc=True)
 
     def run_apart(self, *arguments: str | Path) -> pytest.RunResult:
-        """pytest in a process of its own, on the model."""
+        """Run pytest in a process of its own, on the model."""
         named: list[str | Path] = ["--model", self.model] if self.model else []
         return self.pytester.runpytest_subprocess(*named, *arguments)
 
@@ -112,22 +112,23 @@ def test_{name}(lm):
         return self.pytester.path / "reports"
 
     def record(self, claim: str) -> Record:
-        """The record of a claim; there must be one model that has it."""
+        """Read the record of a claim; exactly one model must have one."""
         (path,) = self.reports.glob(f"records/*/{claim}.json")
         return read_record(path)
 
     def recorded(self) -> Path:
-        """The one file of recorded verdicts."""
+        """Return the path of the only file of recorded verdicts."""
         (path,) = self.pytester.path.glob("hypotheses/recorded/*.toml")
         return path
 
 
 @pytest.fixture(scope="session")
 def imported() -> None:
-    """What takes long to import, or may not be twice: pytester forgets what is imported while it is there."""
+    """Import modules that are slow to import or can be imported only once, since pytester unloads new imports."""
     for module in ALREADY_IMPORTED:
         import_module(module)
-    gc.freeze()  # it stays, so no collection need look at it
+    # They stay loaded, so the garbage collector need not look at them.
+    gc.freeze()
 
 
 @pytest.fixture
@@ -135,7 +136,8 @@ def suite(
     imported: None, pytester: pytest.Pytester, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Suite:
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files change within the second
+    # Files change within a second, which bytecode caches do not notice.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.syspathinsert(ROOT)
     pytester.path.joinpath("pytest.ini").write_text((ROOT / "pytest.ini").read_text())

@@ -1,6 +1,6 @@
-"""The tables of the documentation that are computed: cog calls these functions (`make docs`).
+"""Compute the generated tables of the documentation; cog calls these functions (`make docs`).
 
-The numbers in docs/judging.md follow from the code of the judge; the verdicts are those that are recorded.
+The numbers in docs/judging.md are computed from the judge's code, and the verdicts are the recorded ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vsg_core.judge.rules import always, rate
 from vsg_core.report.text.recorded_table import recorded_table
 
 CLAIMS = Path(__file__).parents[1] / "hypotheses"
-# "4 times in 5" on the page.
+# Written as "4 times in 5" on the page.
 CHANCE = 0.8
 Rows = list[list[str]]
 Flags = NDArray[np.bool_]
@@ -49,7 +49,7 @@ def markdown(rows: Rows) -> str:
 
 
 def power_of_a_rate() -> Rows:
-    """Return, for each bound and number of trials, the successes that decide and the true rate that is enough."""
+    """Return, for each bound and number of trials, the successes that decide and the true rate that suffices."""
     rows = [["rule", "trials", "holds from", "refuted up to", "holds 4 times in 5 at a true rate of"]]
     for bound, sizes in ((0.5, (20, 40, 100, 200)), (0.9, (40, 100, 200, 400))):
         for n in sizes:
@@ -107,7 +107,7 @@ def _chance_of_equivalence(n: int, margin: float) -> float:
 
 
 def trials_of_always() -> Rows:
-    """Return the trials without a counterexample that *always* needs, for each open rate."""
+    """Return, for each open rate, how many trials without a counterexample *always* needs."""
     rules = [always(open_rate=open_rate) for open_rate in (0.1, 0.05, 0.01, 0.001)]
     return [
         ["counterexamples left open", *(f"{rule.limit:g}" for rule in rules)],

@@ -1,4 +1,4 @@
-"""The command `vsg`: what it prints, its exit codes, and that it answers at once."""
+"""The command `vsg`: its output, its exit codes and its start-up time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def run(
     *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `vsg ARGUMENTS`."""
+    """Return exit code, stdout and stderr of `vsg ARGUMENTS`."""
     monkeypatch.setattr(sys, "argv", ["vsg", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -56,7 +56,7 @@ def test_models_as_json(vsg) -> None:
     assert (embedded["form"], embedded["quantised"], embedded["licence"]) == ("Q4_1", True, "Apache-2.0")
 
 
-def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
+def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
     code, out, _ = vsg("models", "fetch", str(tiny_llama), "--json")
     assert code == 0
     weights = json.loads(out)
@@ -72,13 +72,13 @@ def test_fetching_what_is_here(vsg, tiny_llama: Path) -> None:
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),
         (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
-        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': run it in"),
+        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': run this in"),
         (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
         (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),
         (["schema", "verdict"], 2, "'verdict' is not one of 'record', 'claims'"),
     ],
 )
-def test_faults_are_one_line_and_an_exit_code(
+def test_errors_are_one_line_and_an_exit_code(
     vsg, arguments: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -88,7 +88,7 @@ def test_faults_are_one_line_and_an_exit_code(
     assert "Traceback" not in errors
 
 
-def test_an_interrupt_is_no_traceback(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_prints_no_traceback(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(name: str) -> None:
         raise KeyboardInterrupt
 
@@ -115,8 +115,8 @@ def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
     assert row["rule"] in out
 
 
-def test_the_report_is_made_again_with_all_that_lies_beside_it(vsg, tmp_path: Path) -> None:
-    """From the records alone."""
+def test_the_report_and_its_neighbours_are_rebuilt(vsg, tmp_path: Path) -> None:
+    """They are built from the records alone."""
     write_record(measured(EMPTY, 0, successes(38), SLICED), tmp_path / "records")
     code, out, _ = vsg("report", "--reports", str(tmp_path))
     assert (code, out) == (0, f"{tmp_path / 'claims.html'}\n")
@@ -125,8 +125,8 @@ def test_the_report_is_made_again_with_all_that_lies_beside_it(vsg, tmp_path: Pa
         assert text in (tmp_path / name).read_text(encoding="utf-8")
 
 
-def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path) -> None:
-    """Exit code 0, whatever flipped; a run is named by its reports or by its records."""
+def test_comparing_two_different_runs_succeeds(vsg, tmp_path: Path) -> None:
+    """The exit code is 0 whatever flipped; a run is given by its reports or by its records."""
     for folder, count in (("one/records", 38), ("two", 2)):
         write_record(measured(EMPTY, 0, successes(count), SLICED), tmp_path / folder)
     runs = str(tmp_path / "one"), str(tmp_path / "two")
@@ -147,7 +147,7 @@ def test_two_runs_that_differ_are_compared_and_that_is_done(vsg, tmp_path: Path)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models"], ["claims", "--help"], ["schema", "record"]])
-def test_it_answers_at_once_and_without_torch(arguments: list[str]) -> None:
+def test_it_starts_quickly_and_without_torch(arguments: list[str]) -> None:
     script = (
         "import sys\nfrom vsg_core.cli import main as cli\n"
         f"try:\n    cli.vsg.main({arguments!r}, prog_name='vsg')\n"
@@ -156,10 +156,11 @@ def test_it_answers_at_once_and_without_torch(arguments: list[str]) -> None:
     began = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert result.stdout.endswith("False False\n"), result.stderr
-    assert time.perf_counter() - began < 5  # well under one second on an idle machine
+    # Well under one second on an idle machine.
+    assert time.perf_counter() - began < 5
 
 
-def test_every_fault_of_the_project_is_one(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_project_is_one_line(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise VsgError("the value is 3: give 2")
 

@@ -1,4 +1,4 @@
-"""Tables in a terminal of 60, 80 or 120 columns and in a pipe: within the width, and no word or token broken."""
+"""Tables in a terminal of 60, 80 or 120 columns and in a pipe: they fit, and no word or token is broken."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEIGHT = re.compile(r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") [01]\.\d{3}")
 
 
 def printed(cache: Path, *arguments: str, columns: int | None) -> str:
-    """What a `vsg` process writes into a pipe."""
+    """Return what a `vsg` process writes into a pipe."""
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     environment |= {"VSG_CACHE": str(cache)} | ({"COLUMNS": str(columns)} if columns else {})
     result = subprocess.run([*VSG, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True)
@@ -37,17 +37,17 @@ def test_models_fit_the_terminal(tmp_path: Path, columns: int | None) -> None:
     assert [row.split()[0] for row in rows] == [entry.name for entry in registry.entries()]
     assert headings.split()[0] == "name"
     hidden = {"family", "kind", "form", "size", "source", "local", "licence"} - set(headings.split())
-    told = note.replace("\n", " ")
-    assert all(column in told for column in hidden), "a column that does not fit is mentioned"
+    note = note.replace("\n", " ")
+    assert all(column in note for column in hidden), "a column that does not fit is mentioned"
 
 
-def test_eighty_columns_have_what_one_chooses_by(tmp_path: Path) -> None:
+def test_eighty_columns_show_what_a_choice_depends_on(tmp_path: Path) -> None:
     headings = printed(tmp_path, "models", columns=80).splitlines()[0].split()
     assert headings == ["name", "kind", "form", "size", "source", "local"]
     assert "licence" in printed(tmp_path, "models", columns=200).splitlines()[0]
 
 
-def test_a_terminal_narrower_than_a_name_cuts_nothing(tmp_path: Path) -> None:
+def test_nothing_is_cut_in_a_terminal_narrower_than_a_name(tmp_path: Path) -> None:
     out = printed(tmp_path, "models", columns=20)
     assert all(entry.name in out.split() for entry in registry.entries())
 

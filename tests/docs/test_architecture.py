@@ -15,14 +15,14 @@ WRITTEN_BY_A_RUN = re.compile(r"^reports/|[A-Z]{4}")
 
 
 def paths(text: str) -> set[str]:
-    """The paths in backticks: those with a slash that start at a folder of the repository, and files at its root."""
+    """List the paths in backticks: those that start at a folder of the repository, and files at its root."""
     folders = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._")
     named = re.findall(rf"`((?:{folders})/[\w./-]*|[\w.-]+\.(?:toml|txt|ini|cff|md|yaml))`", text)
     return {path for path in named if not WRITTEN_BY_A_RUN.search(path)}
 
 
 def names_in(path: Path) -> set[str]:
-    """The functions, classes and methods of a file; methods as Class.method."""
+    """List the functions, classes and methods of a file; methods as Class.method."""
     names = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -43,7 +43,7 @@ def test_every_path_exists(page: Path) -> None:
     assert named - at_root_or_beside_page - files_of_a_run == set()
 
 
-def test_every_name_given_with_its_file_is_defined_there() -> None:
+def test_every_name_given_with_a_file_is_defined_in_it() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     given = re.findall(r"`([\w.]+)` \(`([\w/.]+\.py)`\)", text)
     missing = [f"{name} in {path}" for name, path in given if name not in names_in(ROOT / path)]
@@ -60,7 +60,7 @@ def test_every_room_has_a_row() -> None:
     assert rooms | modules <= rows
 
 
-def test_the_layers_are_those_that_lint_checks() -> None:
+def test_the_layers_are_those_checked_by_lint() -> None:
     import tomllib
 
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -45,8 +45,8 @@ def test_the_claims_listed_as_changed_exist():
     assert len(named) > 20
 
 
-def test_the_claim_shown_runs_as_it_stands(suite):
-    """Saved in hypotheses/ and run on the embedded model, it ends in a verdict."""
+def test_the_claim_in_the_readme_runs_unchanged(suite):
+    """Saved in hypotheses/ and run on the embedded model, it gives a verdict."""
     (claim,) = (block for block in blocks("python") if "@claim" in block)
     suite.pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models", "fixtures.prompts"]')
     suite.claims("")
@@ -56,8 +56,8 @@ def test_the_claim_shown_runs_as_it_stands(suite):
     assert suite.record("nearest_token_is_the_top_token")["verdict"] in ("holds", "refuted", "inconclusive")
 
 
-def test_the_python_shown_runs_as_it_stands():
-    """The lines under "From Python", on the embedded model."""
+def test_the_python_in_the_readme_runs_unchanged():
+    """The lines under "From Python" run on the embedded model."""
     (code,) = (block for block in blocks("python") if "load_model" in block)
     names: dict[str, object] = {}
     exec(code, names)
@@ -65,7 +65,7 @@ def test_the_python_shown_runs_as_it_stands():
 
 
 @pytest.mark.parametrize("command", ["vsg models", "vsg concept", "vsg claims", "vsg report", "vsg table"])
-def test_the_commands_shown_exist(command):
+def test_the_commands_in_the_readme_exist(command):
     from vsg_core.cli.main import vsg
 
     assert command in README

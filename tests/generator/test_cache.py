@@ -1,4 +1,4 @@
-"""Decoding step by step with the cache: what one full pass gives, for every row, branch and form of input."""
+"""Decoding step by step with the cache gives what one full pass gives, for every row, branch and form of input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from vsg_core import LanguageModel
 from vsg_core.generator.engine import State, cache
 
 CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
-STEPS = 9  # more than a sliding window, so that the cache drops positions
+# More than a sliding window, so that the cache drops positions.
+STEPS = 9
 
 
 def fed_one_by_one(lm: LanguageModel, state: State, inputs: torch.Tensor) -> State:
@@ -33,7 +34,7 @@ def prefilled(lm: LanguageModel, together: list[torch.Tensor], room: int) -> lis
 @property_test()
 @given(batches(longest=20, most=4), st.integers(1, STEPS), st.booleans(), st.randoms(use_true_random=False))
 def test_steps_give_what_one_pass_gives(architecture, batch: list[Drawn], steps, as_vectors, random):
-    """Ids or vectors fed step by step after a padded batch give the logits of one pass over each whole sequence."""
+    """Ids or vectors fed step by step after a padded batch give the logits of one pass over each complete sequence."""
     lm = tiny(architecture)
     together = [drawn.tensor(lm) for drawn in batch]
     fed = torch.tensor([[random.randrange(TOKENS) for _ in batch] for _ in range(steps)])  # [steps, batch]
@@ -47,8 +48,8 @@ def test_steps_give_what_one_pass_gives(architecture, batch: list[Drawn], steps,
 @every_architecture
 @property_test(8)
 @given(sequences(longest=20), st.lists(token_ids, min_size=1, max_size=STEPS))
-def test_an_ids_prefix_then_embeddings_is_all_embeddings(architecture, prefix: Drawn, rest: list[int]):
-    """Prefilled ids followed by stepped vectors give what the embeddings of it all give in one pass."""
+def test_an_ids_prefix_then_embeddings_equals_all_embeddings(architecture, prefix: Drawn, rest: list[int]):
+    """Prefilled ids followed by stepped vectors give what the embeddings of the whole sequence give in one pass."""
     lm = tiny(architecture)
     ids, vectors = torch.tensor(prefix.ids), lm.embed(torch.tensor(rest))
     ((_, state),) = prefilled(lm, [ids], len(rest))
@@ -79,7 +80,7 @@ def test_several_positions_in_one_step(architecture):
     st.integers(1, STEPS),
 )
 def test_branches_disturb_neither_each_other_nor_the_original(architecture, batch, wanted, before, after):
-    """Rows selected from a state, also twice or out of order, go their own ways; the state can still go on."""
+    """Rows selected from a state, even repeatedly or out of order, are independent; the state can still continue."""
     lm = tiny(architecture)
     together = [drawn.tensor(lm) for drawn in batch]
     rows, state = prefilled(lm, together, before + after)[0]
@@ -91,7 +92,8 @@ def test_branches_disturb_neither_each_other_nor_the_original(architecture, batc
     first, second = lm.select(state, chosen), lm.select(state, chosen)
     way_1 = (torch.arange(after * len(chosen)).reshape(after, len(chosen)) * 7 + 5) % TOKENS
     way_2 = (way_1 + 31) % TOKENS
-    for step_1, step_2 in zip(way_1, way_2, strict=True):  # in turns, so that a shared cache would show
+    # The branches take turns, so that a shared cache would be noticed.
+    for step_1, step_2 in zip(way_1, way_2, strict=True):
         first, second = lm.step(first, step_1), lm.step(second, step_2)
     assert torch.equal(state.logits, origin), (
         f"{architecture}: stepping a branch changed the original's logits"
@@ -111,7 +113,7 @@ def test_branches_disturb_neither_each_other_nor_the_original(architecture, batc
 
 @every_architecture
 def test_a_state_knows_how_long_its_rows_are(architecture):
-    """`lengths` counts real positions, padding left out, and what room is left shrinks with each step."""
+    """`lengths` counts real positions without padding, and the remaining room shrinks with each step."""
     lm = tiny(architecture)
     ((rows, state),) = prefilled(lm, [torch.arange(9), torch.arange(4), torch.arange(6)], 2)
     assert [int(length) for length in state.lengths] == [4, 6, 9]
@@ -126,7 +128,7 @@ def test_a_state_knows_how_long_its_rows_are(architecture):
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3_text", "t5"])
 def test_a_float32_vector_can_be_stepped_into_a_bfloat16_model(architecture):
-    """Vectors of another dtype, as noise or a reader may give, are taken as the model's own."""
+    """Vectors of a different dtype, such as noise or the vectors of a reader, are converted to the model's own."""
     lm = tiny(architecture, torch.bfloat16)
     ((_, state),) = prefilled(lm, [torch.arange(4)], 1)
     vector = lm.embed(torch.tensor([5]))
@@ -135,8 +137,8 @@ def test_a_float32_vector_can_be_stepped_into_a_bfloat16_model(architecture):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt"])
-def test_a_step_does_not_copy_what_came_before(architecture):
-    """After the first step keys and values stay where they are for the next 60, and a branch has a place of its own."""
+def test_a_step_does_not_copy_earlier_keys_and_values(architecture):
+    """After the first step, keys and values stay in the same memory for the next 20, and a branch has its own."""
     lm = tiny(architecture)
     ((rows, state),) = prefilled(lm, [torch.arange(9), torch.arange(6)], 30)
 
@@ -155,7 +157,7 @@ def test_a_step_does_not_copy_what_came_before(architecture):
 
 
 def test_a_cache_outgrows_its_room(monkeypatch):
-    """Step after step beyond the room that a layer has, as one pass over all."""
+    """Steps beyond the reserved room give what one pass over all positions gives."""
     monkeypatch.setattr(cache, "SPARE", 2)
     lm, ids = tiny("llama"), torch.arange(5, 17)
     ((_, state),) = lm.prefill([ids[:3]], room=9)

@@ -1,4 +1,4 @@
-"""Concept tokens in a batch, Cold Stop, and what reads vectors back where that is easily wrong."""
+"""Concept tokens in a batch, Cold Stop, and the error-prone cases of reading vectors back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vsg_core.generator.writing.writers import ColdStop, ConceptWriter, TokenWri
 
 
 def bits(entropy: float) -> torch.Tensor:
-    """Logits [vocab] of a distribution over two tokens with an entropy of either 0 or 1 bit."""
+    """Return logits [vocab] of a distribution over two tokens with an entropy of 0 or 1 bit."""
     row = torch.full((ROWS,), -torch.inf)
     row[3:5] = 0.0
     if entropy == 0:
@@ -32,7 +32,7 @@ def bits(entropy: float) -> torch.Tensor:
 def cold_steps(
     entropies: Sequence[Sequence[int]], rows: Sequence[int], stop: ColdStop
 ) -> list[list[str | None]]:
-    """What a writer says of each step when row `rows[i]` meets those entropies."""
+    """Return a writer's reason to stop at each step, when row `rows[i]` meets the entropies `entropies[i]`."""
     writer = ConceptWriter(tiny("llama"), PLAIN, stop)
     return [
         writer(torch.stack([bits(e) for e in step]), torch.tensor(rows), i).stopped
@@ -41,25 +41,25 @@ def cold_steps(
 
 
 def test_cold_steps_must_be_consecutive():
-    """A step of high entropy starts the count again."""
+    """A step of high entropy restarts the count."""
     stops = cold_steps([[0, 1, 0, 0, 1, 0, 0]], [0], ColdStop(0.5, steps=2))
     assert [stop for (stop,) in stops] == [None, None, None, "cold", None, None, "cold"]
 
 
 def test_each_sequence_has_its_own_cold_steps():
-    """Counts follow the sequence's number, not its place in the batch."""
+    """Counts follow the sequence's number, not its position in the batch."""
     stops = cold_steps([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [7, 2, 0], ColdStop(0.5, steps=2))
     assert stops == [[None, None, None], ["cold", None, None], ["cold", "cold", None]]
 
 
 def test_an_entropy_at_the_bound_is_not_cold():
-    """The bound itself is not below it."""
+    """The entropy must be below the bound."""
     assert cold_steps([[1, 1]], [0], ColdStop(1.0, steps=1)) == [[None], [None]]
 
 
 @pytest.mark.parametrize("stop", [{"entropy": 0.0}, {"entropy": -1.0}, {"entropy": 0.5, "steps": 0}], ids=str)
 def test_a_cold_stop_that_never_or_always_stops_is_refused(stop):
-    """The message has both numbers."""
+    """The message contains both numbers."""
     with pytest.raises(WrongUse, match=r"ColdStop\(entropy=.*, steps=.*\): give"):
         ColdStop(**stop)
 
@@ -68,7 +68,7 @@ def test_a_cold_stop_that_never_or_always_stops_is_refused(stop):
 @property_test(6)
 @given(batches(longest=20, most=5), st.floats(1, 5))
 def test_cold_stop_does_not_depend_on_the_batch(architecture, batch, bound):
-    """Each sequence stops where it stops alone, though its neighbours leave the batch before or after."""
+    """Each sequence stops where it stops alone, even if its neighbours leave the batch earlier or later."""
     lm, stop = tiny(architecture), ColdStop(bound, steps=2)
     together = [drawn.tensor(lm) for drawn in batch]
     for trace, sequence in zip(write_concepts(lm, together, 6, STUDY_SMALL, stop), together, strict=True):
@@ -81,7 +81,7 @@ STUDY_SMALL = Mixing(STUDY.temperature, top_k=20, sharpening=STUDY.sharpening, m
 
 @every_architecture
 def test_concept_tokens_stop_at_the_context(architecture):
-    """As tokens do: the last one is made after the last position and fed nowhere."""
+    """As with tokens, the last one is written after the last position and not fed back."""
     lm = tiny(architecture)
     trace, shorter = write_concepts(lm, [torch.arange(CONTEXT - 2), torch.arange(CONTEXT - 20)], n=9)
     expected = (9, "length") if lm.engine.is_encoder_decoder else (3, "context")
@@ -90,7 +90,7 @@ def test_concept_tokens_stop_at_the_context(architecture):
 
 
 def test_end_tokens_are_mixed_like_any_other():
-    """A concept token never ends the text: only the number asked for, Cold Stop and the context do."""
+    """A concept token never ends the text: only the requested number, Cold Stop and the context do."""
     lm = tiny("llama")
     row = torch.full((1, ROWS), -torch.inf)
     row[0, END] = 0.0
@@ -101,7 +101,7 @@ def test_end_tokens_are_mixed_like_any_other():
 
 
 def test_a_concept_token_keeps_its_heaviest_components(monkeypatch):
-    """Of a mixture with more components than are kept, the heaviest, heaviest first; those without weight never."""
+    """Of a mixture with more components than are kept, the heaviest are kept, in order, and never one of weight 0."""
     lm = tiny("llama")
     ((full,),) = [trace.steps for trace in write_concepts(lm, [torch.arange(4)], 1)]
     assert len(full.mixture.token_ids) == TOKENS, "a plain mixture has every token and no padded row"
@@ -114,8 +114,8 @@ def test_a_concept_token_keeps_its_heaviest_components(monkeypatch):
     ]
 
 
-def test_tokens_without_weight_are_no_components():
-    """top_k asks for more tokens than have any probability: only those that have are named."""
+def test_tokens_without_weight_are_not_components():
+    """top_k asks for more tokens than have any probability; only those that have some are named."""
     row = torch.full((1, ROWS), -torch.inf)
     row[0, [7, 9]] = torch.tensor([1.0, 2.0])
     for mixing in (Mixing(top_k=10), PLAIN):
@@ -124,7 +124,7 @@ def test_tokens_without_weight_are_no_components():
 
 
 def test_a_mixture_shorter_than_the_bound_keeps_its_length():
-    """The norm is clipped from above only: with the study's bound and with one of a third of the mean norm."""
+    """The norm is clipped only from above: with the study's bound, and with one of a third of the mean norm."""
     lm, row = tiny("llama"), torch.zeros(1, ROWS).masked_fill(~tiny("llama").is_token, -torch.inf)
     free = ConceptWriter(lm, Mixing())(row, torch.tensor([0]), 0).inputs
     assert free.norm() < 0.3 * lm.embedding_norm, "a mean of random vectors is short"
@@ -142,8 +142,8 @@ def test_a_mixture_shorter_than_the_bound_keeps_its_length():
         unique_by=lambda p: p[0],
     )
 )
-def test_sparse_mixtures_are_found_from_their_vectors(architecture, parts):
-    """Up to four tokens in a table of 60 by 24 or 32: the dictionary reader finds exactly them and their weights."""
+def test_sparse_mixtures_are_recovered_from_their_vectors(architecture, parts):
+    """With up to four tokens in a table of 60 by 24 or 32, the reader finds exactly these and their weights."""
     lm = tiny(architecture)
     weights = torch.zeros(1, ROWS)
     for token, weight in parts:
@@ -153,8 +153,8 @@ def test_sparse_mixtures_are_found_from_their_vectors(architecture, parts):
     assert list(found.weights) == sorted(found.weights, reverse=True)
 
 
-def test_what_no_token_points_along_has_no_padded_row():
-    """The vector of a padded row itself is explained by tokens, or not at all."""
+def test_a_vector_that_no_token_explains_gets_no_padded_row():
+    """The vector of a padded row is explained by tokens or not at all."""
     lm = tiny("llama")
     for found in decompose(lm, lm.embedding_table[TOKENS:]):
         assert all(token < TOKENS for token in found.token_ids), f"rows that are no token were found: {found}"
@@ -162,7 +162,7 @@ def test_what_no_token_points_along_has_no_padded_row():
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_the_nearest_token_of_small_and_large_vectors(scale):
-    """Noise far inside and far outside the table, in bfloat16 too, against every distance in float64."""
+    """Noise far inside and far outside the table, also in bfloat16, is compared with every distance in float64."""
     for dtype in (torch.float32, torch.bfloat16):
         lm = tiny("gemma3_text", dtype)
         noise = torch.randn(30, 32, generator=torch.Generator().manual_seed(1)) * scale
@@ -174,8 +174,8 @@ def test_the_nearest_token_of_small_and_large_vectors(scale):
         )
 
 
-def test_of_equal_rows_the_nearest_is_the_one_with_the_lower_id():
-    """Tokens that share an embedding are common in real tables: the answer must not depend on the batch."""
+def test_among_equal_rows_the_lowest_id_is_the_nearest():
+    """Tokens that share an embedding are common in real tables; the answer must not depend on the batch."""
     lm = tiny("qwen2", torch.float16)
     with torch.no_grad():
         lm.embedding_table[40] = lm.embedding_table[20]
@@ -183,7 +183,7 @@ def test_of_equal_rows_the_nearest_is_the_one_with_the_lower_id():
 
 
 def test_a_frame_for_an_encoder_ends_once():
-    """T5 closes a text with </s>: it stands at the end of the whole, not after the first part."""
+    """T5 closes a text with </s>, which appears at the end of the whole, not after the first part."""
     lm = tiny("t5")
     vectors = lm.embed(torch.tensor([30, 31]))
     end = lm.embed(torch.tensor([END]))

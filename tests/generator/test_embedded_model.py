@@ -1,5 +1,7 @@
-"""The generator on the real embedded model, which shows what tiny random models cannot: its whole vocabulary, its
-cache, its chat format as embeddings."""
+"""The generator on the real embedded model.
+
+It shows what tiny random models cannot: a full vocabulary, a deep cache, a chat format as embeddings.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,21 @@ PROMPTS = [
     "Two plus two is",
 ]
 TEXT = "The old lighthouse keeper counted the ships that"
-CLOSE = 1e-3  # of log-probabilities, float32
-CLOSE_LOGITS = 2e-3  # 30 layers in float32; the standard deviation of logits is about 3
+# For log-probabilities in float32.
+CLOSE = 1e-3
+# For logits after 30 layers in float32; their standard deviation is about 3.
+CLOSE_LOGITS = 2e-3
 
 
 @pytest.fixture
 def prompts(lm):
-    """Plain and chat-formatted, of different lengths."""
+    """Return plain and chat-formatted prompts of different lengths."""
     return [*map(lm.tokenize, PROMPTS), *(lm.tokenize(lm.chat(prompt)) for prompt in PROMPTS)]
 
 
 @pytest.fixture(scope="module")
 def in_bfloat16(lm: LanguageModel) -> LanguageModel:
-    """The same weights rounded to bfloat16."""
+    """Return a model with the same weights, rounded to bfloat16."""
     model = AutoModelForCausalLM.from_config(lm.engine.model.config, dtype=torch.bfloat16)
     model.load_state_dict(lm.engine.model.state_dict())
     return LanguageModel(model, lm.tokenizer)
@@ -49,7 +53,7 @@ def test_a_batch_gives_what_transformers_gives_for_each_alone(lm, prompts):
         torch.testing.assert_close(from_embeddings[row], alone, atol=CLOSE, rtol=0)
 
 
-def test_generation_is_that_of_transformers(lm, prompts):
+def test_generation_equals_that_of_transformers(lm, prompts):
     """Twelve greedy tokens from ids and from embeddings, against `generate` on each prompt alone."""
     ours = lm.generate(prompts, max_new_tokens=12)
     embedded = lm.generate([lm.embed(prompt) for prompt in prompts], max_new_tokens=12)
@@ -67,7 +71,7 @@ def test_it_answers(lm):
 
 
 def test_steps_with_the_cache_give_what_one_pass_gives(lm):
-    """An ids prefix, then ids or embeddings one at a time, beside a shorter and a longer row."""
+    """An ids prefix, then ids or embeddings one at a time, next to a shorter and a longer row."""
     ids, short, long = lm.tokenize(TEXT), lm.tokenize("A"), lm.tokenize(lm.chat(TEXT))
     prefix, rest = ids[:3], ids[3:]
     with torch.no_grad():
@@ -91,14 +95,14 @@ def test_one_hot_mixtures_are_exact(lm, in_bfloat16):
 
 
 def test_a_concept_token_of_a_sure_prompt_is_near_its_token(lm):
-    """After "The capital of France is" the study's mixture is nearly all Paris."""
+    """After "The capital of France is", the study's mixture is nearly all Paris."""
     (concept,) = write_concepts(lm, [lm.tokenize(PROMPTS[0])], 1, STUDY)[0].steps
     assert lm.token(concept.token_id) == " Paris"
     assert lm.token(int(nearest_tokens(lm, concept.vector.unsqueeze(0))[0])) == " Paris"
 
 
 def test_a_plain_concept_token_mixes_the_whole_vocabulary(lm):
-    """Tens of thousands of components: the vector is still the sum by transformers' own distribution."""
+    """With tens of thousands of components, the vector is still the sum weighted by transformers' own distribution."""
     prompts = [lm.tokenize(TEXT), lm.tokenize(lm.chat(TEXT))]
     for prompt, trace in zip(prompts, write_concepts(lm, prompts, 1, PLAIN), strict=True):
         with torch.no_grad():
@@ -115,7 +119,7 @@ def test_special_tokens_of_the_chat_format_are_single_ids(lm):
 
 
 def test_the_chat_frame_is_the_chat_itself_around_a_words_vectors(lm):
-    """With a word's own embeddings as the vectors, the frame reads back, token by token, as the formatted request."""
+    """With a word's own embeddings as the vectors, the frame reads back token by token as the formatted request."""
     word = lm.tokenize("lighthouse", special=False)
     framed, distances = nearest_tokens(lm, chat_frame(lm, lm.embed(word), "Repeat this:"))
     assert distances.max() == 0
@@ -126,11 +130,12 @@ def test_the_chat_frame_is_the_chat_itself_around_a_words_vectors(lm):
 
 
 def test_bfloat16_in_a_batch_is_near_float32(lm, in_bfloat16):
-    """Padded and in 16 bits the distribution after each prompt stays the model's own, within rounding."""
+    """Padded and in 16 bits, the distribution after each prompt is still the model's own, within rounding."""
     prompts = [
         lm.tokenize(text) for text in (TEXT, "Two plus two is", lm.chat("What is the capital of Peru?"))
     ]
     exact = mixture_weights(lm.next_logits(prompts))
     rounded = mixture_weights(in_bfloat16.next_logits([lm.embed(prompt) for prompt in prompts]))
-    apart = (exact - rounded).abs().sum(-1) / 2  # total variation
+    # Total variation.
+    apart = (exact - rounded).abs().sum(-1) / 2
     assert apart.max() < 0.1, f"total variation between float32 and bfloat16 by prompt: {apart.tolist()}"

@@ -14,8 +14,8 @@ from vsg_core.weights import registry
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 
 
-def test_every_architecture_of_the_registry_is_tested_here():
-    """A model added to the registry with a new architecture needs a tiny one here."""
+def test_every_architecture_of_the_registry_has_a_tiny_model():
+    """A model with a new architecture in the registry needs a tiny one in tests/support/architectures.py."""
     missing = {entry.architecture for entry in registry.entries()} - {
         name.split()[0] for name in ARCHITECTURES
     }
@@ -24,7 +24,7 @@ def test_every_architecture_of_the_registry_is_tested_here():
 
 @every_dtype
 @every_architecture
-def test_one_hot_mixture_is_the_models_own_embedding(architecture, dtype):
+def test_a_one_hot_mixture_is_the_models_own_embedding(architecture, dtype):
     """All weight on one token gives, bit for bit, what the model's embedding module gives for its id."""
     lm = tiny(architecture, dtype)
     mixed = lm.mix(torch.eye(ROWS)[:TOKENS])  # [tokens, hidden]
@@ -35,8 +35,8 @@ def test_one_hot_mixture_is_the_models_own_embedding(architecture, dtype):
 
 
 @every_architecture
-def test_embeddings_are_what_the_model_makes_of_ids(architecture):
-    """Ids passed as `lm.embed(ids)` give bit for bit the logits of the ids: no scale twice, no position twice."""
+def test_embeddings_are_those_that_the_model_computes_from_ids(architecture):
+    """Ids passed as `lm.embed(ids)` give bit for bit the logits of the ids: no scale or position is applied twice."""
     lm = tiny(architecture)
     ids = torch.tensor([5, 7, 7, 30, 59])
     model = lm.engine.model
@@ -50,7 +50,7 @@ def test_embeddings_are_what_the_model_makes_of_ids(architecture):
 
 
 @every_architecture
-def test_table_holds_every_row_as_the_model_embeds_it(architecture):
+def test_the_table_holds_every_row_as_the_model_embeds_it(architecture):
     """`embedding_table` is the embedding module applied to every id, padded rows included."""
     lm = tiny(architecture)
     assert torch.equal(lm.embedding_table, lm.embed(torch.arange(ROWS)))
@@ -61,8 +61,8 @@ def test_table_holds_every_row_as_the_model_embeds_it(architecture):
 @every_architecture
 @property_test()
 @given(distributions(TOKENS))
-def test_mixture_is_the_weighted_sum(architecture, weights):
-    """A mixture is the sum of the model's own embeddings times their weights, worked out here in float64."""
+def test_a_mixture_is_the_weighted_sum(architecture, weights):
+    """A mixture is the sum of the model's own embeddings times their weights, computed in float64 for comparison."""
     lm = tiny(architecture)
     probabilities = torch.nn.functional.pad(weights, (0, ROWS - TOKENS)).unsqueeze(0)
     by_hand = weights @ lm.embed(torch.arange(TOKENS)).double()
@@ -70,8 +70,8 @@ def test_mixture_is_the_weighted_sum(architecture, weights):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3_text"])
-def test_mixture_of_a_row_does_not_depend_on_its_batch(architecture):
-    """A row mixes to the same vector alone, beside a one-hot row and beside one that spreads over all tokens."""
+def test_the_mixture_of_a_row_does_not_depend_on_its_batch(architecture):
+    """A row mixes to the same vector alone, next to a one-hot row and next to one that spreads over all tokens."""
     lm = tiny(architecture)
     spread = torch.full((ROWS,), 1 / TOKENS).masked_fill(~lm.is_token, 0)
     rows = torch.stack([torch.eye(ROWS)[3], spread, torch.eye(ROWS)[3] / 2 + torch.eye(ROWS)[4] / 2])
@@ -89,15 +89,15 @@ def test_mixture_of_a_row_does_not_depend_on_its_batch(architecture):
     ],
     ids=["padded row", "weight everywhere", "NaN", "negative"],
 )
-def test_what_is_no_mixture_of_tokens_is_refused(weights, says):
-    """NaN, negative weights and weight on a row that is no token end in one line that says so."""
+def test_weights_that_are_not_a_mixture_of_tokens_are_refused(weights, says):
+    """NaN, negative weights and weight on a row that is not a token are each reported in one line."""
     with pytest.raises(VsgError, match=says):
         tiny("qwen2").mix(weights)
 
 
 @every_architecture
 def test_weights_of_named_tokens_mix_as_those_of_the_whole_vocabulary(architecture):
-    """`mix(weights, ids)` is the mixture with those weights at those ids; a padded row among them is refused."""
+    """`mix(weights, ids)` is the mixture with these weights at these ids; a padded row among them is refused."""
     lm = tiny(architecture)
     ids, weights = torch.tensor([[5, 9, 3], [50, 4, 59]]), torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
     whole = torch.zeros(2, ROWS).scatter(1, ids, weights)
@@ -108,7 +108,7 @@ def test_weights_of_named_tokens_mix_as_those_of_the_whole_vocabulary(architectu
 
 
 def test_measures_of_the_table_leave_padded_rows_out():
-    """Standard deviation and mean norm are those of the tokens' rows."""
+    """Standard deviation and mean norm are computed over the rows of tokens."""
     lm = tiny("qwen2")
     rows = lm.embed(torch.arange(TOKENS))
     assert lm.is_token.tolist() == [True] * TOKENS + [False] * (ROWS - TOKENS)
@@ -116,8 +116,8 @@ def test_measures_of_the_table_leave_padded_rows_out():
     assert lm.embedding_norm == pytest.approx(rows.norm(dim=-1).mean().item())
 
 
-def test_rows_that_a_gguf_names_as_padding_are_no_tokens():
-    """A GGUF's tokenizer lists the padded rows as [PAD57], [PAD58]: those are no tokens, a word [PAD] is."""
+def test_rows_that_a_gguf_names_as_padding_are_not_tokens():
+    """A GGUF's tokenizer lists padded rows as [PAD57], [PAD58]; these are not tokens, but a word [PAD] is."""
     lm = tiny("qwen2")
     known = lm.tokenizer.get_vocab()
     padded = {f"[PAD{TOKENS + 1}]": TOKENS + 1, "[PAD]": TOKENS + 2, "[PAD3]": TOKENS + 3}
@@ -129,7 +129,7 @@ def test_rows_that_a_gguf_names_as_padding_are_no_tokens():
 @property_test()
 @given(sequences(), sequences())
 def test_join_puts_text_ids_and_vectors_one_after_another(first: Drawn, second: Drawn):
-    """Parts of any form become one sequence of embeddings: those of each part, in order."""
+    """Parts of any form become one sequence of embeddings, in order."""
     lm = tiny("gemma3_text", torch.bfloat16)
     parts = [first.tensor(lm), second.tensor(lm)]
     by_hand = [part if part.is_floating_point() else lm.embed(part) for part in parts]

@@ -1,4 +1,4 @@
-"""Hidden states fed back, raw, at a token's length, and through a ridge regression."""
+"""Hidden states fed back raw, at a token's length, and through a ridge regression."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_is_fed_back_is_the_last_hidden_state(architecture):
 
 @every_architecture
 def test_norm_matched_states_keep_their_direction(architecture):
-    """Each has the mean length of a token embedding."""
+    """Each has the mean norm of a token embedding."""
     lm = tiny(architecture)
     ((plain,), (matched,)) = (
         decode(lm, SEQUENCES[:1], FeedbackWriter(lm, align), 1)[0].steps for align in (raw, norm_matched(lm))
@@ -46,15 +46,15 @@ def test_norm_matched_states_keep_their_direction(architecture):
     assert torch.cosine_similarity(plain.vector, matched.vector, dim=0).item() == pytest.approx(1, abs=1e-5)
 
 
-def test_ridge_worked_out_by_hand():
-    """Inputs 1, 2 and targets 2, 4: a slope of (1 * 2 + 2 * 4) / (1 + 4 + 5) at a penalty of 5, of 2 without any."""
+def test_ridge_equals_a_hand_computed_slope():
+    """Inputs 1, 2 and targets 2, 4: the slope is (1 * 2 + 2 * 4) / (1 + 4 + 5) at a penalty of 5, and 2 without one."""
     inputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
     assert fit_ridge(inputs, targets, penalty=5.0).item() == pytest.approx(1.0)
     assert fit_ridge(inputs, targets, penalty=0.0).item() == pytest.approx(2.0)
 
 
 def test_a_small_penalty_finds_a_linear_map():
-    """Targets that are a linear map of the inputs are met, those left out of the fit too."""
+    """If targets are a linear map of inputs, the fit recovers that map from 60 of 80 inputs."""
     noise = torch.Generator().manual_seed(0)
     inputs, matrix = torch.randn(80, 8, generator=noise), torch.randn(8, 6, generator=noise)
     torch.testing.assert_close(
@@ -64,11 +64,13 @@ def test_a_small_penalty_finds_a_linear_map():
 
 @every_architecture
 def test_the_aligner_maps_rows_of_the_head_to_the_table(architecture):
-    """A state along a row of the head comes out along that token's embedding, at the mean length of one."""
-    lm = tiny(architecture).untrained()  # one of its own, whose head may change
+    """A state along a row of the head is mapped onto that token's embedding, at the mean norm of one."""
+    # A separate model, whose head can be replaced.
+    lm = tiny(architecture).untrained()
     ids = torch.tensor([3, 7, 11])
     wide = len(lm.embedding_table[0])
-    with torch.no_grad():  # a head of its own, of which the table is a linear map
+    # An untied head; the table is a linear map of it.
+    with torch.no_grad():
         turn = torch.linalg.qr(torch.randn(wide, wide, generator=torch.Generator().manual_seed(0)))[0]
         head = torch.nn.Linear(wide, len(lm.embedding_table), bias=False)
         head.weight.copy_(lm.embedding_table.float() @ turn)
@@ -78,7 +80,7 @@ def test_the_aligner_maps_rows_of_the_head_to_the_table(architecture):
     torch.testing.assert_close(aligned.norm(dim=-1), torch.full((3,), lm.embedding_norm), rtol=1e-4, atol=0)
 
 
-def test_where_head_and_table_are_the_same_the_aligner_only_changes_length():
+def test_if_head_and_table_are_the_same_the_aligner_only_changes_the_norm():
     lm = tiny("gpt2")
     states = torch.randn(4, len(lm.embedding_table[0]), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ridge_aligner(lm)(states), norm_matched(lm)(states), atol=1e-3, rtol=1e-3)

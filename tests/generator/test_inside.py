@@ -1,4 +1,4 @@
-"""What a model does inside, against transformers' own outputs: hidden states, lens, positions, its own generate."""
+"""Model internals against transformers' own outputs: hidden states, logit lens, positions, and its generate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_hidden_states_of_a_batch(architecture):
 
 @every_architecture
 def test_a_state_keeps_what_the_head_saw(architecture):
-    """`State.hidden`, at first and after a step, gives the state's logits when put through the head."""
+    """`State.hidden`, initially and after a step, gives the state's logits when passed through the head."""
     lm = tiny(architecture)
     head = lm.engine.model.get_output_embeddings()
     for rows, state in lm.prefill(SEQUENCES, room=1):
@@ -60,7 +60,7 @@ def test_the_lens_at_the_last_layer_is_the_model(architecture):
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neo", "opt", "llama"])
 def test_learned_positions(architecture):
-    """The first row is what the model adds at the first position; a model with rotary positions has none."""
+    """The first row is what the model adds at the first position; a model with rotary positions has no table."""
     lm = tiny(architecture)
     if architecture == "llama":
         assert lm.position_table is None
@@ -70,14 +70,15 @@ def test_learned_positions(architecture):
     assert len(table) == CONTEXT
     before = lm.next_logits([torch.tensor([5])])
     kept, change = table[0].clone(), torch.linspace(-1, 1, table.shape[1])
-    table[0] += change  # a view of the weights
+    # The table is a view of the weights.
+    table[0] += change
     moved = lm.next_logits([torch.tensor([5])])
     table[0] = kept
     assert (moved - before)[:, lm.is_token].abs().max() > 1e-3
 
 
-def test_untrained_weights_are_others_and_seeded():
-    """The same seed gives the same model, another seed another one; shapes and the global generator stay."""
+def test_untrained_weights_are_different_and_seeded():
+    """Equal seeds give equal models, different seeds different ones; shapes and the global generator are unchanged."""
     lm, before = tiny("llama"), torch.random.get_rng_state()
     one, same, other = lm.untrained(1), lm.untrained(1), lm.untrained(2)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -90,8 +91,8 @@ def test_untrained_weights_are_others_and_seeded():
     assert lm.meter.passes > 0, "the twin's passes do not count as the model's"
 
 
-def test_untrained_weights_begin_as_the_configuration_would_have_had_it():
-    """A GGUF leaves out how far the first weights spread, and unties the head."""
+def test_untrained_weights_begin_with_the_published_initial_settings():
+    """A GGUF leaves out the initial spread of the weights, and unties the head; `initial` restores both."""
     lm = LanguageModel(
         tiny("qwen2").engine.model,
         tiny("qwen2").tokenizer,
@@ -101,12 +102,12 @@ def test_untrained_weights_begin_as_the_configuration_would_have_had_it():
     model = twin.engine.model
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
     assert float(twin.embedding_std) == pytest.approx(0.5, rel=0.1)
-    assert lm.engine.model.config.initializer_range == 0.02, "the model keeps its own"
+    assert lm.engine.model.config.initializer_range == 0.02, "the model keeps its own setting"
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "t5"])
 def test_transformers_generate_and_ours_agree(architecture):
-    """With no option on, transformers' generate writes what lm.generate does, from ids and from embeddings."""
+    """With no option set, transformers' generate writes what lm.generate does, from ids and from embeddings."""
     lm = tiny(architecture)
     model, encodes = lm.engine.model, lm.engine.is_encoder_decoder
     config = GenerationConfig(
@@ -120,15 +121,14 @@ def test_transformers_generate_and_ours_agree(architecture):
         mask = torch.ones(1, len(ids), dtype=torch.long)
         for given in ({"input_ids": ids[None]}, {"inputs_embeds": lm.embed(ids)[None]}):
             (written,) = model.generate(**given, attention_mask=mask, generation_config=config).tolist()
-            before = (
-                1 if encodes else len(ids) if "input_ids" in given else 0
-            )  # from embeddings only what is new
+            # From embeddings, generate returns only the new ids.
+            before = 1 if encodes else len(ids) if "input_ids" in given else 0
             assert [i for i in written[before:] if i not in lm.end_ids] == ours.ids
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "t5"])
 def test_scores_of_transformers_generate_are_the_logits(architecture):
-    """With no option on, whatever the model's own defaults say; a penalty of 9 changes those of the ids it saw."""
+    """With no option set, the model's own defaults have no effect; a penalty of 9 changes the scores of ids it saw."""
     lm = tiny(architecture)
     logits = lm.next_logits(SEQUENCES)
     own = lm.engine.model.generation_config
@@ -140,7 +140,8 @@ def test_scores_of_transformers_generate_are_the_logits(architecture):
         lm.engine.model.generation_config = own
     torch.testing.assert_close(scores[:, lm.is_token], logits[:, lm.is_token], atol=1e-4, rtol=1e-4)
     if architecture == "t5":
-        return  # the penalty is of the decoder's tokens
+        # Its penalty applies to the decoder's tokens.
+        return
     penalised = lm.library_scores(SEQUENCES, repetition_penalty=9.0)
     for ids, before, after in zip(SEQUENCES, scores, penalised, strict=True):
         expected = before.clone()
@@ -151,15 +152,15 @@ def test_scores_of_transformers_generate_are_the_logits(architecture):
 
 
 def test_an_encoder_decoder_has_no_hidden_states_at_its_prompt():
-    """T5's sequence goes to the encoder: one line says so."""
+    """T5's sequence goes to the encoder, which the message states in one line."""
     with pytest.raises(NotApplicable, match="encoder-decoder"):
         tiny("t5").hidden_states(SEQUENCES)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @every_architecture
-def test_float64_comes_and_goes_without_a_trace(architecture, dtype):
-    """Within, the same logits but for rounding; after, each weight and buffer as it was."""
+def test_float64_leaves_no_trace(architecture, dtype):
+    """Inside the block the logits are the same except for rounding; afterwards each weight and buffer is as before."""
     lm = tiny(architecture, dtype)
     model = lm.engine.model
     before = {name: each.clone() for name, each in [*model.named_parameters(), *model.named_buffers()]}
@@ -175,7 +176,7 @@ def test_float64_comes_and_goes_without_a_trace(architecture, dtype):
     assert torch.equal(lm.next_logits(SEQUENCES), plain)
 
 
-def test_float64_that_does_not_fit_is_not_begun(monkeypatch):
+def test_float64_that_does_not_fit_is_not_started(monkeypatch):
     lm = tiny("llama")
     monkeypatch.setattr(memory, "available", lambda device: 0)
     with pytest.raises(VsgError, match=r"llama in float64 needs about .* free"), lm.in_float64():
@@ -183,7 +184,7 @@ def test_float64_that_does_not_fit_is_not_begun(monkeypatch):
     assert lm.dtype == torch.float32
 
 
-def test_float64_ends_with_an_error_too():
+def test_float64_ends_after_an_error_too():
     lm = tiny("llama")
     with pytest.raises(KeyError), lm.in_float64():
         raise KeyError

@@ -1,4 +1,4 @@
-"""Next-token logits of a batch: what transformers gives for each sequence alone, whatever its form and neighbours."""
+"""Next-token logits of a batch: those that transformers gives for each sequence alone, whatever its form."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from vsg_core.errors import WrongUse
 from vsg_core.generator.engine import batching
 from vsg_core.generator.mixing.weights import mixture_weights
 
-CLOSE: dict[str, Any] = {
-    "atol": 1e-4,
-    "rtol": 1e-4,
-}  # float32; logits here have a standard deviation of about 1.5
+# In float32; the logits have a standard deviation of about 1.5.
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 
 
 @every_architecture
@@ -46,7 +44,7 @@ def test_embeddings_give_the_logits_of_ids(architecture, drawn: Drawn):
 @every_architecture
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_is_finite_and_near(architecture, dtype):
-    """In 16 bits a padded batch has float32 logits without NaN, within rounding of the unbatched ones."""
+    """In 16 bits, a padded batch has float32 logits without NaN, within rounding of the unbatched ones."""
     lm = tiny(architecture, dtype)
     batch = [torch.arange(3, 3 + length) for length in (1, 9, 4)]
     logits = lm.next_logits([batch[0], lm.embed(batch[1]), batch[2]])
@@ -62,8 +60,8 @@ def test_half_precision_is_finite_and_near(architecture, dtype):
 
 
 @every_architecture
-def test_padded_rows_never_receive_weight(architecture):
-    """Rows of the table that are no token have no probability, though the model's head gives them some."""
+def test_padded_rows_never_get_weight(architecture):
+    """Rows of the table that are not tokens have no probability, although the model's head gives them some."""
     lm = tiny(architecture)
     sequences = [torch.tensor([3, 9, i]) for i in range(3, 23)]
     weights = mixture_weights(lm.next_logits(sequences))
@@ -72,13 +70,13 @@ def test_padded_rows_never_receive_weight(architecture):
     if not lm.engine.is_encoder_decoder:
         own = lm.engine.model(torch.stack(sequences)).logits[:, -1].softmax(-1)[:, TOKENS:]
         assert own.max() > 0.01, (
-            "the bare model gives the padded rows no weight either: the test shows nothing"
+            "the bare model gives the padded rows no weight either, so the test shows nothing"
         )
 
 
 @every_architecture
 def test_every_position_counts(architecture):
-    """A change at any position within reach changes the logits: the comparisons above are not between constants."""
+    """A change at any position within reach changes the logits, so the comparisons above are not between constants."""
     lm = tiny(architecture)
     ids = torch.arange(3, 17)
     changed = [ids.clone().index_fill_(0, torch.tensor([i]), 40) for i in range(len(ids))]
@@ -94,14 +92,14 @@ def test_every_position_counts(architecture):
 
 @every_architecture
 def test_order_counts(architecture):
-    """The same tokens in another order have other logits: positions reach the model."""
+    """The same tokens in a different order have different logits, so positions reach the model."""
     lm = tiny(architecture)
     there, back = lm.next_logits([torch.tensor([7, 5, 9, 8]), torch.tensor([5, 7, 9, 8])])
     assert (there - back)[lm.is_token].abs().max() > 1e-2
 
 
-def test_batches_smaller_than_the_request_give_the_same(monkeypatch):
-    """With memory for two sequences at a time, seven give what they give together, in the order asked."""
+def test_batches_smaller_than_the_request_give_the_same_logits(monkeypatch):
+    """With memory for two sequences at a time, seven give what they give together, in the requested order."""
     lm = tiny("llama")
     sequences = [torch.arange(3, 3 + length) for length in (9, 1, 30, 2, 9, 14, 3)]
     together = lm.next_logits(sequences)
@@ -123,40 +121,40 @@ def test_batches_smaller_than_the_request_give_the_same(monkeypatch):
     ids=["none", "empty ids", "empty embeddings", "too long"],
 )
 def test_sequences_that_cannot_be_read_are_refused(sequences, says):
-    """Nothing, an empty sequence and one beyond the context end in one line with the numbers."""
+    """No sequence, an empty one and one beyond the context are each reported in one line with the numbers."""
     with pytest.raises(WrongUse, match=says):
         tiny("gpt2").next_logits(sequences)
 
 
 def test_an_encoder_takes_sequences_of_any_length():
-    """T5's positions are relative: no bound on the prompt."""
+    """T5's positions are relative, so the prompt has no maximum length."""
     lm = tiny("t5")
     long = torch.arange(100) % TOKENS
     torch.testing.assert_close(lm.next_logits([long])[0], reference_logits(lm, long), **CLOSE)
 
 
 def test_an_empty_text_is_refused():
-    """A text without a token says what to do."""
+    """The message says what to do."""
     lm = tiny("opt")
     with pytest.raises(WrongUse, match="has no token"):
         lm.tokenize("", special=False)
 
 
-def test_half_a_character_is_no_text():
-    """As a shell hands on bytes that are no UTF-8."""
+def test_half_a_character_is_not_text():
+    """A shell passes on bytes that are not UTF-8 in this form."""
     with pytest.raises(WrongUse, match="half a character"):
         tiny("llama").tokenize("\udcff w5")
 
 
-def test_the_text_opens_once():
-    """A text that starts with the token that opens a text does not get it twice."""
+def test_the_opening_token_is_added_once():
+    """A text that starts with the opening token does not get it twice."""
     lm = tiny("llama")
     assert lm.tokenize("w3 w4").tolist() == lm.tokenize("<s> w3 w4").tolist() == [0, 3, 4]
     assert lm.tokenize("w3 w4", special=False).tolist() == [3, 4]
 
 
 def test_the_meter_counts_what_was_fed():
-    """Passes and positions are those of the forward passes, padding included; seconds go up."""
+    """Passes and positions are those of the forward passes, padding included; the seconds increase."""
     lm = tiny("gpt_neox")
     lm.meter.reset()
     lm.next_logits([torch.tensor([3, 4, 5]), torch.tensor([6])])

@@ -1,4 +1,4 @@
-"""The look at a model's concept tokens: what it holds agrees with the writers, and a run leaves it."""
+"""The microscope shows what the writers write, and a run leaves a file of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from vsg_core.records.record import Run
 
 # Short enough for the tiny models' contexts of 40 tokens
 WORDS = ["w3 w4 w5", "w9", "w20 w7"]
-SHARP = Mixing(top_k=1)  # all weight on the most probable token, so that both paths are one
+# All weight on the most probable token, so that both paths coincide.
+SHARP = Mixing(top_k=1)
 
 
 def test_the_soft_path_is_what_the_concept_writer_writes() -> None:
@@ -52,7 +53,7 @@ def test_the_greedy_path_is_what_generate_writes() -> None:
 
 
 def test_a_sharp_mixture_stays_with_greedy_decoding_and_is_its_own_nearest_token() -> None:
-    """With all weight on one token the paths never part, unless greedy decoding ends."""
+    """With all weight on one token, the paths never diverge unless greedy decoding ends."""
     for shown in look(tiny("llama"), WORDS, 4, SHARP):
         assert shown["parts_at"] in (None, len(shown["greedy"]))
         for soft, greedy in zip(shown["soft"], shown["greedy"], strict=False):
@@ -60,8 +61,8 @@ def test_a_sharp_mixture_stays_with_greedy_decoding_and_is_its_own_nearest_token
             assert soft["distance"] == pytest.approx(0, abs=1e-4)
 
 
-def test_the_paths_part_where_the_heaviest_token_first_is_not_the_greedy_one() -> None:
-    """Flat mixtures of a random model lead elsewhere soon; before that the tokens agree, there they do not."""
+def test_the_paths_part_where_the_heaviest_token_first_differs_from_the_greedy_one() -> None:
+    """Flat mixtures of a random model soon diverge; the tokens agree before that step and differ at it."""
     parted = 0
     for shown in look(tiny("llama"), [f"w{i} w{i + 1}" for i in range(4, 30)], 6, Mixing(temperature=5.0)):
         at = shown["parts_at"]
@@ -85,19 +86,19 @@ def test_a_record_is_plain_json() -> None:
 
 
 def seen_by(name: str) -> Microscope:
-    """A stored look at a tiny model, under a name."""
+    """Return a stored microscope record of a tiny model, under the given name."""
     run = Run(started=datetime(2026, 1, 1, tzinfo=UTC), forward_passes=3)
     return Microscope.model_validate({**microscope_record(tiny("gpt2")), "model": {"name": name}, "run": run})
 
 
-def test_a_look_is_written_and_read_back(tmp_path: Path) -> None:
+def test_a_microscope_record_is_written_and_read_back(tmp_path: Path) -> None:
     assert read_microscopes(tmp_path) == []
     path = write_microscope(seen_by("tiny"), tmp_path)
     assert path == tmp_path / "microscope" / "tiny.json"
     assert read_microscopes(tmp_path) == [seen_by("tiny")]
 
 
-def test_what_cannot_be_read_or_named_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_unreadable_file_or_name_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="cannot name a file"):
         write_microscope(seen_by("../up"), tmp_path)
     (tmp_path / "microscope").mkdir()
@@ -109,7 +110,7 @@ def test_what_cannot_be_read_or_named_is_one_clear_line(tmp_path: Path) -> None:
         read_microscopes(tmp_path)
 
 
-def test_a_run_leaves_one_look_a_model_on_its_page(suite) -> None:
+def test_a_run_leaves_one_microscope_record_per_model(suite) -> None:
     suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
     suite.run().assert_outcomes(passed=2)
     (path,) = (suite.reports / "microscope").iterdir()
@@ -122,7 +123,7 @@ def test_a_run_leaves_one_look_a_model_on_its_page(suite) -> None:
     assert page.count('class="under"') == len(PROMPTS)
 
 
-def test_a_look_that_fails_costs_no_verdict(suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_microscope_costs_no_verdict(suite, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 

@@ -1,5 +1,8 @@
-"""Weights and measures of next-token distributions: against other libraries, by hand, and where they are easily wrong:
-limits of a setting, ties, tails, the ends of a float's range."""
+"""Weights and measures of next-token distributions.
+
+Compared with other libraries and with hand-computed values, at the limits of a setting, for ties, for tails, and at
+the ends of a float's range.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ mixings = st.builds(
 @property_test(100)
 @given(logit_rows(VOCAB), mixings)
 def test_weights_are_a_distribution(logits, mixing):
-    """Never NaN, never negative, sum 1, at most top_k of them, and no token outranks a more probable one."""
+    """They are never NaN or negative, sum to 1, number at most top_k, and rank no token above a more probable one."""
     weights = mixture_weights(logits, mixing)
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(-1), torch.ones(len(logits)), atol=1e-5, rtol=0)
@@ -43,7 +46,7 @@ def test_weights_are_a_distribution(logits, mixing):
     assert (weights.gather(-1, order).diff(dim=-1) <= 1e-6).all()
 
 
-def test_a_mixture_worked_out_by_hand():
+def test_a_mixture_equals_a_hand_computed_one():
     """Probabilities .5 .3 .2 at temperature .5, top 2, sharpened by 2: .5^4 and .3^4, renormalised."""
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log()
     weights = mixture_weights(logits, Mixing(temperature=0.5, top_k=2, sharpening=2.0))
@@ -65,8 +68,8 @@ def test_the_studys_preset_is_the_studys_formula(seed):
 
 @property_test(40)
 @given(st.permutations(range(VOCAB)), st.floats(-1e4, 1e4))
-def test_the_coldest_is_one_hot_and_the_hottest_uniform(order, shift):
-    """Temperature towards 0 leaves the most probable token, towards infinity makes all equal; a shift is nothing."""
+def test_low_temperature_gives_one_hot_and_high_temperature_uniform_weights(order, shift):
+    """As temperature goes to 0 only the most probable token is left, to infinity all are equal; a shift is ignored."""
     logits = torch.tensor([order], dtype=torch.float32) + shift
     cold = mixture_weights(logits, Mixing(temperature=1e-4))
     assert torch.equal(cold, torch.eye(VOCAB)[logits.argmax(-1)])
@@ -77,7 +80,7 @@ def test_the_coldest_is_one_hot_and_the_hottest_uniform(order, shift):
 @property_test(60)
 @given(logit_rows(VOCAB), st.floats(0.2, 5))
 def test_temperature_and_sharpening_are_the_same_without_a_cut(logits, exponent):
-    """p to the power s, renormalised, is a temperature of 1/s."""
+    """Raising p to the power s and renormalising equals a temperature of 1/s."""
     sharpened = mixture_weights(logits, Mixing(sharpening=exponent))
     torch.testing.assert_close(sharpened, mixture_weights(logits, Mixing(1 / exponent)), atol=1e-5, rtol=1e-3)
 
@@ -90,20 +93,20 @@ def test_high_sharpening_does_not_underflow():
 @property_test(100)
 @given(logit_rows(VOCAB), st.integers(1, VOCAB))
 def test_top_k_is_exact_under_ties(logits, k):
-    """Exactly k a row, in order; of equal ones those with the lower id."""
+    """There are exactly k per row, in order; among equal ones, those with the lower id."""
     for ids, row in zip(top_k_ids(logits, k), logits, strict=True):
         assert ids.tolist() == sorted(range(VOCAB), key=lambda i: (-row[i].item(), i))[:k]
 
 
 @pytest.mark.parametrize("equal", [0.0, -math.inf])
 def test_top_k_among_many_ties(equal):
-    """More equal ones at the edge than a first look at the largest finds."""
+    """More tokens are tied at the cut than a first search for the largest returns."""
     logits = torch.full((2, 500), equal)
     logits[1, [400, 300]] = torch.tensor([2.0, 1.0])
     assert top_k_ids(logits, 4).tolist() == [[0, 1, 2, 3], [400, 300, 0, 1]]
 
 
-def test_top_p_keeps_the_fewest_that_reach_it():
+def test_top_p_keeps_the_fewest_tokens_that_reach_it():
     probabilities = torch.tensor([[0.5, 0.3, 0.15, 0.05]], dtype=torch.float64)
     for p, kept in ((0.4, 1), (0.5, 1), (0.51, 2), (0.8, 2), (0.9, 3), (1.0, 4)):
         assert top_p_mask(probabilities, p).sum() == kept, f"top_p {p}"
@@ -112,7 +115,7 @@ def test_top_p_keeps_the_fewest_that_reach_it():
 @property_test(80)
 @given(distributions(VOCAB), st.floats(0.01, 1))
 def test_top_p_is_the_smallest_set_that_reaches_p(row, p):
-    """What is kept reaches p, would not without its least token, and nothing left out outweighs anything kept."""
+    """The kept tokens reach p, but not without the least of them, and no other token outweighs a kept one."""
     kept = top_p_mask(row.unsqueeze(0), p)[0]
     assert row[kept].sum() >= p * row.sum() - 1e-12
     assert row[kept].sum() - row[kept].min() < p * row.sum() + 1e-12
@@ -120,14 +123,14 @@ def test_top_p_is_the_smallest_set_that_reaches_p(row, p):
 
 
 def test_top_p_of_1_keeps_a_long_tail():
-    """Tokens too small to move a float32 sum still count."""
+    """Tokens too small to change a float32 sum still count."""
     tail = torch.full((1, 10_000), 1e-9)
     tail[0, 0] = 1.0
     assert top_p_mask(tail, 1.0).all()
 
 
 def test_top_k_comes_before_top_p():
-    """top_p is a share of what top_k has left: .4 and .3 of .7, not of 1."""
+    """Here top_p is a share of what top_k has left: .4 and .3 of .7, not of 1."""
     logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
     weights = mixture_weights(logits, Mixing(top_k=2, top_p=0.6))
     torch.testing.assert_close(weights, torch.tensor([[4 / 7, 3 / 7, 0.0, 0.0]]))
@@ -136,8 +139,8 @@ def test_top_k_comes_before_top_p():
 
 @property_test(100)
 @given(logit_rows(VOCAB), st.sampled_from([torch.float32, torch.bfloat16, torch.float16]))
-def test_entropy_is_scipys_in_bits(logits, dtype):
-    """Whatever the dtype, tokens that are ruled out among them; never NaN."""
+def test_entropy_equals_scipys_in_bits(logits, dtype):
+    """Any dtype works, also with tokens that are ruled out; the result is never NaN."""
     logits = logits.to(dtype)
     expected = entropy(logits.double().softmax(-1).numpy(), base=2, axis=-1)
     assert entropy_bits(logits).tolist() == pytest.approx(expected.tolist(), abs=1e-4)
@@ -154,21 +157,22 @@ def test_entropy_is_scipys_in_bits(logits, dtype):
     ],
     ids=["uniform", "two left", "huge", "hugely negative", "tiny"],
 )
-def test_entropies_worked_out_by_hand(row, bits):
-    """In bits, and never NaN: for logits about as large as a float32 can be, and with tokens ruled out."""
+def test_entropies_equal_hand_computed_ones(row, bits):
+    """The result is never NaN, even for the largest float32 logits and with tokens ruled out."""
     assert entropy_bits(torch.tensor(row)).item() == pytest.approx(bits, abs=1e-6)
     weights = mixture_weights(torch.tensor([row]), Mixing(0.8, top_k=2, sharpening=1.5))
     assert weights.sum().item() == pytest.approx(1, abs=1e-6)
 
 
 def test_entropies_and_divergences_keep_the_shape_of_their_rows(monkeypatch):
-    """However few rows are worked out at a time, each entropy and divergence stands where its row stood."""
+    """However few rows are computed at a time, each entropy and divergence is at the position of its row."""
     logits = torch.randn(2, 3, VOCAB, generator=torch.Generator().manual_seed(0)) * 3
     expected = torch.from_numpy(entropy(logits.softmax(-1), base=2, axis=-1))
     for at_a_time in (1, 2 * VOCAB, 100 * VOCAB):
         monkeypatch.setattr("vsg_core.generator.mixing.distributions.CHUNK", at_a_time)
         torch.testing.assert_close(entropy_bits(logits), expected, atol=1e-5, rtol=0)
-        p, q = logits.softmax(-1), logits[:1, :1].softmax(-1)  # each row against the first
+        # Each row against the first.
+        p, q = logits.softmax(-1), logits[:1, :1].softmax(-1)
         bits = jensenshannon(p, q.expand_as(p), base=2, axis=-1) ** 2
         torch.testing.assert_close(
             js_divergence_bits(p, q), torch.from_numpy(bits).double(), atol=1e-6, rtol=0
@@ -176,12 +180,12 @@ def test_entropies_and_divergences_keep_the_shape_of_their_rows(monkeypatch):
 
 
 def test_entropy_of_the_largest_float16_logits():
-    """65504 is as far as float16 goes."""
+    """The largest float16 is 65504."""
     row = torch.tensor([65504.0, 65504.0, -65504.0, -math.inf], dtype=torch.float16)
     assert entropy_bits(row).item() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_entropy_that_the_studys_float16_clamp_lost():
+def test_entropy_is_0_where_the_studys_float16_clamp_gave_nan():
     """1e-10 is 0 in float16, so the study's clamped p log p was NaN; log-probabilities give 0 bits."""
     logits = torch.tensor([[40.0, 0.0, -40.0]], dtype=torch.float16)
     clamped = logits.softmax(-1).clamp(min=1e-10)
@@ -191,25 +195,27 @@ def test_entropy_that_the_studys_float16_clamp_lost():
 
 @property_test(100)
 @given(distributions(VOCAB), distributions(VOCAB))
-def test_js_divergence_is_scipys(p, q):
-    """The mean relative entropy to the middle, as scipy has it, in bits: symmetric, from 0 to 1."""
-    p, q = (row.where(row > 1e-200, 0.0) for row in (p, q))  # scipy itself overflows on the smallest floats
+def test_js_divergence_equals_scipys(p, q):
+    """The mean relative entropy to the middle, as scipy computes it, in bits: symmetric, from 0 to 1."""
+    # scipy itself overflows on the smallest floats.
+    p, q = (row.where(row > 1e-200, 0.0) for row in (p, q))
     divergence, middle = js_divergence_bits(p, q).item(), (p + q) / 2
     scipys = sum(rel_entr(row.numpy(), middle.numpy()).sum() for row in (p, q)) / 2 / math.log(2)
-    assert divergence == pytest.approx(scipys, abs=1e-6)  # scipy's own distance is NaN where this is below 0
+    # scipy's own distance is NaN where this is below 0.
+    assert divergence == pytest.approx(scipys, abs=1e-6)
     assert divergence == pytest.approx(js_divergence_bits(q, p).item(), abs=1e-12)
     assert 0 <= divergence <= 1 + 1e-9
 
 
-def test_js_divergence_of_rows_apart_is_1_and_of_the_same_0():
-    """By row, also in float32 and with zeros."""
+def test_js_divergence_is_1_for_disjoint_rows_and_0_for_equal_ones():
+    """It is computed per row, also in float32 and with zeros."""
     p = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
     q = torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5], [0.2, 0.3, 0.5]])
     assert js_divergence_bits(p, q).tolist() == pytest.approx([1.0, 0.5, 0.0], abs=1e-7)
 
 
 def test_sampling_follows_the_weights():
-    """50,000 draws: no token without weight, and the rest as often as their weights (chi-square, p above 0.001)."""
+    """In 50,000 draws no token of weight 0 occurs, and the others do as often as weighted (chi-square, p > 0.001)."""
     weights = torch.tensor([[0.0, 0.5, 0.0, 0.3, 0.2, 0.0]]).expand(50_000, -1)
     draws = torch.rand(50_000, generator=torch.Generator().manual_seed(0))
     counts = sample(weights, draws).bincount(minlength=6)
@@ -219,8 +225,8 @@ def test_sampling_follows_the_weights():
 
 @property_test(60)
 @given(distributions(VOCAB), st.floats(0, 1, exclude_max=True))
-def test_a_draw_falls_on_the_token_whose_share_holds_it(row, draw):
-    """What comes before the token is at most the draw, together with it above; so a token without weight never."""
+def test_a_draw_selects_the_token_whose_share_contains_it(row, draw):
+    """The weights before the token sum to at most the draw, and with the token to more, so its weight is positive."""
     token = int(sample(row.unsqueeze(0), torch.tensor([draw], dtype=torch.float64)))
     assert row[token] > 0
     assert row[:token].sum() <= draw * row.sum() + 1e-12
@@ -235,8 +241,8 @@ def test_extreme_draws_take_a_token_with_weight(draw, token):
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3_text"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_wide_and_narrow_mixtures_are_worked_out_alike(monkeypatch, architecture, dtype):
-    """The two ways to mix, few rows gathered or the whole table multiplied, give the same, one-hot rows exactly."""
+def test_wide_and_narrow_mixtures_give_the_same_vectors(monkeypatch, architecture, dtype):
+    """The two implementations, which gather a few rows or multiply the whole table, agree; one-hot rows are exact."""
     lm = tiny(architecture, dtype)
     rows = torch.eye(ROWS)[:TOKENS]
     soft = (torch.randn(8, ROWS, generator=torch.Generator().manual_seed(0)) * 3).softmax(-1)
@@ -271,7 +277,7 @@ def test_top_k_above_the_vocabulary_is_named():
     "row", [[0.0, math.nan], [0.0, math.inf], [-math.inf, -math.inf]], ids=["NaN", "infinity", "nothing left"]
 )
 @pytest.mark.parametrize("measure", [entropy_bits, mixture_weights])
-def test_logits_that_say_nothing_are_refused(measure, row):
-    """A row without a distribution ends in one line, in whichever measure it is met first."""
+def test_logits_without_a_distribution_are_refused(measure, row):
+    """A row without a distribution is reported in one line by whichever measure meets it first."""
     with pytest.raises(VsgError, match="NaN or infinity"):
         measure(torch.tensor([[1.0, 2.0], row]))

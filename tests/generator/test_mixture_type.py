@@ -25,7 +25,7 @@ def test_weights_are_sorted_and_equal_ones_keep_their_order():
 
 
 def test_overlap_is_the_shared_weight():
-    """Weight on other tokens counts nothing; a mixture is normalised only when asked."""
+    """Weight on other tokens does not count; a mixture is normalised only on request."""
     mixture = Mixture((4, 7), (0.75, 0.25))
     assert mixture.overlap(Mixture((4, 7), (1.5, 0.5)).normalised()) == pytest.approx(1)
     assert mixture.overlap(Mixture((4, 9), (1.0, 1.0)).normalised()) == pytest.approx(0.5)
@@ -48,7 +48,7 @@ def test_permuting_moves_every_weight_by_one_place():
     assert Mixture((), ()).permuted() == Mixture((), ())
 
 
-def test_the_first_tokens_are_spelled():
+def test_the_heaviest_tokens_are_spelled():
     lm = tiny("llama")
     mixture = Mixture((4, 7, 9), (0.6, 0.3, 0.1))
     assert mixture.spelled(lm, 2) == [("w4", 0.6), ("w7", 0.3)]
@@ -69,8 +69,8 @@ def test_what_is_not_a_mixture_is_refused():
 @every_architecture
 @property_test(5)
 @given(st.lists(mixtures, min_size=1, max_size=4))
-def test_mixtures_of_any_sizes_mix_as_each_does_alone(architecture: str, batch: list[Mixture]):
-    """To the last digit: the vector of a mixture does not depend on its neighbours."""
+def test_mixtures_of_any_size_mix_as_they_do_alone(architecture: str, batch: list[Mixture]):
+    """The vector of a mixture does not depend on its neighbours, to the last digit."""
     lm = tiny(architecture)
     mixed = lm.mix(batch)
     assert mixed.shape == (len(batch), lm.embedding_table.shape[-1])

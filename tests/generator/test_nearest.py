@@ -15,8 +15,8 @@ from vsg_core.generator.reading.nearest import nearest_tokens
 
 @pytest.mark.parametrize("by", ["cosine", "centred"])
 @every_architecture
-def test_the_nearest_by_angle_is_the_nearest_of_all_angles(architecture, by):
-    """Against every angle in float64, the table's mean taken from both where it is centred; padded rows never count."""
+def test_the_nearest_token_by_angle_is_the_nearest_of_all(architecture, by):
+    """The result is the best of all angles in float64, with the mean subtracted if centred; padded rows never count."""
     lm = tiny(architecture)
     table = lm.embedding_table[:TOKENS].double()
     noise = torch.randn(40, table.shape[-1], generator=torch.Generator().manual_seed(0))
@@ -29,8 +29,8 @@ def test_the_nearest_by_angle_is_the_nearest_of_all_angles(architecture, by):
     torch.testing.assert_close(distances.double(), every.amin(-1), atol=1e-5, rtol=1e-5)
 
 
-def test_measures_differ_by_length_and_by_what_all_tokens_share():
-    """A long vector along token 5 is that token by angle; by distance the token with the longest embedding may win."""
+def test_measures_treat_length_and_the_common_mean_differently():
+    """A short vector along a token is that token by angle, but by distance a token with a short embedding can win."""
     lm = tiny("llama")
     ids = torch.arange(TOKENS)
     assert nearest_tokens(lm, 0.01 * lm.embed(ids), "cosine")[0].tolist() == ids.tolist()
@@ -41,12 +41,13 @@ def test_measures_differ_by_length_and_by_what_all_tokens_share():
     assert nearest_tokens(lm, shrunk, "cosine")[0].tolist() != ids.tolist()
 
 
-def test_centring_takes_out_what_all_tokens_share():
-    """In a table far off its origin, as real ones are, against every centred angle in float64."""
+def test_centring_removes_what_all_tokens_share():
+    """In a table far from the origin, as real ones are, the result is the best of all centred angles in float64."""
     model = deepcopy(tiny("llama").engine.model)
     with torch.no_grad():
         weight = model.get_input_embeddings().weight
-        weight.mul_(torch.linspace(0.1, 3.0, len(weight)).unsqueeze(1)).add_(5.0)  # of many lengths
+        # Rows of many lengths.
+        weight.mul_(torch.linspace(0.1, 3.0, len(weight)).unsqueeze(1)).add_(5.0)
     lm = LanguageModel(model, tokenizer())
     table = lm.embedding_table[:TOKENS].double()
     noise = torch.randn(200, 32, generator=torch.Generator().manual_seed(0)) + 5.0

@@ -1,4 +1,4 @@
-"""Concept tokens as they are written, and what reads vectors back, on tiny models of each architecture."""
+"""Writing concept tokens and reading vectors back, on tiny models of each architecture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_concept_token_is_the_mixture_of_the_next_distribution(architecture):
 
 @every_architecture
 def test_a_concept_token_is_fed_back(architecture):
-    """The second one is made of the logits after the first: the prompt with its vector appended."""
+    """The second one is computed from the logits after the prompt with the first vector appended."""
     lm = tiny(architecture)
     first, second = write_concepts(lm, SEQUENCES[:1], 2, PLAIN)[0].steps
     if lm.engine.is_encoder_decoder:
@@ -54,7 +54,7 @@ def test_the_norm_is_clipped_to_a_multiple_of_the_mean():
 
 
 def test_cold_stop_ends_after_consecutive_low_entropies():
-    """Entropies here are far below 100 bits: two cold steps end it at the second, of which nothing is kept."""
+    """The entropies are far below 100 bits, so the second of two cold steps ends it, and that step is not kept."""
     trace = write_concepts(tiny("llama"), SEQUENCES[:1], 5, PLAIN, ColdStop(entropy=100.0, steps=2))[0]
     assert (len(trace.steps), trace.stopped) == (1, "cold")
     trace = write_concepts(tiny("llama"), SEQUENCES[:1], 5, PLAIN, ColdStop(entropy=1e-9, steps=2))[0]
@@ -67,8 +67,8 @@ def test_a_cold_stop_out_of_range_is_named():
 
 
 @every_architecture
-def test_the_nearest_token_is_the_nearest_by_every_distance(architecture):
-    """Against torch.cdist over the whole table; a token's own embedding is at distance 0; padded rows never count."""
+def test_the_nearest_token_has_the_smallest_of_all_distances(architecture):
+    """The result is that of torch.cdist on the whole table; a token's own embedding is at distance 0."""
     lm = tiny(architecture)
     noise = torch.randn(40, lm.embedding_table.shape[-1], generator=torch.Generator().manual_seed(0))
     ids, distances = nearest_tokens(lm, noise)
@@ -82,8 +82,8 @@ def test_the_nearest_token_is_the_nearest_by_every_distance(architecture):
     assert (padded < TOKENS).all()
 
 
-def test_a_sparse_mixture_is_found_from_its_vector():
-    """Three tokens and their weights, in a table of 60 rows and 32 dimensions, and a single token alone."""
+def test_a_sparse_mixture_is_recovered_from_its_vector():
+    """Three tokens with their weights, and a single token, are found in a table of 60 rows and 32 dimensions."""
     lm = tiny("llama")
     weights = torch.zeros(2, lm.engine.vocab_size)
     weights[0, [5, 17, 40]] = torch.tensor([0.6, 0.3, 0.1])
@@ -93,8 +93,8 @@ def test_a_sparse_mixture_is_found_from_its_vector():
     assert single.by_token() == pytest.approx({33: 1.0}, abs=1e-4)
 
 
-def test_frames_put_the_vectors_where_a_word_would_stand():
-    """Each frame is its text's embeddings with the vectors between, BOS once at its start."""
+def test_frames_put_the_vectors_in_the_place_of_a_word():
+    """Each frame is its text's embeddings with the vectors in between, and BOS once at its start."""
     lm = tiny("llama")
     vectors = lm.mix(mixture_weights(lm.next_logits(SEQUENCES[:2]), STUDY_SMALL))
 

@@ -1,4 +1,4 @@
-"""Text wherever ids are, random vectors and tokens, and what a model keeps of its weights and when it lets go."""
+"""Text in place of ids, random vectors and tokens, and what a model caches and when it releases it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def seeded(seed: int = 3) -> torch.Generator:
 
 
 @every_architecture
-def test_text_gives_what_its_ids_give(architecture: str):
-    """Special tokens once, as lm.tokenize puts them; text, ids and embeddings share a batch."""
+def test_text_gives_the_results_of_its_ids(architecture: str):
+    """Special tokens are added once, as by lm.tokenize; text, ids and embeddings share a batch."""
     lm = tiny(architecture)
     ids = [lm.tokenize(text) for text in TEXTS]
     assert torch.equal(lm.next_logits(TEXTS), lm.next_logits(ids))
@@ -50,14 +50,14 @@ def test_hidden_states_and_writers_take_text():
 
 
 @pytest.mark.parametrize("call", ["next_logits", "generate", "hidden_states", "library_scores"])
-def test_one_text_in_place_of_a_list_is_refused(call: str):
-    """Its letters would pass for sequences."""
+def test_a_single_text_in_place_of_a_list_is_refused(call: str):
+    """Its letters would be taken for sequences."""
     with pytest.raises(WrongUse, match="'w5 w6' is one text: give a list"):
         getattr(tiny("llama"), call)("w5 w6")
 
 
-def test_noise_is_that_of_a_hand_made_draw():
-    """To the last digit, and the generator goes on from where a hand-made draw would leave it."""
+def test_noise_equals_a_hand_made_draw():
+    """They are equal to the last digit, and the generator continues as after the hand-made draw."""
     lm, ours, theirs = tiny("qwen2"), seeded(), seeded()
     for scale in (0.5, 1.0, 4.0):
         by_hand = torch.randn(3, 5, 32, generator=theirs) * (scale * lm.embedding_std)
@@ -69,7 +69,7 @@ def test_noise_is_that_of_a_hand_made_draw():
 
 
 def test_noise_has_the_norms_of_given_vectors():
-    """Row by row, whatever the norms; no two rows alike; as drawn by hand, to the last digit."""
+    """Each row has its norm, no two rows are alike, and all equal a hand-made draw to the last digit."""
     lm = tiny("qwen2")
     vectors = torch.diag(torch.tensor([1.0, 5.0, 0.01]))
     noise = lm.noise_like(vectors, seeded())
@@ -81,17 +81,17 @@ def test_noise_has_the_norms_of_given_vectors():
     assert (directions @ directions.T - torch.eye(3)).abs().max() < 0.999
 
 
-def test_random_tokens_are_tokens_and_those_of_a_hand_made_draw():
+def test_random_tokens_are_tokens_and_equal_a_hand_made_draw():
     lm = tiny("qwen2")
     assert lm.token_ids == list(range(TOKENS))
     drawn = lm.random_tokens(200, 9, generator=seeded())
     by_hand = torch.tensor(lm.token_ids)[torch.randint(TOKENS, (200, 9), generator=seeded())]
     assert torch.equal(drawn, by_hand)
-    assert drawn.unique().tolist() == lm.token_ids, "every token can be drawn, and no padded row"
+    assert drawn.unique().tolist() == lm.token_ids, "every token can be drawn, but no padded row"
 
 
 def test_nothing_cached_survives_a_change_of_dtype():
-    """Each cached property, whatever its name and type, is computed again in float64 and again after it."""
+    """Each cached property, whatever its name and type, is recomputed in float64 and again afterwards."""
     lm = tiny("qwen2", torch.bfloat16)
     names = {
         name
@@ -102,7 +102,8 @@ def test_nothing_cached_survives_a_change_of_dtype():
     assert {"embedding_table", "embedding_std", "embedding_norm", "embedding_norms", "is_token"} <= names
     for name in names:
         getattr(lm, name)
-    lm.__dict__.update(embedding_std=-1.0, embedding_norm=-1.0)  # stale on purpose
+    # Deliberately stale values.
+    lm.__dict__.update(embedding_std=-1.0, embedding_norm=-1.0)
     with lm.in_float64():
         assert not names & vars(lm).keys()
         assert lm.embedding_std > 0 < lm.embedding_norm
@@ -111,8 +112,8 @@ def test_nothing_cached_survives_a_change_of_dtype():
     assert lm.embedding_std > 0
 
 
-def test_a_model_closes_itself_with_an_error_too():
-    """The twin's weights go, those of the model stay."""
+def test_a_model_is_closed_after_an_error_too():
+    """The twin's weights are released, those of the model are not."""
     lm, twin = tiny("llama"), tiny("llama").untrained()
 
     def fail_inside() -> None:

@@ -1,4 +1,4 @@
-"""Sequences that begin alike: gone through once, each still gives what it gives alone."""
+"""Sequences that begin alike: the beginning is processed once, and each still gives what it gives alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ endings = st.lists(st.lists(token_ids, min_size=1, max_size=12), min_size=2, max
 @property_test()
 @given(beginnings, endings, st.booleans(), st.integers(0, TOKENS - 1))
 def test_each_gives_what_it_gives_alone(architecture, beginning, endings, as_vectors, token):
-    """One beginning, ends of any lengths, ids or vectors: the logits and those of steps after are transformers' own."""
+    """With one beginning and ends of any length, as ids or vectors, the logits of all steps equal transformers' own."""
     lm = tiny(architecture)
     sequences = [torch.tensor(beginning + ending) for ending in endings]
     if as_vectors:
@@ -43,7 +43,7 @@ def test_each_gives_what_it_gives_alone(architecture, beginning, endings, as_vec
 
 @every_architecture
 def test_a_long_beginning_is_fed_once(architecture):
-    """20 sequences of 20 positions that share 16 feed 16 + 20 x 4, or all 400 where the model's windows forbid it."""
+    """20 sequences of 20 positions that share 16 feed 16 + 20 x 4, or all 400 if the model's windows forbid sharing."""
     lm = tiny(architecture)
     beginning = torch.arange(3, 19)
     sequences = [torch.cat([beginning, torch.full((4,), last)]) for last in range(20, 40)]
@@ -62,7 +62,8 @@ def test_a_long_beginning_is_fed_once(architecture):
     ("sequences", "shared"),
     [
         ([[3, 4, 5, 6], [3, 4, 5, 7]], 3),
-        ([[3, 4, 5, 6], [3, 4, 5, 6]], 3),  # one position each is left to go on with
+        # One position of each is left to continue from.
+        ([[3, 4, 5, 6], [3, 4, 5, 6]], 3),
         ([[3, 4, 5, 6], [3, 4]], 1),
         ([[3, 4, 5, 6], [9, 4, 5, 6]], 0),
         ([[3, 4, 5, 6]], 0),
@@ -71,7 +72,7 @@ def test_a_long_beginning_is_fed_once(architecture):
     ],
 )
 def test_the_shared_length(monkeypatch, sequences, shared):
-    """What all have in common, but for the last position of the shortest."""
+    """It is what all have in common, without the last position of the shortest."""
     monkeypatch.setattr(batching, "WORTH_SHARING", 1)
     lm = tiny("llama")
     ids = [torch.tensor(sequence) for sequence in sequences]

@@ -1,4 +1,4 @@
-"""Soft Thinking in its published order, its random kin, Mixture of Inputs and noised soft tokens."""
+"""Soft Thinking in its published order, its randomised variants, Mixture of Inputs and noised soft tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from vsg_core.generator.writing.writers import (
 )
 
 SEQUENCES = [torch.arange(3, 9), torch.arange(20, 23), torch.tensor([7])]
-SMALL = Mixing(temperature=0.6, top_k=20, top_p=0.95, min_p=0.001, top_n=10)  # the tiny models know 60 tokens
+# The tiny models know 60 tokens.
+SMALL = Mixing(temperature=0.6, top_k=20, top_p=0.95, min_p=0.001, top_n=10)
 RANDOM = {
     "gumbel": replace(SMALL, gumbel=0.5),
     "dirichlet": replace(SMALL, dirichlet=4.0),
@@ -39,12 +40,12 @@ random_mixings = pytest.mark.parametrize("mixing", RANDOM.values(), ids=RANDOM.k
 
 
 def logits_of(*probabilities: float) -> torch.Tensor:
-    """[1, n] logits whose softmax they are."""
+    """Return logits [1, n] whose softmax equals the given probabilities."""
     return torch.tensor([probabilities]).log()
 
 
 def test_min_p_comes_after_top_p():
-    """.4 .3 .2 .1: top_p .5 keeps two; min_p .6 keeps what is at least .24: both. First min_p would leave top_p one."""
+    """Of .4 .3 .2 .1, top_p .5 keeps two and min_p .6 keeps both; with min_p first, top_p would leave one."""
     logits = logits_of(0.4, 0.3, 0.2, 0.1)
     weights = mixture_weights(logits, Mixing(top_p=0.5, min_p=0.6))
     torch.testing.assert_close(weights, torch.tensor([[4 / 7, 3 / 7, 0.0, 0.0]]))
@@ -52,15 +53,15 @@ def test_min_p_comes_after_top_p():
     torch.testing.assert_close(weights, torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
 
 
-def test_top_n_cuts_what_top_p_has_left():
-    """.4 .3 .2 .1: top_p .95 is a share of all four, and then the two heaviest remain, renormalised."""
+def test_top_n_cuts_what_top_p_leaves():
+    """Of .4 .3 .2 .1, top_p .95 keeps all four; then the two heaviest remain, renormalised."""
     weights = mixture_weights(logits_of(0.4, 0.3, 0.2, 0.1), Mixing(top_p=0.95, top_n=2))
     torch.testing.assert_close(weights, torch.tensor([[4 / 7, 3 / 7, 0.0, 0.0]]))
 
 
 @property_test(40)
 @given(st.integers(0, 10_000), st.floats(0.5, 6))
-def test_the_preset_is_soft_thinkings_own_order(seed, spread):
+def test_the_preset_follows_soft_thinkings_own_order(seed, spread):
     """As its sampler: softmax(logits / T), top_k, top_p and min_p each renormalised, the top n, renormalised."""
     logits = torch.randn(2, 200, generator=torch.Generator().manual_seed(seed)) * spread
     probs, order = (logits / 0.6).softmax(-1).sort(descending=True)
@@ -75,8 +76,8 @@ def test_the_preset_is_soft_thinkings_own_order(seed, spread):
     torch.testing.assert_close(mixture_weights(logits, SOFT_THINKING), expected)
 
 
-def test_gumbel_softmax_is_its_formula():
-    """softmax((log w + g) / tau) on the kept weights, heaviest first; g are numpy's for that sequence and step."""
+def test_gumbel_softmax_follows_its_formula():
+    """softmax((log w + g) / tau) on the kept weights, heaviest first; g is numpy's draw for that sequence and step."""
     logits = logits_of(0.2, 0.5, 0.3)
     weights = mixture_weights(logits, Mixing(top_k=2, gumbel=0.5), draws.generators(7, torch.tensor([4]), 2))
     noise = np.random.default_rng((7, 4, 2)).gumbel(size=2)
@@ -86,7 +87,7 @@ def test_gumbel_softmax_is_its_formula():
 
 
 def test_the_heaviest_after_gumbel_is_a_draw_from_the_weights():
-    """20,000 sequences: each token is the heaviest as often as its weight says (chi-square, p above 0.001)."""
+    """In 20,000 sequences each token is the heaviest as often as its weight (chi-square, p above 0.001)."""
     weights = mixture_weights(
         logits_of(0.5, 0.3, 0.2).expand(20_000, -1),
         Mixing(gumbel=0.5),
@@ -97,7 +98,7 @@ def test_the_heaviest_after_gumbel_is_a_draw_from_the_weights():
 
 
 def test_dirichlet_draws_have_its_mean_and_variance():
-    """Mean w and variance w (1 - w) / (c + 1) for c = 4, within five standard errors; what has no weight gets none."""
+    """Mean w and variance w (1 - w) / (c + 1) for c = 4, within five standard errors; weights of 0 stay 0."""
     weights = torch.tensor([0.5, 0.3, 0.2, 0.0])
     drawn = draws.dirichlet(weights.expand(20_000, -1), 4.0, draws.generators(0, torch.arange(20_000), 0))
     variance = weights * (1 - weights) / 5
@@ -107,14 +108,14 @@ def test_dirichlet_draws_have_its_mean_and_variance():
 
 
 def test_dirichlet_of_a_single_token_is_that_token():
-    """Also at a concentration whose gamma draws are 0 in floating point."""
+    """The same applies at a concentration whose gamma draws are 0 in floating point."""
     one = torch.tensor([[0.0, 1.0]])
     assert torch.equal(draws.dirichlet(one, 1e-4, draws.generators(0, torch.arange(1), 0)), one)
 
 
 @random_mixings
 def test_draws_belong_to_a_sequence_and_a_step(mixing):
-    """Sequence 2 gets the same vector alone as in a batch, another at another step, seed or number."""
+    """Sequence 2 gets the same vector alone as in a batch, and a different one at a different step, seed or number."""
     lm = tiny("llama")
     logits = lm.next_logits(SEQUENCES)
 
@@ -132,17 +133,17 @@ def test_draws_belong_to_a_sequence_and_a_step(mixing):
 @random_mixings
 @every_architecture
 def test_random_traces_do_not_depend_on_the_neighbours(architecture, mixing):
-    """The first sequence's trace is the same whatever comes after it."""
+    """The first sequence's trace is the same whatever sequences follow it."""
     lm = tiny(architecture)
     alone = write_concepts(lm, SEQUENCES[:1], 3, mixing, seed=3)[0]
-    beside = write_concepts(lm, SEQUENCES, 3, mixing, seed=3)[0]
-    for one, other in zip(alone.steps, beside.steps, strict=True):
+    batched = write_concepts(lm, SEQUENCES, 3, mixing, seed=3)[0]
+    for one, other in zip(alone.steps, batched.steps, strict=True):
         torch.testing.assert_close(one.vector, other.vector, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["gumbel", "dirichlet"])
 def test_drawn_weights_are_what_is_mixed(name):
-    """Components come heaviest first, at most top_n of them, and their mixture is the vector."""
+    """Components are listed heaviest first, at most top_n of them, and their mixture is the vector."""
     lm = tiny("llama")
     for trace in write_concepts(lm, SEQUENCES, 2, RANDOM[name]):
         for concept in trace.steps:
@@ -152,7 +153,7 @@ def test_drawn_weights_are_what_is_mixed(name):
             torch.testing.assert_close(concept.vector, mixed)
 
 
-def test_weights_that_are_drawn_ask_for_generators():
+def test_drawn_weights_need_generators():
     with pytest.raises(WrongUse, match="draws its weights"):
         mixture_weights(torch.zeros(1, 40), GUMBEL)
 
@@ -168,15 +169,15 @@ def test_a_value_outside_its_range_is_named(options):
         Mixing(**options)
 
 
-def test_presets_that_draw_say_so():
-    """Vanilla Soft Thinking does not: only its random kin and noised soft tokens do. The command line knows all."""
+def test_presets_state_whether_they_draw():
+    """Randomised Soft Thinking and noised soft tokens draw, vanilla Soft Thinking does not. The command knows all."""
     assert list(PRESETS) == concept_command.PRESET_NAMES
     random = {name for name, mixing in PRESETS.items() if mixing.is_random}
     assert random == {"dirichlet", "gumbel", "soft-tokens"}
 
 
 def test_soft_tokens_are_a_mixture_and_noise_on_every_entry():
-    """The noise has a standard deviation of 0.33 of the table's, a mean of 0, and is the only difference."""
+    """The noise has 0.33 times the table's standard deviation and a mean of 0, and is the only difference."""
     lm = tiny("llama")
     logits = lm.next_logits(SEQUENCES[:1]).expand(2_000, -1)
     noisy = ConceptWriter(lm, SOFT_TOKENS)(logits, torch.arange(2_000), 0).inputs
@@ -188,8 +189,8 @@ def test_soft_tokens_are_a_mixture_and_noise_on_every_entry():
 @pytest.mark.parametrize(
     ("temperature", "stops"), [(1.0, [None, None]), (0.1, [None, "cold"])], ids=["warm", "cold"]
 )
-def test_cold_stop_looks_at_its_own_temperature(temperature, stops):
-    """Two tokens a logit of 1 apart have .84 bits at temperature 1 and next to none at a tenth of it; tokens too."""
+def test_cold_stop_uses_its_own_temperature(temperature, stops):
+    """Two tokens whose logits differ by 1 have .84 bits at temperature 1 and almost none at a tenth of it."""
     lm = tiny("llama")
     row = torch.full((1, ROWS), -torch.inf)
     row[0, 3:5] = torch.tensor([1.0, 0.0])
@@ -198,15 +199,15 @@ def test_cold_stop_looks_at_its_own_temperature(temperature, stops):
         assert [writer(row, torch.tensor([0]), step).stopped[0] for step in range(2)] == stops
 
 
-def test_mixture_of_inputs_worked_out_by_hand():
-    """p = 1/2, 1/2 of 4 tokens has half the largest entropy: (.5 p + 1.5 y) / 2 at beta 1, (.5 p + .5 y) at beta 0."""
+def test_mixture_of_inputs_equals_hand_computed_weights():
+    """With p = 1/2, 1/2 of 4 tokens, H is half its maximum: (.5 p + 1.5 y) / 2 at beta 1, (.5 p + .5 y) at beta 0."""
     p, token = torch.tensor([[0.5, 0.5, 0.0, 0.0]]), torch.tensor([1])
     for beta, weights in ((1.0, [0.125, 0.875, 0.0, 0.0]), (0.0, [0.25, 0.75, 0.0, 0.0])):
         torch.testing.assert_close(input_mixture(p, token, beta, candidates=4), torch.tensor([weights]))
 
 
-def test_mixture_of_inputs_at_its_ends():
-    """A certain distribution gives the token itself; a uniform one, the mean of distribution and token at beta 1."""
+def test_mixture_of_inputs_at_its_extremes():
+    """A certain distribution gives the token itself; a uniform one, at beta 1, the mean of distribution and token."""
     certain, uniform = torch.eye(4)[[2]], torch.full((1, 4), 0.25)
     assert torch.equal(input_mixture(certain, torch.tensor([2]), 1.0, 4), certain)
     expected = (uniform + torch.eye(4)[[0]]) / 2
@@ -214,7 +215,7 @@ def test_mixture_of_inputs_at_its_ends():
 
 
 def test_mixture_of_inputs_writes_tokens_and_feeds_mixtures():
-    """What is kept is the token drawn; what is fed is the mixture with it; H is relative to the 3 kept candidates."""
+    """The drawn token is kept, and its mixture is fed back; H is relative to the 3 kept candidates."""
     lm = tiny("llama")
     logits = torch.full((3_000, ROWS), -torch.inf)
     logits[:, [5, 6, 9, END]] = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
@@ -229,7 +230,7 @@ def test_mixture_of_inputs_writes_tokens_and_feeds_mixtures():
 
 
 def test_mixture_of_inputs_ends_where_its_token_does():
-    """As ordinary decoding: at an end token, of which nothing is kept."""
+    """As in ordinary decoding, it stops at an end token and does not keep it."""
     lm = tiny("llama")
     row = torch.full((1, ROWS), -torch.inf)
     row[0, END] = 0.0
@@ -239,8 +240,8 @@ def test_mixture_of_inputs_ends_where_its_token_does():
 
 
 @pytest.mark.parametrize("mixing", [SMALL, Mixing(temperature=2.0, top_k=5)], ids=["soft thinking", "hot"])
-def test_a_draw_falls_on_the_same_token_whether_the_vocabulary_was_cut_or_not(mixing):
-    """Candidates keep the order of their ids, so that a sampled text is what the whole table of weights gives."""
+def test_a_draw_selects_the_same_token_with_or_without_a_cut_vocabulary(mixing):
+    """Candidates keep the order of their ids, so that a sampled text equals that from the whole table of weights."""
     lm = tiny("llama")
     logits = lm.next_logits(SEQUENCES).repeat(200, 1)
     rows = torch.arange(len(logits))

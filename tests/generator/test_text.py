@@ -34,19 +34,20 @@ GREEDY: dict[str, Any] = {
 
 
 def transformers_generates(lm: LanguageModel, sequence: torch.Tensor, new: int) -> list[int]:
-    """New ids of transformers' own greedy generation after one sequence alone."""
+    """Return the new ids of transformers' own greedy generation after one sequence alone."""
     inputs = as_input(lm, list(sequence))
     mask = torch.ones(1, len(sequence), dtype=torch.long)
     output = lm.engine.model.generate(**inputs, attention_mask=mask, max_new_tokens=new, **GREEDY)[0].tolist()
     if lm.engine.is_encoder_decoder:
-        return output[1:]  # without the token that starts the decoder
+        # Without the token that starts the decoder.
+        return output[1:]
     return output[len(sequence) :] if "input_ids" in inputs else output
 
 
 @every_architecture
 @property_test(6)
 @given(batches(longest=20, most=3))
-def test_greedy_generation_is_that_of_transformers(architecture, batch: list[Drawn]):
+def test_greedy_generation_equals_that_of_transformers(architecture, batch: list[Drawn]):
     """A batch of ids and embeddings continues as transformers' generate continues each alone."""
     lm = tiny(architecture)
     together = [drawn.tensor(lm) for drawn in batch]
@@ -56,7 +57,7 @@ def test_greedy_generation_is_that_of_transformers(architecture, batch: list[Dra
         assert ours.ids == (theirs[: theirs.index(END)] if ended else theirs)
         assert ours.stopped == ("end" if ended else "length")
         assert ours.text == " ".join(WORDS[i - 3] for i in ours.ids if i > 2), (
-            "the text of the new tokens only"
+            "only the new tokens are in the text"
         )
 
 
@@ -67,8 +68,8 @@ def alone(lm: LanguageModel, together: list[torch.Tensor], new: int) -> list[Gen
 @every_architecture
 @property_test(6)
 @given(batches(longest=CONTEXT, most=5))
-def test_a_batch_continues_as_each_sequence_alone(architecture, batch: list[Drawn]):
-    """Also where rows end at different steps, leave the batch, or reach the end of the context beside shorter ones."""
+def test_a_batch_continues_as_each_sequence_does_alone(architecture, batch: list[Drawn]):
+    """Rows may end at different steps, leave the batch, or reach the end of the context next to shorter ones."""
     lm = tiny(architecture)
     together = [drawn.tensor(lm) for drawn in batch]
     assert lm.generate(together, max_new_tokens=15) == alone(lm, together, 15)
@@ -78,7 +79,7 @@ def test_a_batch_continues_as_each_sequence_alone(architecture, batch: list[Draw
 @property_test(6)
 @given(batches(longest=20, most=4), st.integers(0, 2**31))
 def test_sampling_does_not_depend_on_the_batch(architecture, batch: list[Drawn], seed):
-    """What is drawn for a sequence is its own: other neighbours, same text; other seed, other text."""
+    """The draws of a sequence are its own: neighbours do not change its text."""
     lm, sampling = tiny(architecture), Mixing(temperature=0.9, top_k=20, top_p=0.95)
     together = [drawn.tensor(lm) for drawn in batch]
 
@@ -91,7 +92,7 @@ def test_sampling_does_not_depend_on_the_batch(architecture, batch: list[Drawn],
 
 
 def test_sampling_follows_its_generator():
-    """The same generator state gives the same text, a generator that went on another, greedy ignores it."""
+    """Equal generator states give equal texts, an advanced generator a different one; greedy decoding ignores it."""
     lm, sequence = tiny("qwen2"), torch.arange(5)
     generator = torch.Generator().manual_seed(7)
     first, second = (lm.generate([sequence], 20, sampling=Mixing(), generator=generator)[0] for _ in range(2))
@@ -105,12 +106,12 @@ def test_sampling_follows_its_generator():
 @property_test(6)
 @given(batches(longest=CONTEXT - 6, most=4))
 def test_concept_tokens_are_mixtures_of_what_transformers_expects(architecture, batch: list[Drawn]):
-    """Each concept token of a batch is the mixture by transformers' own distribution after what was fed so far."""
+    """Each concept token is the mixture by transformers' own distribution after the inputs fed so far."""
     lm = tiny(architecture)
     together = [drawn.tensor(lm) for drawn in batch]
     for trace, sequence in zip(write_concepts(lm, together, n=6), together, strict=True):
         assert len(trace.steps) == 6
-        # What was fed so far is given to the reference too: rounding would grow from step to step otherwise.
+        # The reference gets the same inputs; otherwise rounding errors would grow from step to step.
         for step, concept in enumerate(trace.steps):
             logits = reference_logits(lm, sequence, [earlier.vector for earlier in trace.steps[:step]])
             weights = logits[:TOKENS].double().softmax(-1)
@@ -129,8 +130,8 @@ def test_generation_stops_at_the_context(architecture):
     """The last token is the one after the last position; neighbours of any length still get all of theirs."""
     lm = tiny(architecture)
     long, *short = [torch.arange(n) % TOKENS for n in (CONTEXT - 3, CONTEXT - 5, 20, 18, 17)]
-    at_limit, *beside = lm.generate([long, *short], max_new_tokens=12)
-    assert [at_limit, *beside] == alone(lm, [long, *short], 12)
+    at_limit, *shorter = lm.generate([long, *short], max_new_tokens=12)
+    assert [at_limit, *shorter] == alone(lm, [long, *short], 12)
     if lm.engine.is_encoder_decoder:
         assert at_limit.stopped != "context", "an encoder-decoder has no such bound"
     elif at_limit.stopped != "end":
@@ -140,8 +141,8 @@ def test_generation_stops_at_the_context(architecture):
         assert (full.stopped, len(full.ids)) == ("context", 1)
 
 
-def test_a_context_reached_with_the_last_token_asked_for_is_a_length():
-    """Where both bounds fall together nothing was cut short."""
+def test_a_context_reached_at_the_last_requested_token_counts_as_length():
+    """If both limits are reached at the same step, nothing was cut short."""
     lm = tiny("gpt2")
     sequence = torch.arange(CONTEXT - 3) % TOKENS
     (cut,) = lm.generate([sequence], max_new_tokens=5)
@@ -153,7 +154,7 @@ def test_a_context_reached_with_the_last_token_asked_for_is_a_length():
 @property_test(8)
 @given(sequences(longest=12))
 def test_every_end_token_ends_the_text(drawn: Drawn):
-    """Whatever token is declared an end, generation stops just before it first appears."""
+    """Whichever token is declared an end token, generation stops just before it first appears."""
     lm = tiny("llama")
     (free,) = lm.generate([drawn.tensor(lm)], max_new_tokens=10)
     if len(free.ids) < 4:
@@ -164,7 +165,7 @@ def test_every_end_token_ends_the_text(drawn: Drawn):
 
 
 def test_end_tokens_come_from_the_model_and_from_the_vocabulary(monkeypatch):
-    """The model's own end ids, one or a list, beside the well-known ones that the vocabulary has."""
+    """They are the model's own end ids, one or a list, and the well-known ones in the vocabulary."""
     lm = tiny("qwen2")
     monkeypatch.setattr(lm.engine.model.generation_config, "eos_token_id", [7, 9])
     assert LanguageModel(lm.engine.model, lm.tokenizer).end_ids == {7, 9, END}
@@ -173,12 +174,12 @@ def test_end_tokens_come_from_the_model_and_from_the_vocabulary(monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [0, 1])
-def test_as_many_tokens_as_asked_for(steps):
+def test_as_many_tokens_are_written_as_requested(steps):
     """None for 0, one for 1."""
     assert len(tiny("llama").generate([torch.arange(5)], max_new_tokens=steps)[0].ids) == steps
 
 
 def test_a_negative_number_of_tokens_is_refused():
-    """The message has the number."""
+    """The message contains the number."""
     with pytest.raises(WrongUse, match="max_new_tokens is -1"):
         tiny("llama").generate([torch.arange(5)], max_new_tokens=-1)

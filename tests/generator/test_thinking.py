@@ -1,4 +1,4 @@
-"""Thinking in vectors or tokens and answering in tokens, each sequence changing over in its own time."""
+"""Thinking in vectors or tokens and answering in tokens, each sequence switching at its own step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def never(token: str) -> bool:
 
 @causal
 def test_a_thought_is_closed_and_answered(architecture):
-    """As if prompt, vectors and closing words had been given at once, and the answer generated from them."""
+    """The answer equals that generated after prompt, vectors and closing words given at once."""
     lm = tiny(architecture)
     thinkers: dict[str, Writer] = {"soft": ConceptWriter(lm, SOFT), "greedy": TokenWriter(lm)}
     thoughts = think(lm, SEQUENCES, thinkers, CLOSING, steps=3, answer_tokens=4, ends=never)
@@ -43,7 +43,7 @@ def test_a_thought_is_closed_and_answered(architecture):
 
 @causal
 def test_thoughts_end_at_their_own_tokens(architecture):
-    """A token that ends a thought is not part of it, the others think on, and each gives what it gives alone."""
+    """A token that ends a thought is not part of it, the others continue, and each is the same as if written alone."""
     lm = tiny(architecture)
     greedy = [trace.steps for trace in decode(lm, SEQUENCES, TokenWriter(lm), 6)]
     stop = lm.token(greedy[0][1])
@@ -63,7 +63,7 @@ def test_thoughts_end_at_their_own_tokens(architecture):
 
 
 def test_answers_have_their_own_length_and_end():
-    """No more than answer_tokens tokens, fewer where a token ends the line, though thoughts ended at other steps."""
+    """Answers have at most answer_tokens tokens, fewer if a token ends the line, wherever the thoughts ended."""
     lm = tiny("llama")
     greedy = [trace.steps for trace in decode(lm, SEQUENCES, TokenWriter(lm), 3)]
     closing = lm.tokenize(CLOSING, special=False)
@@ -84,7 +84,7 @@ def test_answers_have_their_own_length_and_end():
 
 
 def test_a_cold_thought_is_closed():
-    """Entropies here are far below 100 bits: the third of three cold steps is not kept, and the answer comes."""
+    """The entropies are far below 100 bits, so the third of three cold steps ends the thought and is not kept."""
     lm, stop = tiny("llama"), ColdStop(100.0, steps=3)
     thinkers: dict[str, Writer] = {
         "soft": ConceptWriter(lm, PLAIN, stop),
@@ -100,7 +100,7 @@ def test_a_cold_thought_is_closed():
 
 
 def test_given_vectors_are_written_as_they_are():
-    """The embeddings of a greedy thought in its place give the same answer; of another length, each its own."""
+    """Vectors given in place of a thought lead to the answer generated from prompt, vectors and closing words."""
     lm = tiny("llama")
     greedy = think(lm, SEQUENCES, {"": TokenWriter(lm)}, CLOSING, steps=3, answer_tokens=4, ends=never)[""]
     given = [lm.embed(torch.tensor(thought.steps))[: 1 + i % 3] for i, thought in enumerate(greedy)]
@@ -113,8 +113,8 @@ def test_given_vectors_are_written_as_they_are():
 
 
 @every_architecture
-def test_writers_from_one_pass_give_what_each_gives_alone(architecture):
-    """Going on from a copy of the same state, none sees what another wrote."""
+def test_writers_that_share_a_pass_give_what_each_gives_alone(architecture):
+    """Each continues from a copy of the same state and does not see what the others wrote."""
     lm = tiny(architecture)
     writers: dict[str, Writer] = {
         "soft": ConceptWriter(lm, SOFT),
@@ -133,7 +133,7 @@ def test_writers_from_one_pass_give_what_each_gives_alone(architecture):
 
 
 def test_a_thought_stops_at_the_context():
-    """At the last position the trace ends, thought or answer."""
+    """At the last position the trace ends, whether in the thought or in the answer."""
     lm = tiny("llama")
     (thought,) = think(
         lm, [torch.arange(3, CONTEXT)], {"": TokenWriter(lm)}, CLOSING, steps=9, answer_tokens=9, ends=never

@@ -1,4 +1,4 @@
-"""Attacking a universal claim: what is drawn, what counts, and what a counterexample becomes."""
+"""Attacking a universal claim: the cases drawn, the trials counted, and the counterexample reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Check = Callable[[list[list[int]]], list[Trial]]
 
 
 def checking(law: Callable[[list[int]], bool], calls: list[int] | None = None) -> Check:
-    """A check of that law; `calls` gathers the size of each batch."""
+    """Build a check of that law; `calls` collects the size of each batch."""
 
     def check(cases: list[list[int]]) -> list[Trial]:
         if calls is not None:
@@ -54,7 +54,7 @@ def test_a_counterexample_is_shrunk_to_one_small_case() -> None:
     assert len(calls) < 300, "shrinking may not cost more passes than an attack"
 
 
-def test_a_rare_counterexample_is_found_late_and_trials_before_it_count() -> None:
+def test_trials_before_a_rare_counterexample_count() -> None:
     trials = attack(tokens, checking(lambda case: len(case) < 12 or case[-1] <= 49_000), trials=3000).trials
     assert not trials[-1].success
     assert trials[-1].prompt == str([0] * 11 + [49_001])
@@ -62,7 +62,7 @@ def test_a_rare_counterexample_is_found_late_and_trials_before_it_count() -> Non
     assert len(trials) > 20
 
 
-def test_the_same_seed_draws_the_same_cases_and_another_others() -> None:
+def test_equal_seeds_draw_equal_cases_and_different_seeds_different_ones() -> None:
     def drawn(seed: int) -> Sequence[Trial]:
         return attack(tokens, checking(lambda case: True), trials=50, seed=seed).trials
 
@@ -70,8 +70,8 @@ def test_the_same_seed_draws_the_same_cases_and_another_others() -> None:
     assert drawn(3) != drawn(4)
 
 
-def test_the_draws_depend_on_no_module_that_happens_to_be_there(tmp_path: Path) -> None:
-    """Hypothesis' own backend draws constants out of imported source; with this many it would show."""
+def test_the_draws_do_not_depend_on_imported_modules(tmp_path: Path) -> None:
+    """Hypothesis's own backend draws constants from imported source code; with this many, that would be noticed."""
     module = tmp_path / "constants.py"
     module.write_text(f"NUMBERS = {list(range(1000, 31_000, 7))}\n")
     code = f"""
@@ -98,8 +98,8 @@ for trial in attack(cases, lambda batch: [Trial(repr(case), success=True) for ca
     assert not without.stderr
 
 
-def test_what_is_drawn_does_not_depend_on_what_was_seen() -> None:
-    """Independent trials: the cases before the failure are those of an attack that never fails."""
+def test_draws_do_not_depend_on_earlier_results() -> None:
+    """Trials are independent: the cases before the failure are those of an attack that never fails."""
     all_pass = attack(tokens, checking(lambda case: True), trials=200).trials
     fails_late = attack(tokens, checking(lambda case: case != eval(all_pass[150].prompt)), trials=200).trials
     passed = [trial.prompt for trial in fails_late if trial.success]
@@ -122,15 +122,15 @@ def test_batches_of_one() -> None:
     assert trials[-1].prompt == "[1000]"
 
 
-def test_an_answer_that_depends_on_the_batch_is_still_one_counterexample() -> None:
-    """A case is judged once, so that a numerically fickle check cannot confuse the shrinking."""
+def test_a_result_that_depends_on_the_batch_is_still_one_counterexample() -> None:
+    """A case is judged once, so that a numerically unstable check cannot confuse the shrinking."""
     trials = attack(
         tokens, lambda cases: [Trial(repr(case), success=len(cases) < 5) for case in cases]
     ).trials
     assert [trial.success for trial in trials].count(False) == 1
 
 
-def test_an_error_of_the_check_comes_out_as_it_is() -> None:
+def test_an_error_of_the_check_is_raised_unchanged() -> None:
     calls = []
 
     def check(cases: list[list[int]]) -> list[Trial]:
@@ -139,11 +139,11 @@ def test_an_error_of_the_check_comes_out_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError, match="in the model"):
         attack(tokens, check)
-    assert len(calls) == 1, "an error is not shrunk: that would be a forward pass each time"
+    assert len(calls) == 1, "an error is not shrunk, which would cost a forward pass each time"
 
 
 @pytest.mark.parametrize("answer", [[], [Trial("a", success=True)], [Trial("a", value=1.0)] * 10])
-def test_a_check_that_does_not_answer(answer: list[Trial]) -> None:
+def test_a_check_must_return_one_trial_per_case(answer: list[Trial]) -> None:
     with pytest.raises(JudgingError, match="check must return one per case, with its success"):
         attack(tokens, lambda cases: answer)
 
@@ -155,8 +155,8 @@ def test_wrong_use() -> None:
         attack(st.nothing() | tokens.filter(lambda case: False), checking(lambda case: True))
 
 
-def test_a_control_judges_the_cases_that_an_attack_begins_with() -> None:
-    """Also where the attack ends at once: the control still has its trials."""
+def test_a_control_judges_the_first_cases_of_an_attack() -> None:
+    """The control has its trials even if the attack ends immediately."""
     seen: list[list[int]] = []
 
     def check(cases: list[int]) -> list[Trial]:
@@ -179,8 +179,8 @@ def test_a_control_judges_the_cases_that_an_attack_begins_with() -> None:
     assert [trial.prompt for trial in fails.arms["law"]] == first
 
 
-def test_the_judge_takes_an_attack_as_it_is() -> None:
-    """Evidence with the arms under the names that the claim declares."""
+def test_the_judge_accepts_the_result_of_an_attack() -> None:
+    """It returns Evidence with the arms under the names that the claim declares."""
     controls = {"sums": checking(lambda case: sum(case) < 0)}
     evidence = attack(tokens, checking(lambda case: True), controls=controls)
     judged = judge(declare(always(), controls={"sums": rate(below=0.1)}), evidence)

@@ -1,4 +1,4 @@
-"""Declaring a claim, and finding all claims of a folder."""
+"""Declaring a claim, and finding all claims in a folder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_a_claim_holds() -> None:
     )
 
 
-def test_the_function_stays_what_it_was() -> None:
+def test_the_function_is_returned_unchanged() -> None:
     def test_it(lm: str) -> str:
         return lm
 
@@ -88,7 +88,7 @@ def test_the_function_stays_what_it_was() -> None:
         ({"source": Source("a paper", "x"), "link": "y"}, "link='y', but the source has one: x"),
     ],
 )
-def test_arguments_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     def test_it() -> None: ...
 
     with pytest.raises(WrongUse) as error:
@@ -105,7 +105,7 @@ def test_a_claim_must_be_named_as_a_test() -> None:
         claim("It works", **ABOUT)(check_it)
 
 
-def test_a_rule_may_look_over_a_control() -> None:
+def test_a_rule_may_compare_with_any_other_arm() -> None:
     declare(rate(above=0, over="noise"), controls={"noise": rate(below=0.5)})
     declare(difference(above=0), controls={"a": rate(above=0, over="b")}, comparisons=["b"])
     declare(rate(above=0, over="rule"), comparisons=["rule"])
@@ -134,7 +134,7 @@ def test_an_arm_has_a_sentence_or_a_dose() -> None:
         ("{:.0f} std", (0.1, 0.2), "2 amounts give 1 names: write more digits"),
     ],
 )
-def test_doses_that_cannot_be_told_apart(name: str, amounts: tuple[float, ...], message: str) -> None:
+def test_doses_with_equal_names_are_refused(name: str, amounts: tuple[float, ...], message: str) -> None:
     with pytest.raises(WrongUse) as error:
         doses(name, amounts, "std")
     assert message in str(error.value)
@@ -158,10 +158,11 @@ def test_a_link_is_for_a_source_without_one() -> None:
     assert linked("a paper") == linked(Source("a paper")) == "https://example.org"
 
 
-def test_the_digest_is_of_what_a_verdict_is_judged_by() -> None:
-    """Of rules, arms' names and roles; not of sentences, doses, comparisons without a part in a rule, or order."""
+def test_the_digest_covers_what_decides_a_verdict() -> None:
+    """Rules and the names and roles of arms count; sentences, doses, order and comparisons outside rules do not."""
 
-    def digest(rule: Rule = mostly(), **arguments: Any) -> str:  # noqa: B008  a frozen value
+    # The default is a frozen value.
+    def digest(rule: Rule = mostly(), **arguments: Any) -> str:  # noqa: B008
         return declare(rule, **arguments).rules_digest
 
     noise, copies = {"noise": rarely(trials=80)}, {"copies": mostly()}
@@ -177,7 +178,7 @@ def test_the_digest_is_of_what_a_verdict_is_judged_by() -> None:
     assert digest(controls={"noise": control(rarely(trials=80), "A sentence.")}) == digest(controls=noise)
     assert digest(controls=noise | copies) == digest(controls=copies | noise)
     assert digest(difference(above=0)) == digest(difference(above=-0.0)) == digest(difference(above=0.0))
-    # Recorded verdicts keep it, so it may not change with a process or a version.
+    # Recorded verdicts store it, so it must not vary between processes or versions.
     assert digest(controls=noise) == "86f056175d89616c"
 
 
@@ -194,7 +195,7 @@ def write(folder: Path, name: str, body: str) -> None:
     (folder / name).write_text(HEADER + textwrap.dedent(body), encoding="utf-8")
 
 
-def test_load_claims(tmp_path: Path) -> None:
+def test_claims_are_loaded_in_order(tmp_path: Path) -> None:
     write(tmp_path, "second.py", "@claim('It is', **ABOUT)\ndef test_z(lm): ...\n\ndef test_plain(): ...\n")
     write(tmp_path, "first.py", "".join(f"@claim('It', **ABOUT)\ndef test_{n}(lm): ...\n" for n in "ba"))
     (tmp_path / "notes.txt").write_text("no claim")
@@ -221,19 +222,19 @@ def test_a_file_that_cannot_be_loaded_is_named(tmp_path: Path, body: str, messag
     assert "\n" not in str(error.value)
 
 
-def test_two_claims_of_one_name(tmp_path: Path) -> None:
+def test_two_claims_with_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("a.py", "b.py"):
         write(tmp_path, name, "@claim('It', **ABOUT)\ndef test_same(lm): ...")
     with pytest.raises(WrongUse, match=r"b\.py: a second claim named same"):
         load_claims(tmp_path)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="no folder"):
         load_claims(tmp_path / "nowhere")
 
 
-def test_claims_are_listed_without_anything_heavy(tmp_path: Path) -> None:
+def test_claims_are_listed_without_heavy_imports(tmp_path: Path) -> None:
     """`vsg claims` must answer within a second."""
     write(
         tmp_path,

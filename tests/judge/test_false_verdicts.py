@@ -1,6 +1,6 @@
-"""How often each rule gives a false verdict where the truth lies on its bound, which is the worst case.
+"""Rates of false verdicts of each rule if the truth is exactly on its bound, which is the worst case.
 
-Rates are summed over every outcome, exactly; means are simulated with a fixed seed.
+Rates are summed exactly over every outcome; means are simulated with a fixed seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 def rate_intervals(n: int, alpha: float = ALPHA) -> tuple[Array, Array]:
-    """The intervals of 0 to n successes."""
+    """Compute the intervals of 0 to n successes."""
     low, high = np.array([rate_interval(k, n, alpha) for k in range(n + 1)]).T
     return low, high
 
@@ -32,14 +32,16 @@ def test_rate(n: int) -> None:
     outcomes = np.arange(n + 1)
     for truth in np.linspace(0.01, 0.99, 99):
         chances = stats.binom.pmf(outcomes, n, truth)
-        assert chances[low > truth].sum() <= ALPHA / 2  # would hold, if the bound were the truth
-        assert chances[high < truth].sum() <= ALPHA / 2  # would be refuted
+        # With the bound at the truth, these outcomes would falsely hold ...
+        assert chances[low > truth].sum() <= ALPHA / 2
+        # ... and these would be falsely refuted.
+        assert chances[high < truth].sum() <= ALPHA / 2
         assert chances[(low <= truth) & (truth <= high)].sum() >= 1 - ALPHA
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_what_the_guarantee_costs(n: int) -> None:
-    """Clopper-Pearson asks for at most one more success than Wilson's interval, which guarantees nothing."""
+def test_the_guarantee_costs_at_most_one_success(n: int) -> None:
+    """Clopper-Pearson requires at most one more success than Wilson's interval, which guarantees nothing."""
     exact, _ = rate_intervals(n)
     for bound in np.linspace(0.05, 0.95, 19):
         loose = np.array([wilson(k, n)[0] for k in range(n + 1)])
@@ -48,7 +50,7 @@ def test_what_the_guarantee_costs(n: int) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_rate_verdicts_beyond_the_bound(n: int) -> None:
-    """The truth 10 points beyond the bound: the false verdict all but vanishes, the true one gains with n."""
+    """With the truth 10 points beyond the bound, false verdicts are rare and true ones become more frequent with n."""
     rule = rate(above=0.5, trials=n)
     verdicts = [verdict_of(rule, (low, high)) for low, high in zip(*rate_intervals(n), strict=True)]
     falsely = np.array([verdict == "holds" for verdict in verdicts])
@@ -57,7 +59,7 @@ def test_rate_verdicts_beyond_the_bound(n: int) -> None:
 
 
 def rate_difference_intervals(n: int) -> tuple[Array, Array]:
-    """The intervals of each pair of success counts, [n + 1, n + 1]: Newcombe's formula on all at once."""
+    """Compute Newcombe's interval of each pair of success counts, [n + 1, n + 1]."""
     low, high = (np.array(ends) for ends in zip(*(wilson(k, n) for k in range(n + 1)), strict=True))
     share = np.arange(n + 1) / n
     below, above = share - low, high - share
@@ -76,7 +78,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_rate_over_an_arm(n: int) -> None:
-    """Newcombe's interval is no guarantee, but keeps near the nominal 2.5 % for bounds of up to 50 points."""
+    """Newcombe's interval guarantees nothing, but stays near the nominal 2.5 % for bounds of up to 50 points."""
     low, high = rate_difference_intervals(n)
     for k in range(0, n + 1, 5):
         for j in range(0, n + 1, 5):
@@ -93,11 +95,12 @@ def test_rate_over_an_arm(n: int) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_rate_over_an_arm_of_the_same_prompts(n: int) -> None:
-    """Arms that succeed on the same prompts: rarer false verdicts than independent ones."""
+    """If both arms succeed on the same prompts, false verdicts are rarer than with independent arms."""
     rng = np.random.default_rng(0)
     low, high = rate_difference_intervals(n)
     hard, one, other = rng.random((3, RUNS, n))
-    share = 0.7  # of the prompts are so easy or so hard that both arms agree
+    # This share of the prompts is so easy or so hard that both arms agree.
+    share = 0.7
     agreed = rng.random((RUNS, n)) < share
     first = np.where(agreed, hard < 0.5, one < 0.5).sum(axis=1)
     second = np.where(agreed, hard < 0.5, other < 0.5).sum(axis=1)
@@ -109,20 +112,21 @@ def test_rate_over_an_arm_of_the_same_prompts(n: int) -> None:
 @pytest.mark.parametrize("agreement", [0.05, 0.5, 0.95])
 @pytest.mark.parametrize("truth", [0.1, 0.5, 0.9])
 def test_clustered_rate(n: int, agreement: float, truth: float) -> None:
-    """Five samples of each prompt: n clusters err no more often than n trials, however much they agree."""
+    """With five samples per prompt, n clusters err no more often than n trials, however much the samples agree."""
     rng = np.random.default_rng(0)
     scale = (1 - agreement) / agreement
     successes = rng.binomial(5, rng.beta(truth * scale, (1 - truth) * scale, (RUNS, n))).sum(axis=1)
     rules_low, rules_high = np.array([rate_interval(k / 5, n, ALPHA) for k in range(5 * n + 1)]).T
     assert np.mean(rules_low[successes] > truth) <= ALPHA / 2
     assert np.mean(rules_high[successes] < truth) <= ALPHA / 2
-    if agreement == 0.95:  # counting each sample as a trial would be wrong far more often
+    # Counting each sample as a trial would be wrong far more often.
+    if agreement == 0.95:
         naive_low, _ = rate_intervals(5 * n)
         assert np.mean(naive_low[successes] > truth) > 0.1
 
 
 def draw(shape: str, n: int) -> Array:
-    """RUNS samples of size n of mean 0 and, but for the shape, standard deviation 1."""
+    """Draw RUNS samples of size n with mean 0 and standard deviation 1 from the named shape."""
     rng = np.random.default_rng(0)
     match shape:
         case "normal":
@@ -138,7 +142,7 @@ def draw(shape: str, n: int) -> Array:
 
 
 def mean_intervals(samples: Array, alpha: float) -> tuple[Array, Array]:
-    """Student's intervals of many samples at once, [runs, n] -> two of [runs]."""
+    """Compute Student's intervals of many samples at once, [runs, n] -> two of [runs]."""
     runs, n = samples.shape
     half = stats.t.ppf(1 - alpha / 2, n - 1) * samples.std(axis=1, ddof=1) / np.sqrt(n)
     middle = samples.mean(axis=1)
@@ -149,7 +153,7 @@ def mean_intervals(samples: Array, alpha: float) -> tuple[Array, Array]:
 
 
 def false_verdicts(shape: str, n: int) -> tuple[float, float]:
-    """How often a difference whose true mean lies on the bound is called above it, and below it."""
+    """Return how often a difference whose true mean is on the bound is called above it, and below it."""
     low, high = mean_intervals(draw(shape, n), ALPHA)
     return float(np.mean(low > 0)), float(np.mean(high < 0))
 
@@ -158,7 +162,8 @@ def false_verdicts(shape: str, n: int) -> tuple[float, float]:
 @pytest.mark.parametrize("shape", ["normal", "paired difference of skewed values"])
 def test_paired_difference(n: int, shape: str) -> None:
     assert max(false_verdicts(shape, n)) <= 0.028
-    low, high = mean_intervals(draw(shape, n) - 0.3, ALPHA)  # the truth 0.3 below the bound of "above 0"
+    # The truth is 0.3 below the bound of "above 0".
+    low, high = mean_intervals(draw(shape, n) - 0.3, ALPHA)
     verdicts = [verdict_of(difference(above=0), (a, b)) for a, b in zip(low[:5000], high[:5000], strict=True)]
     assert verdicts.count("holds") <= 0.003 * len(verdicts)
     assert verdicts.count("refuted") > {20: 0.2, 40: 0.4, 120: 0.85}[n] * len(verdicts)
@@ -166,14 +171,14 @@ def test_paired_difference(n: int, shape: str) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_skewed_values_err_towards_their_short_side(n: int) -> None:
-    """A bias of the t interval that the documentation warns of; this keeps its numbers honest."""
+    """The documentation warns of this bias of the t interval; the test guards the numbers given there."""
     above, below = false_verdicts("skewed, as waiting times are", n)
     assert above < 0.025 < below < {20: 0.08, 40: 0.065, 120: 0.05}[n]
 
 
 @pytest.mark.parametrize("n", SIZES)
 def test_clustered_difference(n: int) -> None:
-    """Five samples of a prompt that share most of their value: the mean of each is one unit."""
+    """Five samples of a prompt share most of their value; the mean of each prompt is one unit."""
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(RUNS, n, 1)) + 0.3 * rng.normal(size=(RUNS, n, 5))
     low, high = mean_intervals(samples.mean(axis=2), ALPHA)
@@ -200,7 +205,7 @@ def test_equivalence(n: int, shape: str) -> None:
 
 @pytest.mark.parametrize("open_rate", [0.1, 0.01, 0.001])
 def test_always(open_rate: float) -> None:
-    """A law broken at just the rate that the rule leaves open is let through at most alpha of the time."""
+    """A law that is broken at exactly the rate left open by the rule holds at most alpha of the time."""
     rule = always(open_rate=open_rate)
     n = rule.trials_to_hold
     verdicts = [verdict_of(rule, rate_interval(0, trials, 2 * rule.alpha)) for trials in (n - 1, n, n + 1)]

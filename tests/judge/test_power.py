@@ -1,4 +1,4 @@
-"""What `power_text` says about a rule and a number of trials, against the judge's own verdicts and simulation."""
+"""The sentence of `power_text` against the judge's own verdicts and simulation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLACK = 4 * np.sqrt(0.8 * 0.2 / RUNS)
 
 
 def counts(rule: Rule, n: int, verdict: str) -> list[int]:
-    """The numbers of successes in `n` trials that give a verdict, against none in the other arm if there is one."""
+    """List the numbers of successes in `n` trials that give a verdict, against none in any other arm."""
     arms = {rule.over: successes(0, n)} if rule.over else {}
     claim = declare(rule, comparisons=list(arms))
     return [k for k in range(n + 1) if judge(claim, Evidence(successes(k, n), arms)).verdict == verdict]
@@ -43,7 +43,7 @@ def counts(rule: Rule, n: int, verdict: str) -> list[int]:
         (rate(above=0.1, over="a"), 40), (cannot(over="a"), 120),
     ],
 )  # fmt: skip
-def test_the_counts_of_a_rate_are_those_of_the_judge(rule: Rule, n: int) -> None:
+def test_the_quoted_counts_are_those_of_the_judge(rule: Rule, n: int) -> None:
     text = power_text(rule, n)
     for verdict, word in (("holds", "holds"), ("refuted", "is refuted")):
         expected = counts(rule, n, verdict)
@@ -57,8 +57,8 @@ def test_the_counts_of_a_rate_are_those_of_the_judge(rule: Rule, n: int) -> None
 
 
 @pytest.mark.parametrize(("rule", "n"), [(mostly(), 40), (rarely(), 100), (rate(above=0.9, trials=60), 60)])
-def test_the_rates_quoted_decide_in_four_of_five_runs(rule: Rule, n: int) -> None:
-    """And a rate one percent nearer to the limit does not."""
+def test_the_quoted_rates_decide_in_four_of_five_runs(rule: Rule, n: int) -> None:
+    """A rate one percent nearer to the limit does not."""
     rng = np.random.default_rng(0)
     text = power_text(rule, n)
     quoted = re.findall(r"(from|up to) (\d+) success\w* \(a true rate of (\d+) % in 80 % of runs\)", text)
@@ -73,7 +73,7 @@ def test_the_rates_quoted_decide_in_four_of_five_runs(rule: Rule, n: int) -> Non
         assert shares[1] < 0.8 + SLACK
 
 
-def test_always_says_what_is_left_open() -> None:
+def test_the_text_of_always_states_the_rate_left_open() -> None:
     assert power_text(always(), 300) == "300 trials without a counterexample leave 1 % open; 299 leave 1 %"
     assert power_text(always(), 57) == "57 trials without a counterexample leave 5 % open; 299 leave 1 %"
     assert "59 leave 5 %" in power_text(always(open_rate=0.05), 40)
@@ -86,7 +86,7 @@ def shares_that_exclude_zero(effect: float, n: int) -> float:
 
 
 @pytest.mark.parametrize("n", [20, 40, 100])
-def test_the_mean_quoted_is_detected_in_four_of_five_runs(n: int) -> None:
+def test_the_quoted_mean_is_detected_in_four_of_five_runs(n: int) -> None:
     found = re.search(
         r"a mean ([\d.]+) standard deviations from the limit", power_text(difference(above=0.1), n)
     )
@@ -95,7 +95,7 @@ def test_the_mean_quoted_is_detected_in_four_of_five_runs(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [20, 40, 100])
-def test_the_spread_quoted_is_found_equivalent_in_four_of_five_runs(n: int) -> None:
+def test_the_quoted_spread_is_found_equivalent_in_four_of_five_runs(n: int) -> None:
     found = re.search(r"deviation is at most ([\d.]+) times the margin", power_text(equivalence(within=2), n))
     assert found is not None
     drawn = np.random.default_rng(0).normal(size=(RUNS, n)) * float(found[1]) * 2
@@ -105,7 +105,7 @@ def test_the_spread_quoted_is_found_equivalent_in_four_of_five_runs(n: int) -> N
     assert share == pytest.approx(0.8, abs=0.03)
 
 
-def test_it_is_one_sentence() -> None:
+def test_the_text_is_one_line_per_rule() -> None:
     for rule in (mostly(), always(), difference(above=0), equivalence(within=1), cannot(over="a")):
         text = power_text(rule, 120)
         assert "\n" not in text

@@ -1,4 +1,4 @@
-"""Rules and the judge: which evidence gives which verdict, and which gives none."""
+"""Rules and the judge: the verdict for each kind of evidence, and the evidence that gets none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ from vsg_core.judge.rules import (
 )
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 
-SPREAD = np.linspace(-1, 1, 40)  # mean 0, standard deviation 0.6
+# Mean 0, standard deviation 0.6.
+SPREAD = np.linspace(-1, 1, 40)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,8 @@ def test_verdict(rule: Any, trials: list[Trial], verdict: str) -> None:
     assert judge(declare(rule), trials).verdict == verdict
 
 
-def test_the_numbers_shown_are_those_of_the_textbook() -> None:
-    """Mendel's peas (Conover 1971, p. 97) and Student's sleep data (1908), as R's help pages show them."""
+def test_the_numbers_are_those_of_the_textbook() -> None:
+    """Mendel's peas (Conover 1971, p. 97) and Student's sleep data (1908), with the numbers from R's help pages."""
     shown = judge(declare(rate(above=0.5)), successes(682, 925))
     assert (shown.estimate, shown.n) == (682 / 925, 925)
     assert shown.interval == pytest.approx((0.7076683, 0.7654066), abs=1e-7)
@@ -76,7 +77,7 @@ def test_the_numbers_shown_are_those_of_the_textbook() -> None:
     assert shown.reason == "0.8 [−0.5, 2.0] of 10, rule: above 0"
 
 
-def test_equivalence_looks_at_the_interval_of_two_one_sided_tests() -> None:
+def test_equivalence_uses_the_interval_of_two_one_sided_tests() -> None:
     sleep = values([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
     two_sided = judge(declare(difference(above=0, trials=10, alpha=0.1)), sleep)
     shown = judge(declare(equivalence(within=2, trials=10, alpha=0.05)), sleep)
@@ -85,7 +86,7 @@ def test_equivalence_looks_at_the_interval_of_two_one_sided_tests() -> None:
 
 
 def test_rate_over_an_arm_is_newcombes_interval() -> None:
-    """Against the table of Newcombe 1998: 56/70 less 48/80, and the cases with zeros."""
+    """Compared with the table of Newcombe 1998 (56/70 minus 48/80, and the cases with zeros)."""
 
     def over(hits: int, n: int, other_hits: int, other_n: int) -> Any:
         example = declare(rate(above=0, over="other", trials=10), comparisons=["other"])
@@ -183,7 +184,7 @@ def test_the_counterexample_is_named() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_evidence_without_a_verdict(rule: Any, evidence: Any, message: str) -> None:
+def test_invalid_evidence_is_an_error(rule: Any, evidence: Any, message: str) -> None:
     with pytest.raises(JudgingError) as error:
         judge(declare(rule), evidence)
     assert message in str(error.value)
@@ -199,13 +200,13 @@ def test_evidence_without_a_verdict(rule: Any, evidence: Any, message: str) -> N
         ({"copies a word": successes(9, 9), "noise": []}, "control 'copies a word': 9 independent trials"),
     ],
 )  # fmt: skip
-def test_arms_without_a_verdict(arms: dict[str, list[Trial]], message: str) -> None:
+def test_missing_or_small_arms_are_an_error(arms: dict[str, list[Trial]], message: str) -> None:
     with pytest.raises(JudgingError) as error:
         judge(declare(rate(above=0.5), **CONTROLS), Evidence(successes(40), arms))
     assert message in str(error.value)
 
 
-def test_an_arm_to_compare_with_must_be_large_enough() -> None:
+def test_the_arm_of_comparison_must_be_large_enough() -> None:
     example = declare(rate(above=0, over="other"), comparisons=["other"])
     with pytest.raises(JudgingError, match="'other' has 10 independent trials, the rule needs 40"):
         judge(example, Evidence(successes(40), {"other": successes(0, 10)}))
@@ -223,13 +224,13 @@ def test_an_arm_to_compare_with_must_be_large_enough() -> None:
         ({"outputs": {"ids": None}}, "None is a NoneType, not text"),
     ],
 )
-def test_a_trial_that_cannot_be(trial: dict[str, Any], message: str) -> None:
+def test_an_invalid_trial_is_refused(trial: dict[str, Any], message: str) -> None:
     with pytest.raises(JudgingError) as error:
         Trial("p", **trial)
     assert message in str(error.value)
 
 
-def test_numpy_values_become_plain() -> None:
+def test_numpy_values_become_plain_python_values() -> None:
     trial = Trial("p", success=np.bool_(True), value=np.float32(0.5), cluster=3)  # type: ignore[arg-type]
     assert type(trial.success) is bool
     assert type(trial.value) is float
@@ -258,7 +259,7 @@ def test_numpy_values_become_plain() -> None:
         (lambda: always(open_rate=0), "give a rate between 0 and 1"),
     ],
 )
-def test_a_rule_that_cannot_be(make: Any, message: str) -> None:
+def test_an_invalid_rule_is_refused(make: Any, message: str) -> None:
     with pytest.raises(WrongUse) as error:
         make()
     assert message in str(error.value)
@@ -277,7 +278,7 @@ def test_a_rate_rule_is_refused_exactly_where_it_cannot_decide(limit: float) -> 
         rate(above=limit, trials=needed - 1)
 
 
-def test_two_rules_never_read_alike() -> None:
+def test_no_two_rules_have_the_same_text() -> None:
     texts = [rate(above=0.5).text, rate(above=0.50001).text, rate(above=0.5, trials=41).text,
              rate(above=0.5, alpha=0.01).text, rate(below=0.5).text, difference(above=0.5).text,
              rate(above=0.5, over="x").text, equivalence(within=0.5).text, equivalence(within=0.5000001).text,
@@ -302,7 +303,7 @@ def test_two_rules_never_read_alike() -> None:
         (less(than=0.2, trials=50), difference(below=0.2, trials=50)),
     ],
 )
-def test_a_word_for_a_rule_is_that_rule(word: Rule, rule: Rule) -> None:
+def test_a_word_equals_the_rule_that_it_stands_for(word: Rule, rule: Rule) -> None:
     assert word == rule
     assert word.text == rule.text
 
@@ -340,7 +341,8 @@ def test_mean_rules(found: list[float], bound: float, more: float) -> None:
     try:
         strict = judged(difference(above=bound + more, trials=10))
     except JudgingError as error:
-        assert "no interval" in str(error)  # noqa: PT017  either an error that says so, or a verdict
+        # Either this error or a verdict.
+        assert "no interval" in str(error)  # noqa: PT017
         return
     low, high = strict.interval
     assert low < strict.estimate < high
@@ -350,14 +352,14 @@ def test_mean_rules(found: list[float], bound: float, more: float) -> None:
 
 
 @given(st.integers(0, 400), st.integers(1, 400))
-def test_one_counterexample_refutes_and_none_never_does(failures: int, n: int) -> None:
+def test_always_is_refuted_only_by_a_counterexample(failures: int, n: int) -> None:
     verdict = judge(declare(always()), successes(n - min(failures, n), n)).verdict
     assert (verdict == "refuted") == (failures > 0)
     assert failures > 0 or (verdict == "holds") == (n >= 299)
 
 
 @given(st.permutations(range(40)))
-def test_the_order_of_trials_is_nothing(order: list[int]) -> None:
+def test_the_order_of_trials_does_not_matter(order: list[int]) -> None:
     shuffled = [values(SPREAD)[i] for i in order]
     one, other = (judge(declare(difference(above=0)), trials) for trials in (shuffled, values(SPREAD)))
     assert one.verdict == other.verdict

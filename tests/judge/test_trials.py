@@ -1,4 +1,4 @@
-"""Trials by column, and what is too little to judge."""
+"""Trials built from columns, and samples that are too small to judge."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_value_of_the_wrong_type_is_one_line(columns: dict[str, Any], message:
     assert "\n" not in str(error.value)
 
 
-def test_at_least() -> None:
+def test_at_least_returns_enough_items_and_refuses_too_few() -> None:
     kept = list(range(40))
     assert at_least(40, kept, "countries") is kept
     with pytest.raises(NotApplicable) as error:

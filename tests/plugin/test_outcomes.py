@@ -1,4 +1,4 @@
-"""Every row of the table of outcomes: what pytest says about a verdict."""
+"""Every row of the table of outcomes: how pytest reports a verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import fixtures.models
 from vsg_core.errors import NotEnoughMemory, VsgError
 
 
-def test_a_new_verdict_passes_and_says_so(suite):
+def test_a_new_verdict_passes_and_is_marked_as_new(suite):
     suite.claims(suite.rate_claim(38))
     result = suite.run("-v")
     result.assert_outcomes(passed=1)
@@ -40,21 +40,21 @@ def test_the_recorded_verdict_passes_in_ci_too(suite, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "kind", "said"),
+    ("before", "now", "kind", "text"),
     [
         (38, 2, "changed", "was holds, 95 % [[]*[]] of 40; now refuted, 5 % [[]*[]] of 40"),
         (2, 20, "weakened", "was refuted, 5 % [[]*[]] of 40; now inconclusive, 50 % [[]*[]] of 40"),
         (20, 38, "changed", "was inconclusive, 50 % [[]*[]] of 40; now holds, 95 % [[]*[]] of 40"),
     ],
 )
-def test_another_verdict_fails_with_exit_code_10(suite, before, now, kind, said):
+def test_a_different_verdict_fails_with_exit_code_10(suite, before, now, kind, text):
     suite.claims(suite.rate_claim(before))
     assert suite.run("--record").ret == 0
     suite.claims(suite.rate_claim(now))
     result = suite.run("-v")
     assert result.ret == 10
     result.stdout.fnmatch_lines(
-        [f"*test_one?tiny-random? {kind.upper()}*", f"one on tiny-random: {kind}: {said}"]
+        [f"*test_one?tiny-random? {kind.upper()}*", f"one on tiny-random: {kind}: {text}"]
     )
     result.stdout.fnmatch_lines(
         ["claim: *It mostly works", "rule: *rate above 50 %*", "evidence: */one.json"]
@@ -82,7 +82,7 @@ def test_exit_code_1_when_something_else_failed_too(suite):
         ('weights = "', 'weights = "0', "the recorded verdict is of different weights"),
     ],
 )
-def test_a_record_of_another_rule_or_other_bytes_is_not_compared(suite, old, new, why):
+def test_a_recorded_verdict_for_a_different_rule_or_weights_is_not_compared(suite, old, new, why):
     suite.claims(suite.rate_claim(38))
     suite.run("--record")
     accepted = suite.recorded().read_text()
@@ -103,8 +103,8 @@ def test_a_rule_in_other_words_is_the_same_rule(suite):
     assert suite.record("one").outcome == "same"
 
 
-def test_a_recorded_verdict_is_replaced_where_the_claim_applies_no_more(suite):
-    """Under another rule too: what stands recorded is never a verdict that --record was asked to give up."""
+def test_a_recorded_verdict_is_replaced_when_the_claim_no_longer_applies(suite):
+    """With a changed rule too, --record leaves no verdict in place that no longer applies."""
     suite.claims(suite.rate_claim(38, rule="rate(above=0.4)"))
     suite.run("--record")
     suite.claims("""
@@ -247,7 +247,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(suite, monkeypatch, error, 
     assert suite.record("two").verdict == "not run"
 
 
-def test_what_was_measured_stays_when_the_weights_go(suite, monkeypatch):
+def test_a_measured_record_is_kept_when_the_weights_are_unavailable(suite, monkeypatch):
     suite.claims(suite.rate_claim(38))
     suite.run()
 
@@ -270,7 +270,7 @@ def test_damaged_recorded_verdicts_are_named(suite):
     )
 
 
-def test_a_test_without_a_claim_is_a_test(suite):
+def test_a_test_without_a_claim_is_an_ordinary_test(suite):
     suite.claims("def test_plain(generator):\n    assert generator.initial_seed() == 0\n")
     suite.run().assert_outcomes(passed=1)
     assert not list(Path(suite.reports).glob("claims.*"))

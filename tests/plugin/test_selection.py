@@ -1,4 +1,4 @@
-"""Which models a run is on: -m, --model, and neither of them."""
+"""The models that a run uses: with -m, with --model, and with neither."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ size = 250000000
 
 @pytest.fixture
 def catalogue(suite, tmp_path, monkeypatch):
-    """A suite that names no model, with a registry of four, none of which is here."""
+    """Build a suite that names no model, with a registry of four models, none of which is downloaded."""
     path = tmp_path / "registry.toml"
     path.write_text(REGISTRY)
     monkeypatch.setattr(registry, "REGISTRY", path)
@@ -54,27 +54,25 @@ def catalogue(suite, tmp_path, monkeypatch):
 
 
 def collected(suite, *arguments: str) -> list[str]:
-    """The names of the models that the claims would run on."""
+    """List the names of the models that the claims would run on."""
     result = suite.run("--collect-only", "-q", *arguments)
     return [line.partition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
 
 
-def test_a_family_a_kind_or_both(catalogue):
+def test_models_are_selected_by_family_kind_or_both(catalogue):
     assert collected(catalogue, "-m", "qwen") == ["qwen-small", "qwen-large"]
     assert collected(catalogue, "-m", "instruct") == ["smollm2-135m-instruct", "qwen-large"]
     assert collected(catalogue, "-m", "qwen and instruct") == ["qwen-large"]
     assert collected(catalogue, "-m", "base and not qwen") == ["gemma"]
 
 
-def test_without_a_choice_the_models_that_are_here_else_the_embedded_one(catalogue, monkeypatch):
+def test_the_default_is_every_local_model_or_else_the_embedded_one(catalogue, monkeypatch):
     assert collected(catalogue) == ["smollm2-135m-instruct"]
     monkeypatch.setattr(loading, "weights_here", lambda entry: entry.family in ("qwen", "gemma"))
     assert collected(catalogue) == ["qwen-small", "qwen-large", "gemma"]
 
 
-def test_a_run_that_chose_no_models_names_those_whose_weights_are_not_here_in_one_line(
-    catalogue, monkeypatch
-):
+def test_a_run_without_a_selection_names_the_missing_models_in_one_line(catalogue, monkeypatch):
     monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name == "qwen-small")
     catalogue.claims(catalogue.rate_claim(38).replace("rule=", "kinds=['instruct'], rule="))
     absent = "smollm2-135m-instruct, qwen-large, gemma; to get one: vsg models fetch NAME"
@@ -89,14 +87,14 @@ def test_a_run_that_chose_no_models_names_those_whose_weights_are_not_here_in_on
         ("gemma", "weights of gemma unavailable: 0.25 GB, under terms of their own (Gemma terms), are*"),
     ],
 )
-def test_what_is_large_or_under_other_terms_is_skipped_unless_named(catalogue, family, why):
+def test_large_or_restricted_weights_are_skipped_unless_named(catalogue, family, why):
     result = catalogue.run("-m", family, "-rs")
     result.assert_outcomes(skipped=1, deselected=3)
     result.stdout.fnmatch_lines([f"SKIPPED *{why}vsg models fetch *"])
     assert catalogue.run("-m", family, "--require-models").ret == 1
 
 
-def test_a_mistyped_marker_is_refused_with_the_right_ones(catalogue):
+def test_a_mistyped_marker_is_refused_with_suggestions(catalogue):
     result = catalogue.run("-m", "qwem and instruct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline, across."
@@ -115,7 +113,7 @@ def test_several_models_can_be_named(suite, other_llama):
     suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
     result = suite.run("--model", other_llama, "-v")
     result.assert_outcomes(passed=4)
-    # one model after the other, not one claim after the other
+    # Grouped by model, not by claim.
     result.stdout.fnmatch_lines(["*one?tiny*", "*two?tiny*", "*one?other*", "*two?other*"])
 
 
@@ -125,8 +123,8 @@ def test_the_family_of_a_named_model_is_a_marker(suite):
     assert collected(suite, "-m", "qwen") == []
 
 
-def test_headline_is_the_marker_of_the_claims_declared_so(suite):
-    """-m headline runs those claims, on the models that a plain run would take, and no others."""
+def test_headline_claims_have_a_marker(suite):
+    """-m headline runs these claims and no others, on the models that a plain run would use."""
     one = suite.rate_claim(38).replace("rule=", "headline=True, rule=")
     suite.claims(one + suite.rate_claim(2, name="two"))
     assert collected(suite, "-m", "headline") == ["tiny-random"]
@@ -143,7 +141,7 @@ def test_an_unknown_model_is_one_line(catalogue, target):
     assert len(result.errlines) <= 2
 
 
-def test_two_models_of_one_name_are_refused(suite, tiny_llama, tmp_path):
+def test_two_models_with_one_name_are_refused(suite, tiny_llama, tmp_path):
     shutil.copytree(tiny_llama, tmp_path / "twin" / tiny_llama.name)
     suite.claims(suite.rate_claim(38))
     result = suite.run("--model", tmp_path / "twin" / tiny_llama.name)
@@ -151,7 +149,7 @@ def test_two_models_of_one_name_are_refused(suite, tiny_llama, tmp_path):
     result.stderr.fnmatch_lines(["ERROR: *would both be reported as 'tiny-random'*"])
 
 
-def test_two_claims_of_one_name_are_refused(suite):
+def test_two_claims_with_one_name_are_refused(suite):
     suite.claims(suite.rate_claim(38))
     suite.claims(suite.rate_claim(2), file="more.py")
     result = suite.run()

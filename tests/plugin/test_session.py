@@ -1,4 +1,4 @@
-"""What a run leaves behind: records, reports, recorded verdicts; and that it lets go of its models."""
+"""The results of a run: records, reports, recorded verdicts, and models that are released."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_reports_are_written_and_named(suite):
         assert "It mostly works" in (suite.reports / name).read_text()
 
 
-def test_the_reports_go_where_they_are_asked_to(suite, tmp_path):
+def test_the_reports_go_to_the_given_folder(suite, tmp_path):
     suite.claims(suite.rate_claim(38))
     suite.run("--reports", tmp_path / "elsewhere")
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} >= {
@@ -46,7 +46,7 @@ def test_the_reports_go_where_they_are_asked_to(suite, tmp_path):
     assert not suite.reports.exists()
 
 
-def test_no_claims_no_reports(suite):
+def test_without_claims_there_are_no_reports(suite):
     suite.claims(suite.rate_claim(38))
     suite.pytester.makepyfile(test_plain="def test_plain():\n    pass\n")
     suite.run("test_plain.py").assert_outcomes(passed=1)
@@ -75,20 +75,20 @@ def test_the_provenance_of_a_record(suite):
     assert first.device == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
     assert len(record.model.sha256) == 64
     assert first.versions["torch"].startswith("2.")
-    assert (first.commit, first.dirty) == (None, None), "pytester's folder is no repository"
-    assert first.forward_passes >= 1, "what a fixture computes counts for the claim it is computed for"
+    assert (first.commit, first.dirty) == (None, None), "pytester's folder is not a repository"
+    assert first.forward_passes >= 1, "a fixture's forward passes count for the claim that requested it first"
     assert 0 < first.forward_seconds <= first.seconds < 30
     assert second.forward_passes == 0
     result.stdout.fnmatch_lines(["claims took * s, * times the * s of their forward passes"])
 
 
-def test_a_killed_run_keeps_what_was_finished(suite):
+def test_a_killed_run_keeps_finished_records(suite):
     suite.claims(TWO.format("import os; os._exit(9)"))
     assert suite.run_apart().ret == 9
     assert suite.record("one").verdict == "holds"
 
 
-def test_record_takes_only_what_ran_and_keeps_the_rest(suite):
+def test_record_replaces_only_verdicts_that_ran(suite):
     suite.claims(TWO.format("return trials(2)"))
     suite.run("--record")
     reviewed = "# reviewed by hand\n" + suite.recorded().read_text().replace("[two]", "[two]  # sure?")
@@ -112,7 +112,7 @@ def test_record_takes_only_what_ran_and_keeps_the_rest(suite):
         ("pytest.exit('enough')", [], "the run was cut short", 2),
     ],
 )
-def test_record_refuses_what_broke_or_was_cut_short(suite, body, arguments, why, code):
+def test_record_refuses_a_broken_or_interrupted_run(suite, body, arguments, why, code):
     suite.claims(TWO.format(body))
     result = suite.run("--record", *arguments)
     assert result.ret == code
@@ -188,9 +188,9 @@ def test_junit_has_the_verdicts(suite, tmp_path):
     suite.claims(suite.rate_claim(38))
     suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
     properties = ElementTree.parse(tmp_path / "junit.xml").iter("property")
-    told = {each.get("name"): each.get("value") for each in properties}
+    stored = {each.get("name"): each.get("value") for each in properties}
     ends = suite.record("one").evidence.interval
-    assert told == {
+    assert stored == {
         "claim": "one",
         "model": "tiny-random",
         "verdict": "holds",
@@ -209,8 +209,8 @@ def test_junit_of_a_claim_that_did_not_run_has_no_numbers(suite, tmp_path):
             return trials(40)
         """)
     suite.run(f"--junit-xml={tmp_path / 'junit.xml'}")
-    told = {each.get("name") for each in ElementTree.parse(tmp_path / "junit.xml").iter("property")}
-    assert told == {"claim", "model", "verdict", "outcome"}
+    stored = {each.get("name") for each in ElementTree.parse(tmp_path / "junit.xml").iter("property")}
+    assert stored == {"claim", "model", "verdict", "outcome"}
 
 
 FORGETFUL = """
@@ -245,7 +245,7 @@ def test_c_no_model_of_before(lm, shared):
 """
 
 
-def test_a_model_is_gone_before_the_next_is_there(suite, other_llama):
+def test_a_model_is_released_before_the_next_is_loaded(suite, other_llama):
     suite.claims(FORGETFUL.replace("return trials(2)", "return trials(38)"))
     suite.run("--model", other_llama, "-k", "changed", "--record")
     suite.claims(FORGETFUL)
@@ -264,7 +264,7 @@ def test_a_model_is_gone_before_the_next_is_there(suite, other_llama):
 
 
 def test_the_command_on_the_page_measures_that_cell_and_no_other(suite):
-    """Copied into a shell: the claim whose id begins another's, on the same model, in the same format."""
+    """Run from a shell, it measures one of three claims with similar ids, on the same model and in the same dtype."""
     suite.claims("".join(suite.rate_claim(38, name=name) for name in ("one", "one_more", "another_one")))
     suite.run("--dtype", "bfloat16").assert_outcomes(passed=3)
     words = shlex.split(command(suite.record("one")))

@@ -1,4 +1,4 @@
-"""Claims across models, through pytest itself: when they run, what they see, what becomes of them."""
+"""Claims across models, run through pytest itself: when they run, which records they read, how they are reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def test_larger_reads_more(records):
 
 @pytest.fixture
 def two_sizes(suite, tiny_llama, other_llama, tmp_path, monkeypatch):
-    """A suite whose registry is two tiny models of one series in the hub's cache; a claim on each, one across them."""
+    """Build a suite whose registry has two tiny models of one series in the hub's cache, with two claims.
+
+    One claim is judged on each model, the other across them.
+    """
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     for name, folder in (("small", tiny_llama), ("large", other_llama), ("large, retrained", tiny_llama)):
         cached = tmp_path / f"models--nobody--{name.partition(',')[0]}" / "snapshots" / REVISIONS[name]
@@ -52,7 +55,7 @@ def two_sizes(suite, tiny_llama, other_llama, tmp_path, monkeypatch):
 
 
 def register(large):
-    """Write the registry, with that revision of the larger model, afresh: what was read of it is forgotten."""
+    """Write the registry with this revision of the larger model, and clear what was read of it before."""
     models = [
         MODEL.format(name="small", family="one", parameters=1_000_000, revision=REVISIONS["small"]),
         MODEL.format(name="large", family="two", parameters=3_000_000, revision=large),
@@ -69,8 +72,8 @@ def collected(suite, *arguments):
     ]
 
 
-def test_it_is_judged_once_over_what_this_run_measured(two_sizes):
-    """After both models, though its file comes first; the record says which records it rests on, and their dates."""
+def test_it_is_judged_once_on_the_records_of_this_run(two_sizes):
+    """It runs after both models, although its file comes first; the record lists its source records and their dates."""
     result = two_sizes.run("-v")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
@@ -93,7 +96,7 @@ def test_it_is_judged_once_over_what_this_run_measured(two_sizes):
 
 
 def test_the_reports_show_it(two_sizes):
-    """In claims.json, on the page and among the accepted verdicts, under the name across-models."""
+    """It is in claims.json, on the page and among the accepted verdicts, under the name across-models."""
     two_sizes.run("--record")
     rows = json.loads((two_sizes.reports / "claims.json").read_text())
     assert ("larger_reads_more", "across-models", "holds") in [
@@ -106,15 +109,15 @@ def test_the_reports_show_it(two_sizes):
     assert f'weights = "large {"b" * 40}, small {"a" * 40}"' in accepted
 
 
-def test_other_bytes_of_one_of_its_models_are_not_comparable(two_sizes):
-    """The recorded verdict is that of all the weights it was made with; with the same ones it is compared."""
+def test_different_weights_of_one_of_its_models_are_not_comparable(two_sizes):
+    """The recorded verdict belongs to the weights of all its models; with the same weights it is compared."""
     two_sizes.run("--record")
     two_sizes.run("-m", "across", "-v").stdout.fnmatch_lines(
         ["*test_larger_reads_more?across-models? holds *"]
     )
     register(REVISIONS["large, retrained"])
     result = two_sizes.run("-v")
-    # The other warning is of the model's own claim.
+    # The other warning is about the claim on the larger model itself.
     result.assert_outcomes(passed=3, warnings=2)
     result.stdout.fnmatch_lines(
         ["*larger_reads_more on across-models: not comparable: the recorded verdict is of different weights*"]
@@ -124,8 +127,8 @@ def test_other_bytes_of_one_of_its_models_are_not_comparable(two_sizes):
 @pytest.mark.parametrize(
     "options", [["-m", "one"], ["--model", "small", "--require-models"], ["-m", "across"]]
 )
-def test_without_the_records_it_is_not_run_and_no_failure(two_sizes, monkeypatch, options):
-    """In continuous integration and with --require-models too; the reason ends with what to run."""
+def test_without_the_records_it_is_not_run_and_does_not_fail(two_sizes, monkeypatch, options):
+    """The same applies in continuous integration and with --require-models; the command to run is given."""
     two_sizes.run("--model", "small", "-k", "test_reads", "--record")
     monkeypatch.setenv("CI", "true")
     result = two_sizes.run("-rs", *options)
@@ -141,7 +144,7 @@ def test_without_the_records_it_is_not_run_and_no_failure(two_sizes, monkeypatch
 
 
 def test_records_made_under_different_rules_are_not_compared(two_sizes):
-    """Nor is one of before a change of the claim paired with one of after it."""
+    """A record made before a change of the claim is not paired with one made after it."""
     two_sizes.run("--model", "small")
     changed = (two_sizes.pytester.path / "hypotheses" / "things.py").read_text().replace("0.2", "0.3")
     (two_sizes.pytester.path / "hypotheses" / "things.py").write_text(changed)
@@ -152,8 +155,8 @@ def test_records_made_under_different_rules_are_not_compared(two_sizes):
     )
 
 
-def test_every_family_and_kind_brings_it_and_its_own_marker_alone_too(two_sizes):
-    """Last, and once; named models bring it as well, another marker does not."""
+def test_it_is_selected_with_any_family_or_kind_and_by_its_own_marker(two_sizes):
+    """It comes last, and once. Named models include it as well, other markers do not."""
     across = "test_larger_reads_more[across-models]"
     for options in (["-m", "one"], ["-m", "one and base"], ["--model", "small"]):
         assert collected(two_sizes, *options) == ["test_reads[small]", across], options
@@ -162,8 +165,8 @@ def test_every_family_and_kind_brings_it_and_its_own_marker_alone_too(two_sizes)
     assert collected(two_sizes, "-m", "base and not across") == ["test_reads[small]", "test_reads[large]"]
 
 
-def test_a_worker_that_others_work_beside_does_not_judge(two_sizes):
-    """Under pytest-xdist the records of the other workers may be those of an earlier run."""
+def test_one_of_several_workers_does_not_judge_it(two_sizes):
+    """Under pytest-xdist, the records of the other workers may be those of an earlier run."""
     two_sizes.run()
     shutil.rmtree(two_sizes.reports / "records" / "across-models")
     conftest = two_sizes.pytester.path / "conftest.py"

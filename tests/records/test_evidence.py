@@ -1,4 +1,4 @@
-"""What counts as the same evidence, and what words can never change."""
+"""Evidence is compared as bytes, and rewording a message never changes a comparison."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ FORMATTERS = [
 
 @pytest.fixture
 def other_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every function that makes a sentence makes a different one, wherever it was imported."""
+    """Replace every function that formats a sentence, in every module that imported it."""
     for name in FORMATTERS:
         function = getattr(wording, name)
         changed = lambda *arguments, function=function: reworded(function(*arguments))  # noqa: E731
@@ -82,7 +82,7 @@ def test_every_formatter_is_reworded(other_words: None) -> None:
 
 @pytest.mark.parametrize("hits", [40, 20, 0])
 def test_rewording_changes_no_comparison(tmp_path: Path, hits: int, request: pytest.FixtureRequest) -> None:
-    """Judged, recorded and read in today's words, then again in others: comparable, the same, the same evidence."""
+    """Records judged and recorded in today's words and in others are comparable and have the same evidence."""
     before = a_record(hits)
     write_recorded(tmp_path, "tiny", [before])
     write_record(before, tmp_path / "records")
@@ -125,7 +125,7 @@ def test_a_failed_positive_control_is_not_applicable_in_any_words(other_words: N
     assert (record.not_run.cause, record.outcome, record.is_finding) == ("not applicable", "not run", True)
 
 
-def test_the_run_is_no_evidence() -> None:
+def test_the_run_is_not_part_of_the_evidence() -> None:
     one, other = a_record(), a_record(run=OTHER_RUN, words=" in other words")
     assert one.run != other.run
     assert one.evidence_bytes == other.evidence_bytes
@@ -162,7 +162,7 @@ DIFFERENT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def test_any_change_of_what_was_measured_is_different_evidence() -> None:
+def test_any_change_of_a_measurement_is_different_evidence() -> None:
     found = {name: a_record(**change).evidence_bytes for name, change in DIFFERENT.items()}
     assert len({a_record().evidence_bytes, *found.values()}) == len(DIFFERENT) + 1
 

@@ -1,4 +1,4 @@
-"""Records on disk: plain JSON that holds all there is, written whole or not at all, read back as it was."""
+"""Records on disk: plain JSON, complete, written whole or not at all, and read back equal."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from vsg_core.records.schemas import claim_row, claims_schema, record_schema
 
 
 def validate(record: Record | dict[str, Any]) -> None:
-    """Against the schema, as a reader of the file sees it."""
+    """Validate against the schema, as a reader of the file does."""
     jsonschema.Draft202012Validator.check_schema(record_schema())
     values = json.loads(record_text(record)) if isinstance(record, Record) else record
     jsonschema.validate(values, record_schema())
 
 
-def test_a_record_holds_all_there_is() -> None:
+def test_a_record_is_complete() -> None:
     example = declare(
         rate(above=0.1, over="tokens"),
         controls={"noise": rate(below=0.5)},
@@ -128,7 +128,7 @@ DAMAGES: list[tuple[str, Any]] = [
 
 
 def damaged_by(where: str, value: Any) -> dict[str, Any]:
-    """The JSON values of a good record but for one."""
+    """Return the JSON values of a valid record with one of them replaced."""
     values: dict[str, Any] = json.loads(record_text(record_of(40)))
     *path, last = where.split(".")
     place: Any = values
@@ -178,7 +178,7 @@ def test_a_row_of_claims_json_fits_its_schema() -> None:
         jsonschema.validate([rows[0] | {"outcome": "fine"}], claims_schema())
 
 
-def test_numbers_of_other_libraries_become_plain() -> None:
+def test_values_of_other_libraries_become_plain_json() -> None:
     inputs: Any = {
         "array": np.arange(2),
         "one": np.float32(0.5),
@@ -190,14 +190,14 @@ def test_numbers_of_other_libraries_become_plain() -> None:
     validate(record)
 
 
-def test_what_json_lacks_becomes_text() -> None:
+def test_values_that_json_lacks_become_text() -> None:
     record = _record(Trial("p", success=True, inputs={"temperature": math.inf, "x": [math.nan]}))
     assert record.evidence.trials[0].inputs == {"temperature": "inf", "x": ["nan"]}
     validate(record)
 
 
-def test_what_is_judged_keeps_all_digits_and_what_only_went_in_keeps_six() -> None:
-    """Half the digits of a weight in float32 are those of its conversion."""
+def test_judged_values_keep_all_digits_and_inputs_keep_six() -> None:
+    """Half the digits of a float32 weight come from its conversion."""
     value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], "f4")}
     trials = [Trial("p", value=i / 3, inputs=value) for i in range(40)]
     run = RUN.model_copy(update={"seconds": 1 / 3})
@@ -208,8 +208,8 @@ def test_what_is_judged_keeps_all_digits_and_what_only_went_in_keeps_six() -> No
     assert (trial.value, record.run.seconds) == (1 / 3, 1 / 3)
 
 
-def test_a_record_has_a_line_for_each_trial_and_no_others_than_for_fields_and_arms() -> None:
-    """So that it can be compared line by line, and is not half white space."""
+def test_a_record_has_one_line_per_trial_field_and_arm() -> None:
+    """Records can then be compared line by line, without being half white space."""
     mixture = [(" a", 0.5), (" b", 0.5)]
     example = declare(rate(above=0.5), comparisons=["other"])
     evidence = Evidence(successes(40, mixture=mixture), {"other": successes(3, mixture=mixture)})
@@ -222,8 +222,8 @@ def test_a_record_has_a_line_for_each_trial_and_no_others_than_for_fields_and_ar
     ]
     fields = len(Record.model_fields) + len(type(record.evidence).model_fields)
     fields += len(type(record.evidence.arms[0]).model_fields)
-    # Of the record, the evidence and the arm one each, as those of the first two share their fields' lines; the
-    # ends of three lists.
+    # Lines with only brackets: both of the record, the last of the evidence (the first follows the field's name),
+    # both of the arm, and the ends of three lists.
     brackets = 2 + 1 + 2 + 3
     assert len(lines) == 80 + fields + brackets
 
@@ -250,7 +250,7 @@ def named(name: str) -> ModelReference:
     return MODEL.model_copy(update={"name": name})
 
 
-def test_records_lie_by_model_and_claim(tmp_path: Path) -> None:
+def test_records_are_stored_by_model_and_claim(tmp_path: Path) -> None:
     for model in ("tiny", "another-1.5b"):
         write_record(record_of(40, model=named(model)), tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.json"))] == [
@@ -262,7 +262,7 @@ def test_records_lie_by_model_and_claim(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../a", ".hidden", "a\\b", "a b", "-a", "a\n"])
-def test_a_name_that_cannot_name_a_file(tmp_path: Path, name: str) -> None:
+def test_a_name_that_cannot_name_a_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongUse, match="cannot name a file"):
         write_record(record_of(40, model=named(name)), tmp_path)
     assert not list(tmp_path.rglob("*"))
@@ -310,14 +310,14 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: bytes, message: str)
     assert "\n" not in str(error.value)
 
 
-def test_an_unfinished_file_is_no_record(tmp_path: Path) -> None:
+def test_an_unfinished_file_is_not_a_record(tmp_path: Path) -> None:
     path = write_record(record_of(40), tmp_path)
     (path.parent / ".example.json.k3x").write_text('{"sche')
     assert len(read_records(tmp_path)) == 1
 
 
 def test_an_archive_is_a_folder_in_one_file(tmp_path: Path) -> None:
-    """The same records in the same order, also where one name continues another; the same bytes each time."""
+    """It has the same records in the same order, also if one name continues another, and the same bytes each time."""
     records = [
         record_of(n, model=named(name)) for name, n in (("gpt2-medium", 40), ("gpt2", 0), ("gpt2.5", 20))
     ]
@@ -341,8 +341,8 @@ def test_a_record_in_the_folder_replaces_the_archived_one(tmp_path: Path) -> Non
     assert read_run(tmp_path) == read_reports(tmp_path)
 
 
-def test_other_files_are_passed_over(tmp_path: Path) -> None:
-    """Those that a file manager or another tool leaves, in a folder as in an archive."""
+def test_other_files_are_skipped(tmp_path: Path) -> None:
+    """File managers and other tools leave such files, in a folder or in an archive."""
     record = record_of(40)
     path = write_archive([record], tmp_path / "records.zip")
     with zipfile.ZipFile(path, "a") as archive:
@@ -382,7 +382,7 @@ def test_a_damaged_record_in_an_archive_is_named_with_it(tmp_path: Path) -> None
         read_records(path)
 
 
-def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="there is no folder"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(VsgError, match="no records in"):

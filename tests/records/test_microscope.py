@@ -1,4 +1,4 @@
-"""Looks at concept tokens on disk."""
+"""Microscope records on disk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_name_that_cannot_name_a_file(tmp_path: Path) -> None:
+def test_a_name_that_cannot_name_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="cannot name a file"):
         write_microscope(
             SEEN.model_copy(update={"model": MODEL.model_copy(update={"name": "../a"})}), tmp_path

@@ -1,4 +1,4 @@
-"""Which records a claim across models rests on."""
+"""The records that a claim across models is based on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_pair_differs_in_one_thing_only(difference: str, pairs: list[tuple[str
     assert sorted(found) == sorted(pairs)
 
 
-def test_the_widest_pair_of_a_series_and_what_it_rests_on(tmp_path: Path) -> None:
+def test_the_widest_pair_of_a_series_is_used_with_its_records(tmp_path: Path) -> None:
     for reference in (MIDDLE, LARGE, SMALL):
         write_record(record_of(30, model=reference), tmp_path)
     records = Records(tmp_path)

@@ -1,4 +1,4 @@
-"""Recorded verdicts: what is kept for review, and what a later record says against it."""
+"""Recorded verdicts: the file kept for review, and its comparison with a later record."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from vsg_core.vocabulary import Cause, Outcome
 
 
 def further(record: Record) -> Record:
-    """The record under the name of a different claim."""
+    """Return the record under the name of a different claim."""
     return record.model_copy(update={"claim": record.claim.model_copy(update={"id": "further"})})
 
 
 def accepted(record: Record, folder: Path) -> RecordedVerdict:
-    """What is read back once that record was recorded."""
+    """Record a verdict and read it back."""
     write_recorded(folder, "tiny", [record])
     return read_recorded(folder, "tiny")[record.claim.id]
 
 
 def not_applicable(copies: int = 0) -> Record:
-    """A record whose positive control failed."""
+    """Return a record whose positive control failed, unless it has enough copies."""
     example = declare(rate(above=0.5), positive_controls={"copies": rate(above=0.5)})
     evidence = Evidence(successes(40), {"copies": successes(copies)})
     return judged_record(example, evidence)
@@ -50,7 +50,7 @@ def broken_record() -> Record:
     return not_run_record(declare(rate(above=0.5)), MODEL, VsgError("NaN"), RUN)
 
 
-def test_the_file_is_made_for_review(tmp_path: Path) -> None:
+def test_the_file_is_readable_for_review(tmp_path: Path) -> None:
     path = write_recorded(tmp_path / "recorded", "tiny", [record_of(27)])
     assert path == tmp_path / "recorded" / "tiny.toml"
     assert path.read_text() == (
@@ -99,14 +99,14 @@ def test_compare(tmp_path: Path, before: int, after: int, outcome: Outcome, text
     assert compare(accepted(record_of(before), tmp_path), record_of(after)) == Comparison(outcome, text)
 
 
-def test_nothing_recorded() -> None:
+def test_without_a_recorded_verdict_the_outcome_is_new_or_not_run() -> None:
     assert compare(None, record_of(40)) == Comparison("new", HELD)
     assert compare(None, not_applicable()).outcome == "not run"
     assert compare(None, unavailable()).outcome == "not run"
 
 
 @pytest.mark.parametrize("after", [40, 0, 20])
-def test_other_weights_or_another_rule_are_not_comparable(tmp_path: Path, after: int) -> None:
+def test_different_weights_or_rules_are_not_comparable(tmp_path: Path, after: int) -> None:
     recorded = accepted(record_of(40), tmp_path)
     outcome = compare(recorded, record_of(after, model=MODEL.model_copy(update={"sha256": "cd34"})))
     assert outcome.outcome == "not comparable"
@@ -116,7 +116,7 @@ def test_other_weights_or_another_rule_are_not_comparable(tmp_path: Path, after:
     assert outcome.text.startswith("the recorded verdict was judged by a different rule; now ")
 
 
-def test_another_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) -> None:
+def test_a_different_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) -> None:
     half = record_of(0, dtype="bfloat16")
     outcome = compare(accepted(record_of(40), tmp_path), half)
     text = f"computed in bfloat16, recorded in float32; now {REFUTED}; recorded {HELD}"
@@ -125,7 +125,7 @@ def test_another_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) -> N
     assert compare(accepted(half, tmp_path), record_of(0)).outcome == "not comparable"
 
 
-def test_an_entry_without_a_dtype_is_one_of_float32(tmp_path: Path) -> None:
+def test_an_entry_without_a_dtype_counts_as_float32(tmp_path: Path) -> None:
     accepted(record_of(40), tmp_path)
     path = tmp_path / "tiny.toml"
     path.write_text(path.read_text().replace('dtype = "float32"\n', ""))
@@ -134,12 +134,12 @@ def test_an_entry_without_a_dtype_is_one_of_float32(tmp_path: Path) -> None:
     assert compare(recorded, record_of(40, dtype="float16")).outcome == "not comparable"
 
 
-def test_weights_nobody_knows_are_not_comparable(tmp_path: Path) -> None:
+def test_unknown_weights_are_not_comparable(tmp_path: Path) -> None:
     nameless = record_of(40, model=MODEL.model_copy(update={"sha256": None}))
     assert compare(accepted(nameless, tmp_path), nameless).outcome == "not comparable"
 
 
-def test_weights_are_known_by_sha256_and_else_by_revision(tmp_path: Path) -> None:
+def test_weights_are_identified_by_sha256_or_else_by_revision(tmp_path: Path) -> None:
     by_revision = MODEL.model_copy(update={"sha256": None, "revision": "r1"})
     assert accepted(record_of(40, model=by_revision), tmp_path).weights == "r1"
     both = MODEL.model_copy(update={"sha256": "ef56", "revision": "r1"})
@@ -160,7 +160,7 @@ def test_not_applicable_is_a_finding_and_may_change(tmp_path: Path) -> None:
     assert back.text.startswith(f"changed: was {HELD}; now not run (not applicable")
 
 
-def test_what_could_not_run_is_no_verdict(tmp_path: Path) -> None:
+def test_a_claim_that_could_not_run_has_no_verdict(tmp_path: Path) -> None:
     recorded = accepted(record_of(40), tmp_path)
     before = (tmp_path / "tiny.toml").read_text()
     assert compare(recorded, unavailable()) == Comparison(
@@ -199,7 +199,7 @@ weights = "ab12"
 """
 
 
-def test_other_entries_and_all_comments_stay(tmp_path: Path) -> None:
+def test_other_entries_and_all_comments_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(REVIEWED)
     write_recorded(tmp_path, "tiny", [record_of(0), further(record_of(40))])
@@ -216,7 +216,7 @@ def test_other_entries_and_all_comments_stay(tmp_path: Path) -> None:
     assert 'verdict = "not run" # barely\n' in path.read_text()
 
 
-def test_recording_the_same_again_changes_no_byte(tmp_path: Path) -> None:
+def test_recording_the_same_verdict_again_changes_no_byte(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(REVIEWED)
     write_recorded(tmp_path, "tiny", [record_of(33)])
@@ -245,7 +245,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_recorded_verdict_without_a_digest_is_not_comparable(tmp_path: Path) -> None:
-    """What was recorded before rules had digests: its rule is prose, which nothing compares."""
+    """A verdict recorded before rules had digests has its rule only as prose, which is never compared."""
     accepted(record_of(40), tmp_path)
     path = tmp_path / "tiny.toml"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("rules")))

@@ -23,7 +23,7 @@ ARCHIVE = Path(__file__).parent / "data" / "schema-1.zip"
 
 
 def old_records(archive: Path = ARCHIVE) -> dict[str, dict[str, Any]]:
-    """The records of schema 1, as JSON values, by MODEL/CLAIM."""
+    """Read the records of schema 1 as JSON values, by MODEL/CLAIM."""
     with zipfile.ZipFile(archive) as opened:
         return {name.removesuffix(".json"): json.loads(opened.read(name)) for name in opened.namelist()}
 
@@ -34,7 +34,7 @@ each = pytest.mark.parametrize("name", OLD)
 
 
 def old_text(rule: Rule) -> str:
-    """A rule in the words of schema 1."""
+    """Format a rule in the words of schema 1."""
     if rule.kind == "always":
         return (
             f"always: no counterexample, and at most {100 * rule.limit:g} % left open, alpha {rule.alpha:g}"
@@ -45,7 +45,7 @@ def old_text(rule: Rule) -> str:
 
 
 def old_trial(trial: StoredTrial) -> dict[str, Any]:
-    """A trial as schema 1 wrote it."""
+    """Convert a trial to the form of schema 1."""
     mixture = {"mixture": [list(pair) for pair in trial.mixture]} if trial.mixture is not None else {}
     return {
         "prompt": trial.prompt,
@@ -66,7 +66,7 @@ def assert_same_trials(new: tuple[StoredTrial, ...], old: list[dict[str, Any]]) 
 
 
 def assert_nothing_is_lost(new: Record, old: dict[str, Any]) -> None:
-    """Every field of a record of schema 1 is found again in the record of schema 2."""
+    """Check that the record of schema 2 has every field of the record of schema 1."""
     claim, evidence, made = new.claim, new.evidence, old["provenance"]
     for key in ("question", "statement", "source", "link", "reported", "docstring", "seed"):
         assert getattr(claim, key) == old[key], key
@@ -122,7 +122,7 @@ def test_nothing_is_lost(name: str) -> None:
 
 
 @each
-def test_it_is_written_as_schema_2_and_read_back_equal(tmp_path: Path, name: str) -> None:
+def test_an_upgraded_record_is_written_as_schema_2_and_read_back_equal(tmp_path: Path, name: str) -> None:
     path = write_record(NEW[name], tmp_path)
     assert path.read_text().startswith('{\n"schema":2,')
     again = read_record(path)
@@ -135,7 +135,7 @@ def test_an_archive_of_upgraded_records_is_read_back_equal(tmp_path: Path) -> No
     assert read_records(write_archive(NEW.values(), tmp_path / "records.zip")) == list(NEW.values())
 
 
-def test_the_causes_of_not_having_run() -> None:
+def test_the_causes_of_not_run_are_kept() -> None:
     not_run = {name: record.not_run for name, record in NEW.items() if record.not_run}
     assert {name: found.cause for name, found in not_run.items()} == {
         "across-models/quantised_weights_change_verdicts": "records",
@@ -158,7 +158,9 @@ def test_the_causes_of_not_having_run() -> None:
         ("not applicable: a base model", "not run", "not applicable", "a base model", ""),
     ],
 )  # fmt: skip
-def test_a_reason_is_taken_apart(reason: str, outcome: str, cause: str, plain: str, command: str) -> None:
+def test_a_reason_is_split_into_cause_reason_and_command(
+    reason: str, outcome: str, cause: str, plain: str, command: str
+) -> None:
     old = OLD["across-models/quantised_weights_change_verdicts"] | {"reason": reason, "outcome": outcome}
     record = upgraded_record(old)
     assert record.not_run is not None
@@ -170,12 +172,12 @@ def upgraded_record(old: dict[str, Any]) -> Record:
     return Record.model_validate(upgraded(old), strict=False)
 
 
-def test_an_opposite_report_is_a_verdict() -> None:
+def test_an_opposite_report_becomes_a_reported_verdict() -> None:
     assert NEW["gemma-3-270m/noise_in_the_chat_frame_still_generates"].claim.reported_verdict == "refuted"
     assert NEW["smollm2-135m-instruct/one_hot_mixture_is_the_token"].claim.reported_verdict == "holds"
 
 
-def test_numbers_in_the_names_of_arms_are_doses() -> None:
+def test_numbers_in_the_names_of_arms_become_doses() -> None:
     arms = NEW["smollm2-135m-instruct/tolerance_to_noise_falls_with_its_scale"].evidence.arms
     doses = [arm.dose for arm in arms if arm.dose]
     assert len(doses) == 5

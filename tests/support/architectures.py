@@ -1,7 +1,7 @@
-"""A tiny random model of every architecture in the registry, and what transformers itself says they do.
+"""A tiny random model of every architecture in the registry, and the reference logits from transformers itself.
 
-Weights are drawn large enough that every position, head and layer shows in the logits. The embedding table is
-larger than the vocabulary, as in Qwen or Phi: its last rows are no token, though the random head often likes them.
+Weights are drawn large enough that every position, head and layer affects the logits. The embedding table is larger
+than the vocabulary, as in Qwen or Phi: its last rows are not tokens, though the random head often prefers them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ from transformers import (
 
 from vsg_core import LanguageModel
 
-torch.set_num_threads(1)  # models this small only lose by more
+# Models this small are slower with more threads.
+torch.set_num_threads(1)
 
-TOKENS, ROWS = 60, 72  # what the tokenizer knows; what the embedding table holds
+# Tokens of the tokenizer, and rows of the embedding table.
+TOKENS, ROWS = 60, 72
 CONTEXT = 40
-WINDOW = 5  # of sliding or local attention
+# Of sliding or local attention.
+WINDOW = 5
 END = 2
 SPECIAL = ["<s>", "<unk>", "</s>"]
 WORDS = [f"w{i}" for i in range(len(SPECIAL), TOKENS)]
@@ -50,7 +53,7 @@ _SIZES = {
 }  # fmt: skip
 _GROUPED = _SIZES | {"num_key_value_heads": 2}
 
-# By architecture as the registry names it; a word after it names a variant.
+# Keyed by the registry's name of the architecture; a second word names a variant.
 _CONFIGS: dict[str, Callable[..., Any]] = {
     "gpt2": lambda **k: GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, **k),
     "gpt_neo": lambda **k: GPTNeoConfig(
@@ -89,7 +92,7 @@ every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 @cache
 def tiny(architecture: str, dtype: torch.dtype = torch.float32) -> LanguageModel:
-    """The tiny model of that name; the same weights in every dtype, rounded."""
+    """Build the tiny model of an architecture; in every dtype the weights are the same, rounded."""
     config = _CONFIGS[architecture](**_SHARED)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.random.fork_rng():
@@ -105,7 +108,10 @@ def tiny(architecture: str, dtype: torch.dtype = torch.float32) -> LanguageModel
 
 
 def tokenizer(ends_text: bool = False) -> PreTrainedTokenizerFast:
-    """One that knows SPECIAL and WORDS; `ends_text`: it closes a text with </s>, as T5's, else opens it with <s>."""
+    """Build a tokenizer that knows SPECIAL and WORDS.
+
+    It closes a text with </s>, as T5's does, if `ends_text`; otherwise it opens the text with <s>.
+    """
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *WORDS])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -119,11 +125,11 @@ def tokenizer(ends_text: bool = False) -> PreTrainedTokenizerFast:
 def reference_logits(
     lm: LanguageModel, sequence: torch.Tensor, fed: Sequence[torch.Tensor] = ()
 ) -> torch.Tensor:
-    """Logits [vocab] that transformers gives for one sequence alone: no batch, no mask, no cache, one pass.
+    """Compute with transformers the logits [vocab] of one sequence alone: no batch, no mask, no cache, one pass.
 
     Args:
         sequence: ids [seq] or embeddings [seq, hidden]; the encoder's input for an encoder-decoder.
-        fed: what came after it, one id [] or vector [hidden] each; to the decoder for an encoder-decoder.
+        fed: the following inputs, one id [] or vector [hidden] each; to the decoder for an encoder-decoder.
     """
     model = lm.engine.model
     with torch.no_grad():
@@ -139,7 +145,7 @@ def reference_logits(
 def as_input(
     lm: LanguageModel, positions: Sequence[torch.Tensor], prefix: str = ""
 ) -> dict[str, torch.Tensor]:
-    """Positions, ids [] or vectors [hidden], as the keyword a transformers model takes; ids where all are."""
+    """Turn positions, ids [] or vectors [hidden], into the keyword of a transformers model; ids if all are ids."""
     if not any(position.is_floating_point() for position in positions):
         return {f"{prefix}input_ids": torch.stack(list(positions)).unsqueeze(0)}
     module = lm.engine.model.get_input_embeddings()

@@ -20,7 +20,7 @@ WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 375, "height": 800}
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A headless browser; without one the test is skipped, in continuous integration it fails."""
+    """Start a headless browser. Without one the test is skipped; in continuous integration it fails."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium here: apt-get install chromium")
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, path: Path, fragment: str = "", **options: Any) -> Iterator[Page]:
-    """The page at `path` in a fresh context. Nothing may go wrong in it, and it may ask for nothing else.
+    """Open the page at `path` in a fresh context, and fail on any error or any request for another file.
 
     Args:
         options: of the context: viewport, color_scheme, java_script_enabled and so on.
@@ -54,6 +54,6 @@ def opened(browser: Browser, path: Path, fragment: str = "", **options: Any) -> 
 
 
 def visible(page: Page, selector: str) -> list[str]:
-    """The texts of the elements that can be seen, from top to bottom."""
+    """List the texts of the visible elements from top to bottom."""
     shown = "found => found.filter((e) => e.checkVisibility()).map((e) => e.textContent.trim())"
     return page.locator(selector).evaluate_all(shown)

@@ -18,7 +18,7 @@ RUN = Run(started=datetime(2026, 3, 14, 9, 26, tzinfo=UTC))
 
 
 def declare(rule: Rule, **arguments: Any) -> Claim:
-    """The claim "example" with that rule; further arguments as @claim takes them."""
+    """Declare the claim "example" with this rule; further arguments are those of @claim."""
 
     @claim("It works", source="a paper", reported="always", rule=rule, **arguments)
     def test_example(lm: object) -> None:
@@ -28,12 +28,12 @@ def declare(rule: Rule, **arguments: Any) -> Claim:
 
 
 def successes(number: int, of: int = 40, **arguments: Any) -> list[Trial]:
-    """`number` successes, then failures."""
+    """Return trials with `number` successes first, then failures."""
     return [Trial(f"prompt {i}", output="text", success=i < number, **arguments) for i in range(of)]
 
 
 def values(numbers: Iterable[float]) -> list[Trial]:
-    """One trial per number."""
+    """Return one trial per number."""
     return [Trial(f"prompt {i}", value=number) for i, number in enumerate(numbers)]
 
 
@@ -44,7 +44,7 @@ def judged_record(
     run: Run = RUN,
     dtype: str | None = "float32",
 ) -> Record:
-    """The record of a claim judged on that evidence."""
+    """Judge a claim on this evidence and return its record."""
     return make_record(claim, model, evidence, judge(claim, evidence), run, dtype)
 
 
@@ -56,6 +56,6 @@ def record_of(
     dtype: str | None = "float32",
     **declared: Any,
 ) -> Record:
-    """The record of a claim "rate above 50 %" with `number` successes."""
+    """Return the record of a claim "rate above 50 %" with `number` successes."""
     example = declare(**({"rule": rate(above=0.5)} | declared))
     return judged_record(example, successes(number, of), model, dtype=dtype)

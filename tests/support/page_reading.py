@@ -1,4 +1,4 @@
-"""Reading a report page in tests: its elements and its text, by the standard library's parser."""
+"""Reading a report page in tests: its elements and its text, with the standard library's parser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Element:
     children: list[Element | str] = field(default_factory=list)
 
     def all(self, tag: str | None = None, kind: str | None = None) -> list[Element]:
-        """Every element below this one with that tag and that class."""
+        """List the elements below this one with that tag and that class."""
         found = []
         for child in self.children:
             if isinstance(child, Element):
@@ -31,7 +31,7 @@ class Element:
 
     @property
     def raw(self) -> str:
-        """Its text as it is, without that of summaries (which the page adds itself)."""
+        """Return its text unchanged, without that of summaries, which the page itself adds."""
         return "".join(
             child if isinstance(child, str) else "" if child.tag == "summary" else child.raw
             for child in self.children
@@ -39,7 +39,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its text with white space collapsed, as a reader sees it."""
+        """Return its text with white space collapsed, as a reader sees it."""
         return " ".join(self.raw.split())
 
 
@@ -66,7 +66,7 @@ class _Reader(HTMLParser):
 
 
 def read(html: str) -> Element:
-    """The page as a tree; an element closed by the wrong tag is an error."""
+    """Parse the page into a tree; an element closed by the wrong tag is an error."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -75,7 +75,7 @@ def read(html: str) -> Element:
 
 
 def cell_of(page: Element, claim: str, model: str) -> Element:
-    """The cell of the matrix that links to this claim and model."""
+    """Return the cell of the matrix that links to this claim and model."""
     (found,) = [
         cell
         for cell in page.all("td", "cell")

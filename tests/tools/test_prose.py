@@ -1,4 +1,4 @@
-"""tools/prose.py finds the phrases it names, and leaves ordinary English, code and data alone."""
+"""tools/prose.py finds the phrases that it names, and ignores ordinary English, code and data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
 
 
 def found(text: str, file: str = "page.md") -> list[str]:
-    """The names of the patterns found in a file of that text."""
+    """Return the names of the patterns found in a file with this text."""
     path = Path(file)
     return [
         finding.pattern.name
@@ -60,7 +60,7 @@ def test_every_pattern_has_examples() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_pattern_finds_its_phrase_and_nothing_near_it(name: str) -> None:
+def test_a_pattern_finds_its_phrase_and_nothing_similar(name: str) -> None:
     bad, good = EXAMPLES[name]
     for sentence in bad:
         assert found(f'"""{sentence}"""\n', "module.py") == [name], sentence
@@ -89,14 +89,14 @@ def test_a_phrase_is_found_across_lines_and_at_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_code_and_generated_text_are_left_out() -> None:
+def test_code_and_generated_text_are_skipped() -> None:
     assert found("Call `beside(x)`.\n\n```python\nbeside = 1\n```\n\n[x](beside.md)\n") == []
     generated = "<!-- [[[cog print() ]]] -->\nThis is no table.\n<!-- [[[end]]] -->\n"
     assert found(generated) == []
     assert found(generated + "This is no table.\n") == ["is no"]
 
 
-def test_strings_are_checked_where_they_are_messages_and_not_where_they_are_data() -> None:
+def test_strings_are_checked_only_if_they_are_messages() -> None:
     code = (
         '@claim("A space is no token", rule=rate())\ndef test_it(lm):\n    ask("The dog beside the house")\n'
     )
@@ -121,7 +121,7 @@ def test_a_comment_behind_a_long_line_is_found(tmp_path: Path) -> None:
     assert [(finding.line, finding.found) for finding in prose.check(path)] == [(1, "# why it is so")]
 
 
-def test_it_lists_findings_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_are_listed_and_make_it_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text("One.\nThe page beside it.\n")
     assert prose.main([str(page)]) == 1

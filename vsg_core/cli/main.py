@@ -1,4 +1,4 @@
-"""The command `vsg`: its subcommands, and faults as one line and an exit code."""
+"""The command `vsg`: its subcommands; an error is reported as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ for command in (models, claims, report, diff, schema, table, concept):
 
 
 def main() -> None:
-    """Run the command. A fault is one line on stderr; exit code 0 is done, 1 failed, 2 wrong use."""
+    """Run the command. An error is one line on stderr; the exit code is 0 for done, 1 for failed, 2 for wrong use."""
     try:
         code = vsg.main(standalone_mode=False)
     except WrongUse as error:

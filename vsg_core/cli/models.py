@@ -1,4 +1,4 @@
-"""`vsg models`: the models of the registry, and their weights."""
+"""`vsg models`: the models in the registry, and their weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from vsg_core.cli.printing import as_json, paragraph, print_json, print_table, table_width, width
 
-# In the order of the table, with the order in which they give way to a narrow terminal
+# In the order of the table. In a narrow terminal the columns with the highest numbers are left out first.
 COLUMNS = {"name": 0, "family": 6, "kind": 4, "form": 2, "size": 1, "source": 5, "local": 3, "licence": 7}
 
 
@@ -17,7 +17,7 @@ COLUMNS = {"name": 0, "family": 6, "kind": 4, "form": 2, "size": 1, "source": 5,
 @as_json
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    """List the models of the registry, and whether their weights are on this machine."""
+    """List the models in the registry, and whether their weights are on this machine."""
     if context.invoked_subcommand:
         return
     from vsg_core.weights import loading, registry
@@ -52,9 +52,9 @@ def models(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def fetch(name: str, as_json: bool) -> None:
-    """Get the weights of a model: NAME of the registry, or a Hugging Face id.
+    """Download the weights of a model. NAME is a name in the registry or a Hugging Face id.
 
-    They are verified by sha256. A fetch that was stopped is resumed where it was.
+    They are verified by sha256. An interrupted download is resumed.
     """
     from vsg_core.weights import loading, sources
 
@@ -77,7 +77,9 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
     if hidden:
         names = ", ".join(hidden)
         click.echo()
-        click.echo(paragraph(f"Not shown in {width()} columns: {names}. Full sources and more: --json"))
+        click.echo(
+            paragraph(f"Columns left out to fit {width()} columns: {names}. --json prints everything.")
+        )
 
 
 def _columns(cells: list[dict[str, str]], kept: list[str]) -> list[list[str]]:
@@ -85,7 +87,7 @@ def _columns(cells: list[dict[str, str]], kept: list[str]) -> list[list[str]]:
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-    """One row's text by column; of the sources only their kinds."""
+    """Format a row as text by column; of the sources only their kinds."""
     from vsg_core.weights.cache import bytes_text
 
     return {

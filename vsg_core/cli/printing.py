@@ -1,4 +1,4 @@
-"""What the commands print: JSON, and tables that fit the terminal without breaking a word in two."""
+"""Output of the commands: JSON, and tables that fit the terminal without breaking a word in two."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ def print_json(data: Any) -> None:
 
 
 def width() -> int:
-    """Columns of the terminal; COLUMNS if it is set, and 80 in a pipe."""
+    """Return the number of columns of the terminal: COLUMNS if it is set, and 80 in a pipe."""
     return shutil.get_terminal_size().columns
 
 
 def paragraph(text: str) -> str:
-    """Text wrapped to the terminal at spaces only."""
+    """Wrap text to the terminal, at spaces only."""
     return fill(text, width(), break_long_words=False, break_on_hyphens=False)
 
 
 def packed(pieces: Sequence[str], columns: int) -> str:
-    """Pieces in lines of at most so many columns. A piece is never broken: one that is longer has its own line."""
+    """Arrange pieces in lines of at most `columns` columns.
+
+    A piece is never broken; one that is longer gets a line of its own.
+    """
     lines: list[str] = []
     for piece in pieces:
         if lines and cell_len(f"{lines[-1]}{GAP}{piece}") <= columns:
@@ -45,7 +48,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: C
     """Print rows under bold headings. A cell may have several lines; nothing is cut or wrapped.
 
     Args:
-        right: headings of the columns that are aligned to the right.
+        right: headings of the right-aligned columns.
     """
     widths = column_widths(headings, rows)
     for number, row in enumerate([headings, *rows]):
@@ -59,7 +62,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: C
 
 
 def column_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """The columns that each column of a table takes, without the gaps."""
+    """Return how many terminal columns each column of a table takes, without the gaps."""
     return [
         max(cell_len(line) for cell in column for line in cell.split("\n"))
         for column in zip(headings, *rows, strict=True)
@@ -67,7 +70,7 @@ def column_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 
 def table_width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """The columns that a table takes, with the gaps."""
+    """Return how many terminal columns a table takes, with the gaps."""
     return sum(column_widths(headings, rows)) + len(GAP) * (len(headings) - 1)
 
 

@@ -38,9 +38,9 @@ def report(as_json: bool, folder: str) -> None:
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @as_json
-@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page to this file as well.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Also write a page to this file.")
 def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
-    """Compare two runs, A with B: verdicts that flipped, estimates that moved, claims that are new or gone.
+    """Compare two runs, A and B: verdicts that flipped, estimates that moved, claims that are new or gone.
 
     A and B are folders of reports, folders of records, or archives of records.
     """
@@ -61,15 +61,15 @@ def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
 @click.command()
 @click.argument("name", type=click.Choice(["record", "claims"]))
 def schema(name: str) -> None:
-    """Print the JSON schema of a record, or of claims.json."""
+    """Print the JSON schema of a record or of claims.json."""
     from vsg_core.records.schemas import SCHEMAS
 
     print_json(SCHEMAS[name]())
 
 
 @click.command()
-@click.option("--headline", is_flag=True, help="Only the headline claims.")
-@click.option("--short", is_flag=True, help="Verdicts and estimates, without intervals.")
+@click.option("--headline", is_flag=True, help="Print only the headline claims.")
+@click.option("--short", is_flag=True, help="Print verdicts and estimates without intervals.")
 def table(headline: bool, short: bool) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.report.text.recorded_table import recorded_table

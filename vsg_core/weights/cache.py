@@ -32,7 +32,7 @@ from vsg_core.errors import VsgError
 
 
 class DiskFull(VsgError):
-    """The disk has too little room; trying another source would not help."""
+    """The disk has too little space; trying another source would not help."""
 
 
 def root() -> Path:
@@ -59,7 +59,10 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Lock a model for this process; others print that they wait. The lock of a killed process is released."""
+    """Lock a model for this process; other processes print that they are waiting.
+
+    The lock of a killed process is released.
+    """
     folder = root() / "locks"
     with disk_faults("creating the cache", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,13 +82,13 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     """Check that `needed` bytes fit on the disk of `folder`, which need not exist yet.
 
     Raises:
-        DiskFull: they do not fit; the message has both numbers.
+        DiskFull: they do not fit; the message gives both numbers.
     """
     free = _free(folder)
     if free < needed:
         raise DiskFull(
             f"the disk is too full for {what}: {bytes_text(needed)} needed, {bytes_text(free)} free in {folder}"
-            "; free some space, or choose another disk with VSG_CACHE (or HF_HOME for hub downloads)"
+            "; free some space, or choose another disk with VSG_CACHE (HF_HOME for hub downloads)"
         )
 
 
@@ -97,23 +100,23 @@ def disk_faults(what: str, folder: Path, needed: int = 0) -> Iterator[None]:
     except VsgError:
         raise
     except Exception as error:
-        # safetensors has its own error for a full disk, with the error number only in its text
+        # safetensors raises its own error for a full disk, with the error number only in its text.
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
             needs = f", about {bytes_text(needed)} needed" if needed else ""
             raise DiskFull(
                 f"disk full while {what}: {bytes_text(_free(folder))} free in {folder}{needs}; "
-                "free some space, or choose another disk with VSG_CACHE, and run it again"
+                "free some space, or choose another disk with VSG_CACHE, and try again"
             ) from error
         if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
-            raise VsgError(f"no permission to write in {folder} while {what}: choose VSG_CACHE") from error
+            raise VsgError(f"no permission to write in {folder} while {what}: set VSG_CACHE") from error
         raise
 
 
 @contextmanager
 def building(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `target` when the block succeeds and is removed when it fails.
+    """Yield an empty folder that becomes `target` when the block succeeds and is removed when it fails.
 
-    The caller holds the model's lock. Leftovers of a killed process are removed first.
+    The caller must hold the model's lock. Leftovers of a killed process are removed first.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}."
@@ -122,7 +125,8 @@ def building(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     try:
         yield folder
-        folder.chmod(0o755)  # mkdtemp allows only its owner to read
+        # mkdtemp allows only its owner to read.
+        folder.chmod(0o755)
         folder.rename(target)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ TOKENIZERS = ["tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model",
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a folder has all that loading needs.
+    """Check that a folder has everything that loading needs.
 
     Raises:
         VsgError: the configuration, a file of the weights or the tokenizer is missing.
@@ -41,7 +41,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """Read config.json, with the fields of its text model at the top.
+    """Read config.json, with the fields of its text model moved to the top level.
 
     Raises:
         VsgError: it is missing or damaged.
@@ -54,7 +54,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors that make up the model.
+    """List the safetensors files that make up the model.
 
     Raises:
         VsgError: there are none, or some are missing.
@@ -64,11 +64,11 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         shards = _json(index).get("weight_map")
         if not isinstance(shards, dict) or not shards:
-            raise VsgError(f"{index} names no files: get it again")
+            raise VsgError(f"{index} lists no files: download it again")
         names = sorted(set(map(str, shards.values())))
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise VsgError(f"{folder} has no {missing[0]}: only whole safetensors are loaded")
+        raise VsgError(f"{folder} has no {missing[0]}: only complete safetensors are loaded")
     return [folder / name for name in names]
 
 
@@ -81,7 +81,7 @@ def has_chat_template(folder: Path) -> bool:
 
 
 class Tensor(NamedTuple):
-    """A tensor as the header of its file lists it; `dtype` as safetensors writes it, such as BF16."""
+    """A tensor as listed in the header of its file; `dtype` as safetensors spells it, such as BF16."""
 
     name: str
     dtype: str
@@ -103,7 +103,9 @@ def tensors(folder: Path) -> Iterator[Tensor]:
                     part = file.get_slice(name)
                     yield Tensor(name, part.get_dtype(), prod(part.get_shape()))
         except (SafetensorError, OSError) as error:
-            raise VsgError(f"{path} is not a whole safetensors file ({error}): get it again") from error
+            raise VsgError(
+                f"{path} is not a complete safetensors file ({error}): download it again"
+            ) from error
 
 
 def parameters(folder: Path) -> int:
@@ -116,7 +118,7 @@ def parameters(folder: Path) -> int:
 
 
 def folder_digest(folder: Path) -> str:
-    """Digest the bytes of weights, configuration and tokenizer as one sha256, in hex."""
+    """Compute one sha256, in hex, over the bytes of weights, configuration and tokenizer."""
     files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in FILES))
     listing = "".join(f"{digest(path)}  {path.name}\n" for path in files if path.is_file())
     return hashlib.sha256(listing.encode()).hexdigest()
@@ -128,5 +130,5 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise VsgError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise VsgError(f"{path} holds no JSON object: get it again")
+        raise VsgError(f"{path} does not contain a JSON object: download it again")
     return found

@@ -1,4 +1,4 @@
-"""What the numbers of a model's weights are: their form, and whether output head and embedding table are one."""
+"""The form of a model's weights (Q4_K_M, bfloat16, ...), and whether head and embedding table are tied."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from vsg_core.vocabulary import is_quantised
 from vsg_core.weights.folders import INDEX, config_of, tensors, weight_files
 
-# One name per type, in GGUF files and in safetensors
+# One name per type, the same for GGUF files and safetensors.
 NAMES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-# llama.cpp's name for a file whose writer stated no type
+# llama.cpp's name for a file whose writer stated no type.
 GUESSED = "GUESSED"
 HEADS = ("lm_head.weight", "embed_out.weight")
 
@@ -24,7 +24,7 @@ class WeightsForm:
 
     Args:
         form: Q4_K_M, Q4_1, bfloat16, float32, ...
-        tied: output head and embedding table are one matrix.
+        tied: whether output head and embedding table are one matrix.
         file: the GGUF, the safetensors, or the index of several safetensors.
     """
 
@@ -34,7 +34,7 @@ class WeightsForm:
 
     @property
     def quantised(self) -> bool:
-        """Whether a weight has fewer than 16 bits."""
+        """True if a weight has fewer than 16 bits."""
         return is_quantised(self.form)
 
 
@@ -60,8 +60,8 @@ def gguf_form(file_type: str | None, tensor_types: Iterable[tuple[str, int]]) ->
     """Name the form of a GGUF file.
 
     Args:
-        file_type: llama.cpp's name of the header's general.file_type, such as MOSTLY_Q4_K_M; None if absent.
-        tensor_types: type and number of elements of every tensor.
+        file_type: llama.cpp's name for the header's general.file_type, such as MOSTLY_Q4_K_M; None if absent.
+        tensor_types: the type and the number of elements of every tensor.
     """
     name = (file_type or GUESSED).removeprefix("MOSTLY_").removeprefix("ALL_")
     if name == GUESSED:
@@ -70,7 +70,7 @@ def gguf_form(file_type: str | None, tensor_types: Iterable[tuple[str, int]]) ->
 
 
 def most(types: Iterable[tuple[str, int]]) -> str:
-    """The type that most elements have."""
+    """Return the type that most elements have."""
     counts: Counter[str] = Counter()
     for name, elements in types:
         counts[name] += elements
@@ -78,7 +78,7 @@ def most(types: Iterable[tuple[str, int]]) -> str:
 
 
 def _declared(quantization: Mapping[str, Any] | None) -> str | None:
-    """The form that config.json declares, such as "gptq 4-bit": packed weights have a dtype that says nothing."""
+    """Return the form that config.json declares, such as "gptq 4-bit"; packed weights have an unrelated dtype."""
     if not quantization:
         return None
     method = str(quantization.get("quant_method", "quantised"))

@@ -1,4 +1,4 @@
-"""GGUF files: their headers, and their conversion to a folder of safetensors, once."""
+"""GGUF files: their headers, and their one-time conversion to a folder of safetensors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from vsg_core.weights.cache import building, bytes_text, check_room, digest, dis
 from vsg_core.weights.forms import gguf_form
 from vsg_core.weights.registry import Gguf
 
-CONVERTER = 1  # raise it when the output of convert_gguf changes for the same file
+# Increase it when the output of convert_gguf changes for the same file.
+CONVERTER = 1
 META = "vsg.json"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a GGUF states about its model; `form` is such as Q4_K_M."""
+    """The header of a GGUF file, as far as it describes the model; `form` is, for example, Q4_K_M."""
 
     architecture: str
     parameters: int
@@ -30,7 +31,7 @@ class Header:
 
 
 def identify(path: Path) -> Gguf:
-    """Read name, size and sha256 of a GGUF file.
+    """Read the name, size and sha256 of a GGUF file.
 
     Raises:
         VsgError: there is no such file.
@@ -43,7 +44,7 @@ def identify(path: Path) -> Gguf:
 
 @lru_cache(maxsize=8)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    """Compute the sha256 of a file, again only if its size or time changed."""
+    """Compute the sha256 of a file; recompute it only if the file's size or time changed."""
     return digest(path)
 
 
@@ -56,7 +57,8 @@ def read_header(path: Path) -> Header:
     from gguf import GGUFReader
 
     try:
-        reader = GGUFReader(path)  # maps the file; a truncated one cannot give every tensor its shape
+        # Maps the file; in a truncated one some tensors cannot get their shape.
+        reader = GGUFReader(path)
         return Header(
             architecture=str(reader.fields["general.architecture"].contents()),
             parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
@@ -66,14 +68,17 @@ def read_header(path: Path) -> Header:
                 [(tensor.tensor_type.name, int(tensor.n_elements)) for tensor in reader.tensors],
             ),
         )
-    except Exception as error:  # the reader checks little, so the error depends on where the file ends
+    except Exception as error:
+        # The reader checks little, so the error depends on where the file ends.
         size = bytes_text(path.stat().st_size)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise VsgError(f"{path} ({size}) is truncated or not a GGUF file: get it again ({reason})") from error
+        raise VsgError(
+            f"{path} ({size}) is truncated or not a GGUF file: download it again ({reason})"
+        ) from error
 
 
 def _file_type(reader: Any) -> str | None:
-    """llama.cpp's name of the file's type, None if the header lacks it or the name is newer than `gguf`."""
+    """Return llama.cpp's name for the file's type; None if the header has none or `gguf` does not know it."""
     from gguf import LlamaFileType
 
     field = reader.fields.get("general.file_type")
@@ -82,17 +87,17 @@ def _file_type(reader: Any) -> str | None:
 
 
 def stored(gguf: Gguf) -> Path:
-    """The path of a fetched GGUF."""
+    """Return the path of a fetched GGUF file."""
     return root() / "gguf" / f"{_label(gguf)}.gguf"
 
 
 def converted(gguf: Gguf) -> Path:
-    """The folder of its conversion by the installed transformers."""
+    """Return the folder of a GGUF file as converted by the installed transformers."""
     return root() / "models" / f"{_label(gguf)}-c{CONVERTER}-transformers{version('transformers')}"
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """Read what `convert` noted about a conversion.
+    """Read the note that `convert` wrote about a conversion.
 
     Raises:
         VsgError: the note is damaged.
@@ -101,24 +106,22 @@ def about(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise VsgError(
-            f"{path} cannot be read ({error}): delete {folder}, and it is converted again"
-        ) from error
+        raise VsgError(f"{path} cannot be read ({error}): delete {folder} to convert it again") from error
 
 
 def convert(path: Path, target: Path, parameters: int, note: dict[str, Any], progress: bool) -> None:
     """Write `target`: float32 weights, configuration, tokenizer, and vsg.json with `note`.
 
-    The caller holds the model's lock.
+    The caller must hold the model's lock.
 
     Raises:
-        VsgError: the file is damaged or of an architecture that transformers does not read.
+        VsgError: the file is damaged, or transformers cannot read its architecture.
         DiskFull: the weights do not fit.
     """
     needed = 4 * parameters
     check_room(target, needed, f"converting {path.name}")
     if progress:
-        say(f"converting {path.name} ({parameters / 1e6:,.0f} M parameters) to safetensors, once")
+        say(f"converting {path.name} ({parameters / 1e6:,.0f} M parameters) to safetensors (only once)")
     from vsg_core.generator.engine import convert_gguf
 
     with disk_faults(f"converting {path.name}", target, needed), building(target) as folder:

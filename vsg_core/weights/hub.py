@@ -1,6 +1,6 @@
 """Weights from the Hugging Face hub: safetensors or one GGUF at a pinned revision, never code.
 
-Downloads go to huggingface_hub's own cache, with the user's own token, where other tools find them.
+Downloads use the user's own token and go to huggingface_hub's own cache, where other tools find them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, 
 from vsg_core.weights.folders import FILES, check_folder, is_complete
 from vsg_core.weights.registry import Hub
 
-TIMEOUT = 5.0  # seconds to the first answer; the client's own default is five attempts of ten seconds
+# Seconds to the first answer; the client's own default is five attempts of ten seconds.
+TIMEOUT = 5.0
 
-_unreachable: str | None = None  # why the hub could not be reached; tried once per process
+# Why the hub could not be reached; it is tried once per process.
+_unreachable: str | None = None
 
 
 def cached(source: Hub, file: str | None) -> Path | None:
-    """Find the file, or the complete model folder, in huggingface_hub's cache. No network.
+    """Find the file, or the complete model folder, in huggingface_hub's cache, without using the network.
 
     Args:
         file: a GGUF of the repository; None for the folder that holds its safetensors.
@@ -36,16 +38,16 @@ def cached(source: Hub, file: str | None) -> Path | None:
 
 
 def commit_of(path: Path) -> str:
-    """The commit that a file or folder in huggingface_hub's cache belongs to."""
+    """Return the commit that a file or folder in huggingface_hub's cache belongs to."""
     steps = zip(path.parts, path.parts[1:], path.parts[2:], strict=False)
     return next(commit for repo, room, commit in steps if repo.startswith("models--") and room == "snapshots")
 
 
 def fetch(source: Hub, file: str | None, progress: bool) -> Path:
-    """Download the file, or the safetensors with their configuration and tokenizer, verified by sha256.
+    """Download the file, or the safetensors with their configuration and tokenizer, and verify their sha256.
 
     Raises:
-        VsgError: the hub cannot be reached, or does not have a whole model; the message says which.
+        VsgError: the hub cannot be reached or lacks part of the model; the message says which.
         DiskFull: the files do not fit.
     """
     from huggingface_hub import hf_hub_download, snapshot_download
@@ -78,7 +80,7 @@ def _snapshot(source: Hub) -> Path:
 
 
 def _wanted(source: Hub, file: str | None) -> list[Any]:
-    """List the files to download, with the sizes and, for large files, the sha256 that the hub states."""
+    """List the files to download, with their sizes and, for large files, the sha256 stated by the hub."""
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT)
@@ -93,7 +95,7 @@ def _wanted(source: Hub, file: str | None) -> list[Any]:
     wanted = {name for name in names if any(fnmatch(name, pattern) for pattern in FILES)}
     if not any(name.endswith(".safetensors") for name in wanted):
         gguf = next((listed.rfilename for listed in files if listed.rfilename.endswith(".gguf")), None)
-        hint = f"download {gguf} and give its path" if gguf else "nothing else is loaded"
+        hint = f"download {gguf} and give its path" if gguf else "no other format is loaded"
         raise WeightsUnavailable(f"{where} has no safetensors weights: {hint}")
     return [listed for listed in files if listed.rfilename in wanted]
 
@@ -101,20 +103,19 @@ def _wanted(source: Hub, file: str | None) -> list[Any]:
 def _verify(path: Path, listed: Any) -> None:
     if listed.lfs and (found := digest(path)) != listed.lfs.sha256:
         raise WeightsUnavailable(
-            f"sha256 of {path} is {found}, the hub states {listed.lfs.sha256}: "
-            f"delete {path.resolve()} and run it again"
+            f"sha256 of {path} is {found}, but the hub states {listed.lfs.sha256}: "
+            f"delete {path.resolve()} and try again"
         )
 
 
 @contextmanager
 def _failures(source: Hub) -> Iterator[None]:
-    """Turn what the hub's client raises into one line; an unreachable hub is not tried again in this process."""
+    """Turn errors of the hub's client into one line; an unreachable hub is not tried again in this process."""
     from huggingface_hub import errors
 
     global _unreachable
-    network: tuple[Any, ...] = (
-        errors.HfHubHTTPError.__bases__
-    )  # OSError, and the base error of whichever HTTP library this version uses
+    # OSError, and the base error of the HTTP library that this version uses.
+    network: tuple[Any, ...] = errors.HfHubHTTPError.__bases__
     if _unreachable:
         raise WeightsUnavailable(_unreachable)
     try:
@@ -136,7 +137,8 @@ def _failures(source: Hub) -> Iterator[None]:
         raise WeightsUnavailable("HF_HUB_OFFLINE is set") from error
     except errors.HfHubHTTPError as error:
         raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}") from error
-    except network as error:  # no such host, no connection, a timeout
+    # No such host, no connection, a timeout.
+    except network as error:
         _unreachable = f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {_first_line(error)})"
         raise WeightsUnavailable(_unreachable) from error
 

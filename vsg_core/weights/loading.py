@@ -1,4 +1,4 @@
-"""Loading a model from what a user names: a registry name, a hub id, a folder or a .gguf file."""
+"""Loading a model by registry name, hub id, folder or .gguf file."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def load_model(
     Args:
         name_or_path: a registry name, a .gguf file, a local folder or a hub id, looked for in this order.
         dtype: "float32" (also None), "bfloat16" or "float16".
-        device: "auto" (CUDA, MPS, CPU: the first there is) or one of them.
-        fetch: False to use only weights that are on this machine.
-        progress: show progress of fetching and converting, on stderr.
+        device: "cuda", "mps", "cpu", or "auto" for the first of these that is available.
+        fetch: False to use only weights that are already on this machine.
+        progress: show the progress of fetching and converting on stderr.
 
     Raises:
         WrongUse: there is no such model.
-        WeightsUnavailable: every source failed; the message has each one's answer.
-        NotEnoughMemory: checked before anything is fetched or loaded; the message has the numbers.
+        WeightsUnavailable: every source failed; the message gives the reason for each.
+        NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
     """
     from vsg_core.generator.engine.placement import as_device, as_dtype
     from vsg_core.generator.model.language_model import LanguageModel
@@ -68,25 +68,25 @@ def load_model(
             identity=weights.identity,
         )
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        # transformers raises these when configuration, weights or tokenizer do not fit together
+        # transformers raises these when configuration, weights and tokenizer do not fit together.
         lines = str(error).strip().splitlines() or [""]
         raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {lines[0]})") from error
 
 
 def weights_here(entry: Entry) -> bool:
-    """Return whether the weights are on this machine. No network."""
+    """Return whether the weights are on this machine, without using the network."""
     return sources.is_local(entry)
 
 
 def describe(name_or_path: str | Path) -> Entry:
-    """Describe a model without loading it. No network.
+    """Describe a model without loading it or using the network.
 
     A model outside the registry gets a slug of its name, the registry's family that its name or architecture
     suggests, and the kind "instruct" if it has a chat template. For a hub id whose weights are not downloaded,
     family and kind are guessed from the name.
 
     Raises:
-        WrongUse: it is none of the four; the message has similar names.
+        WrongUse: it is none of the four; the message suggests similar names.
         VsgError: the folder or file is damaged.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
@@ -153,13 +153,16 @@ def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
 
 
 def _own(text: str) -> str:
-    """Name a user's own file or folder; never like a registry entry, whose name stands for pinned bytes."""
+    """Name a user's own file or folder; never like a registry entry, whose name identifies pinned bytes."""
     name = _slug(text)
     return f"{name}-local" if name in {known.name for known in registry.entries()} else name
 
 
 def _family(name: str, architecture: str) -> str:
-    """The registry's family that the name contains, else the one with this architecture, else the architecture."""
+    """Return the registry's family that the name contains, else the only one with this architecture.
+
+    If several or none have it, return the architecture as an identifier.
+    """
     plain = re.sub(r"[^a-z0-9]", "", name)
     named = [family for family in registry.families() if family.replace("_", "") in plain]
     if named:
@@ -172,5 +175,5 @@ def _family(name: str, architecture: str) -> str:
 
 
 def _slug(text: str) -> str:
-    """Make a text safe in file names."""
+    """Make a text safe for use in file names."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.") or "model"

@@ -1,7 +1,7 @@
-"""Wheels of a package index: the address of one, and its bytes from any offset on.
+"""Wheels in a package index: finding one, and reading its bytes from any offset.
 
-The client is httpx2, which huggingface_hub already depends on: it follows the environment's proxies and the
-system's certificates, and adds no package to the installation.
+The client is httpx2, which huggingface_hub already depends on: it uses the environment's proxies and the system's
+certificates, and adds no package to the installation.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from packaging.version import Version
 from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.weights.pip_settings import PipSettings
 
-# Simple API as JSON (PEP 691), else as HTML (PEP 503)
+# The simple API as JSON (PEP 691), else as HTML (PEP 503).
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 CHUNK = 1 << 16
 
 
 class IndexFailure(VsgError):
-    """A package index or file server gave something other than the file, as one line."""
+    """A package index or file server did not deliver the file; the message is one line."""
 
 
 class NeedsPip(IndexFailure):
-    """Only pip itself can follow this configuration, such as credentials from a keyring."""
+    """Only pip itself can use this configuration, such as credentials from a keyring."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Link:
 
     Args:
         file: its name.
-        url: its address, http, https or file.
+        url: its address: http, https or file.
         sha256: as listed, None if the index does not list one.
     """
 
@@ -54,7 +54,7 @@ class Link:
 
 
 class WheelIndex:
-    """The package indexes and folders of a pip configuration, as one place to get wheels from."""
+    """The package indexes and folders of a pip configuration as a single source of wheels."""
 
     def __init__(self, settings: PipSettings, client: httpx2.Client) -> None:
         self._settings = settings
@@ -62,14 +62,14 @@ class WheelIndex:
         self._netrc = _netrc()
 
     def find(self, name: str, version: str, sha256: str) -> Link:
-        """The wheel of a package, looked for in the find-links first and then in every index in order.
+        """Find the wheel of a package, first in the find-links and then in each index in order.
 
         Args:
-            sha256: a wheel that is listed with a different one is passed over.
+            sha256: a wheel that is listed with a different one is skipped.
 
         Raises:
-            IndexFailure: no place lists such a wheel; the message has what each place answered.
-            NeedsPip: pip's configuration has a setting that only pip can follow, or an index asks for credentials
+            IndexFailure: no place lists such a wheel; the message has the answer of each place.
+            NeedsPip: pip's configuration has a setting that only pip can use, or an index asks for credentials
                 that are neither in its address nor in ~/.netrc.
         """
         if self._settings.unsupported:
@@ -92,10 +92,10 @@ class WheelIndex:
         raise IndexFailure(f"{'; '.join(reasons) or f'not in {places}'} (see `pip config list`)")
 
     def read(self, link: Link, start: int) -> Iterator[bytes]:
-        """The bytes of a file from `start` on.
+        """Yield the bytes of a file from offset `start`.
 
-        A server without ranges sends the whole file, whose beginning is skipped. A connection that breaks is
-        resumed immediately while each attempt makes progress.
+        A server that does not support ranges sends the whole file; its beginning is skipped. A broken connection
+        is resumed immediately while each attempt makes progress.
 
         Raises:
             IndexFailure: the server refuses, or the connection breaks again without progress.
@@ -120,7 +120,8 @@ class WheelIndex:
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-"}
         with self._client.stream("GET", url, headers=headers, auth=self._auth(url)) as response:
             if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
-                return  # nothing is missing
+                # Nothing is missing.
+                return
             _check_status(response)
             skip = 0 if response.status_code == httpx2.codes.PARTIAL_CONTENT else start
             for piece in response.iter_raw():
@@ -129,7 +130,7 @@ class WheelIndex:
                 skip = max(0, skip - len(piece))
 
     def _links(self, place: str) -> list[Link]:
-        """The files of a folder or a page; none if the page does not exist."""
+        """List the files of a folder or a page; none if the page does not exist."""
         if (folder := _local(place)) is not None:
             return _folder_links(folder)
         response = self._get(place)
@@ -141,7 +142,8 @@ class WheelIndex:
         return _html_links(response.text, str(response.url))
 
     def _get(self, url: str) -> httpx2.Response:
-        with suppress(httpx2.TransportError):  # tried twice
+        # Tried twice.
+        with suppress(httpx2.TransportError):
             return self._client.get(url, headers={"Accept": ACCEPT}, auth=self._auth(url))
         try:
             return self._client.get(url, headers={"Accept": ACCEPT}, auth=self._auth(url))
@@ -149,7 +151,7 @@ class WheelIndex:
             raise IndexFailure(f"no connection to {shown(url)} ({_first_line(error)})") from error
 
     def _auth(self, url: str) -> Any:
-        """Credentials from ~/.netrc, unless the address has its own."""
+        """Return the credentials of ~/.netrc, unless the address has its own."""
         return self._netrc if self._netrc and not urlsplit(url).username else httpx2.USE_CLIENT_DEFAULT
 
 
@@ -158,7 +160,7 @@ def wheel_index(settings: PipSettings) -> Iterator[WheelIndex]:
     """Open the indexes of a pip configuration.
 
     Raises:
-        WeightsUnavailable: a file of certificates cannot be read.
+        WeightsUnavailable: a certificate file cannot be read.
     """
     with httpx2.Client(
         verify=_certificates(settings),
@@ -170,7 +172,7 @@ def wheel_index(settings: PipSettings) -> Iterator[WheelIndex]:
 
 
 def shown(url: str) -> str:
-    """An address without the password in it."""
+    """Return an address without its user name and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -186,7 +188,9 @@ def _certificates(settings: PipSettings) -> ssl.SSLContext | bool:
             context.load_cert_chain(settings.client_cert)
     except OSError as error:
         files = " and ".join(filter(None, (settings.cert, settings.client_cert)))
-        raise WeightsUnavailable(f"the certificates that pip is configured with, {files}: {error}") from error
+        raise WeightsUnavailable(
+            f"cannot read the certificates of pip's configuration, {files}: {error}"
+        ) from error
     return context
 
 
@@ -218,7 +222,7 @@ def _is_wheel(file: str, name: str, version: str) -> bool:
 
 
 def _local(place: str) -> Path | None:
-    """The path that a find-links entry or a file URL names; None for an address on the network."""
+    """Return the path that a find-links entry or a file URL names; None for an address on the network."""
     parts = urlsplit(place)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -226,7 +230,7 @@ def _local(place: str) -> Path | None:
 
 
 def _folder_links(path: Path) -> list[Link]:
-    """The wheels in a folder; or those that its index.html, or the page at `path`, links to."""
+    """List the wheels in a folder and those that its index.html, or the page at `path`, links to."""
     page = path if path.is_file() else path / "index.html"
     links = []
     if page.is_file():

@@ -1,4 +1,4 @@
-"""The part of pip's configuration that says where packages come from, read with `pip config list`."""
+"""The part of pip's configuration that determines where packages come from, read with `pip config list`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ import sys
 from dataclasses import dataclass
 
 PYPI = "https://pypi.org/simple"
-TIMEOUT = 15.0  # seconds; pip's own default
+# Seconds; pip's own default.
+TIMEOUT = 15.0
 PIP = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check"]
 NO = {"", "0", "false", "no", "off", "n", "f"}
 UNSUPPORTED = ("trusted-host", "keyring-provider")
-# Sections by rising precedence. The bare command's options override `global`, the environment overrides both.
+# Sections by increasing precedence: options of the command override `global`, the environment overrides both.
 SECTIONS = ("global", "download", ":env:")
 
 
 @dataclass(frozen=True)
 class PipSettings:
-    """Where pip looks for packages, and how it connects.
+    """The places where pip looks for packages, and how it connects to them.
 
     Args:
         indexes: addresses of simple indexes, in pip's order; http, https or file.
         find_links: folders, file URLs or pages that link to wheels.
         proxy: address of a proxy; None to follow HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
         cert: file of certificates to trust; None for those of the system.
-        client_cert: file with a client's certificate and key.
+        client_cert: file with the client's certificate and key.
         timeout: seconds without an answer after which a connection counts as lost.
-        unsupported: settings in use that only pip itself can follow.
+        unsupported: settings in effect that only pip itself can use.
     """
 
     indexes: tuple[str, ...] = (PYPI,)
@@ -41,21 +42,21 @@ class PipSettings:
 
 
 def read_settings() -> PipSettings:
-    """Ask pip for its configuration: files, environment and precedence are pip's.
+    """Read the configuration from pip, which combines its files and the environment.
 
-    Without a pip that answers, these are pip's defaults.
+    If pip does not answer, return pip's defaults.
     """
     listing = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True)
     return parse_settings(listing.stdout if listing.returncode == 0 else "")
 
 
 def parse_settings(listing: str) -> PipSettings:
-    """Settings from lines such as `global.index-url='https://…'`."""
+    """Parse lines such as `global.index-url='https://…'`."""
     values: dict[str, str] = {}
     for section in SECTIONS:
         for line in listing.splitlines():
             name, _, value = line.partition("=")
-            # the option's name comes after the last dot: `:env:.find-links`
+            # The option's name follows the last dot: `:env:.find-links`.
             where, _, option = name.strip().rpartition(".")
             if where == section:
                 values[option] = str(ast.literal_eval(value))

