@@ -195,6 +195,19 @@ def write(folder: Path, name: str, body: str) -> None:
     (folder / name).write_text(HEADER + textwrap.dedent(body), encoding="utf-8")
 
 
+def test_claims_may_import_the_fixtures_next_to_them(tmp_path: Path) -> None:
+    """The project's root is importable while its claims load, and not afterwards."""
+    (tmp_path / "neighbours_of_claims.py").write_text("SOURCE = 'a paper'\n")
+    (tmp_path / "hypotheses").mkdir()
+    (tmp_path / "hypotheses" / "one.py").write_text(
+        "from neighbours_of_claims import SOURCE\nfrom vsg_core import claim, mostly\n"
+        "@claim('It works', source=SOURCE, reported='it did', rule=mostly())\ndef test_a(lm): ...\n"
+    )
+    before = list(sys.path)
+    assert [found.source.text for found in load_claims(tmp_path / "hypotheses")] == ["a paper"]
+    assert sys.path == before
+
+
 def test_claims_are_loaded_in_order(tmp_path: Path) -> None:
     write(tmp_path, "second.py", "@claim('It is', **ABOUT)\ndef test_z(lm): ...\n\ndef test_plain(): ...\n")
     write(tmp_path, "first.py", "".join(f"@claim('It', **ABOUT)\ndef test_{n}(lm): ...\n" for n in "ba"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -187,12 +188,23 @@ def load_claims(folder: str | Path) -> list[Claim]:
     if not folder.is_dir():
         raise WrongUse(f"no folder {folder}: give the folder that holds the claims")
     claims: dict[str, Claim] = {}
-    for path in sorted(folder.glob("*.py")):
-        for declared in _claims_of(path):
-            if declared.id in claims:
-                raise WrongUse(f"{path}: a second claim named {declared.id}: rename one of them")
-            claims[declared.id] = declared
+    with _importable(folder.resolve().parent):
+        for path in sorted(folder.glob("*.py")):
+            for declared in _claims_of(path):
+                if declared.id in claims:
+                    raise WrongUse(f"{path}: a second claim named {declared.id}: rename one of them")
+                claims[declared.id] = declared
     return list(claims.values())
+
+
+@contextmanager
+def _importable(project: Path) -> Iterator[None]:
+    """Let claims import the project's fixtures, as pytest's option `pythonpath` does."""
+    sys.path.insert(0, str(project))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(project))
 
 
 def _claims_of(path: Path) -> list[Claim]:
