@@ -5,6 +5,8 @@ The numbers in docs/judging.md are computed from the judge's code, and the verdi
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
+import vsg_core
 from tests.judge.test_false_verdicts import (
     ALPHA,
     SIZES,
@@ -23,12 +26,23 @@ from tests.judge.test_false_verdicts import (
 )
 from vsg_core.judge.measures import verdict_of
 from vsg_core.judge.rules import always, rate
-from vsg_core.report.text.recorded_table import recorded_table
+from vsg_core.lazy import LazyModule
+from vsg_core.report.text.recorded_table import markdown_table, recorded_table
 
 CLAIMS = Path(__file__).parents[1] / "hypotheses"
 # Written as "4 times in 5" on the page.
 CHANCE = 0.8
 Rows = list[list[str]]
+# The sections of the page on the public face, by the module that a name comes from.
+SECTIONS = {
+    "Claims and evidence": ("judge.", "errors"),
+    "The model": ("generator.model", "weights."),
+    "Mixtures and distributions": ("generator.mixing",),
+    "Writing": ("generator.writing",),
+    "Reading": ("generator.reading",),
+    "Records and reports": ("records.", "report."),
+    "Libraries that load when a claim first uses them": ("lazy",),
+}
 Flags = NDArray[np.bool_]
 
 
@@ -157,3 +171,43 @@ def errors_of_a_mean() -> Rows:
         cells = [" / ".join(f"{share:.1%}" for share in false_verdicts(shape, n)) for n in SIZES]
         rows.append([shape, *cells])
     return rows
+
+
+def public_face() -> str:
+    """Return the tables of docs/public-face.md: every name of `vsg_core` with the first sentence of its docstring."""
+    stub = (Path(vsg_core.__file__).parent / "__init__.pyi").read_text(encoding="utf-8")
+    homes = {name: home for home, name in re.findall(r"from \.([\w.]+) import \w+ as (\w+)", stub)}
+    parts = []
+    for section, prefixes in SECTIONS.items():
+        names = sorted((name for name, home in homes.items() if home.startswith(prefixes)), key=str.lower)
+        rows = [[f"`{name}{_signature(name)}`", _first_sentence(name)] for name in names]
+        parts.append(f"## {section}\n\n" + markdown_table(["name", "what it is"], rows))
+    missing = {name for name, home in homes.items() if not home.startswith(sum(SECTIONS.values(), ()))}
+    if missing:
+        raise ValueError(f"no section for {', '.join(sorted(missing))}: add one to SECTIONS")
+    return "\n\n".join(parts)
+
+
+def language_model() -> str:
+    """Return the table of what a LanguageModel does."""
+    owner = vsg_core.LanguageModel
+    public = [name for name, member in inspect.getmembers(owner) if name[0] != "_" and inspect.getdoc(member)]
+    rows = [[f"`lm.{name}{_signature(name, owner)}`", _first_sentence(name, owner)] for name in public]
+    return markdown_table(["member", "what it is"], rows)
+
+
+def _signature(name: str, owner: object = vsg_core) -> str:
+    """The names of a function's parameters; empty for anything else."""
+    member = getattr(owner, name)
+    if not inspect.isfunction(member):
+        return ""
+    return f"({', '.join(parameter for parameter in inspect.signature(member).parameters if parameter != 'self')})"
+
+
+def _first_sentence(name: str, owner: object = vsg_core) -> str:
+    """The first sentence of a docstring, or the value of a constant."""
+    member = getattr(owner, name)
+    if isinstance(member, str):
+        return f"“{member}”"
+    text = inspect.getdoc(member) if not isinstance(member, LazyModule) else f"The library {member.__name__}."
+    return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
