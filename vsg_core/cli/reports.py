@@ -47,13 +47,13 @@ def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
     from vsg_core.records.files import read_run
     from vsg_core.report.diff import compare_runs, diff_text, write_diff
 
-    found, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
+    differences, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
     if page:
-        write_diff(found, names, page)
+        write_diff(differences, names, page)
     if as_json:
-        print_json(found.as_json())
+        print_json(differences.as_json())
     else:
-        click.echo(diff_text(found, names))
+        click.echo(diff_text(differences, names))
         if page:
             click.echo(f"\npage: {page}")
 

@@ -52,12 +52,12 @@ def attack(
     """
     if controls and batch < 2:
         raise WrongUse(f"attack(batch={batch}) with controls: give 2 or more, a control may exchange cases")
-    found = _attacked(strategy, check, trials, batch, seed, key)
+    judged = _attacked(strategy, check, trials, batch, seed, key)
     arms = {}
     if controls:
         batches = _first_batches(strategy, batch, seed)
         arms = {name: [trial for cases in batches for trial in of(cases)] for name, of in controls.items()}
-    return Evidence(found, arms)
+    return Evidence(judged, arms)
 
 
 def _attacked(
@@ -157,11 +157,11 @@ class _Stop(BaseException):
 
 def _checked(check: Callable[[list[Case]], Sequence[Trial]], cases: list[Case]) -> Sequence[Trial]:
     try:
-        found = check(cases)
-        if len(found) != len(cases) or any(trial.success is None for trial in found):
+        judged = check(cases)
+        if len(judged) != len(cases) or any(trial.success is None for trial in judged):
             raise JudgingError(
-                f"{len(cases)} cases gave {len(found)} trials: check must return one per case, with its success"
+                f"{len(cases)} cases gave {len(judged)} trials: check must return one per case, with its success"
             )
     except Exception as error:
         raise _Stop from error
-    return found
+    return judged

@@ -137,5 +137,5 @@ def _failure(judged: JudgedArm) -> str:
     rule, interval = judged.arm.rule, judged.interval
     if rule is None or interval is None:
         raise JudgingError(f"{judged.arm.role} {judged.arm.name!r} was judged without a rule or an interval")
-    found = measured_text(judged.estimate, interval, judged.n, rule.unit)
-    return f"{judged.arm.role} {judged.arm.name!r}: {found}, needs {rule.needs}"
+    measured = measured_text(judged.estimate, interval, judged.n, rule.unit)
+    return f"{judged.arm.role} {judged.arm.name!r}: {measured}, needs {rule.needs}"

@@ -34,19 +34,21 @@ def measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[
         JudgingError: the arm is empty or too small, a value is missing, or the values leave no interval.
     """
     try:
-        found = _rate_over(rule, rule.over, trials, arms, arm) if rule.over else describe(rule, trials, arm)
+        measured = (
+            _rate_over(rule, rule.over, trials, arms, arm) if rule.over else describe(rule, trials, arm)
+        )
     except OverflowError:
         raise JudgingError(f"{arm}: the values are too large to average") from None
-    if found.n < rule.trials:
-        raise JudgingError(f"{arm}: {found.n} independent trials, the rule needs {rule.trials}")
-    if found.interval is None:
+    if measured.n < rule.trials:
+        raise JudgingError(f"{arm}: {measured.n} independent trials, the rule needs {rule.trials}")
+    if measured.interval is None:
         raise JudgingError(
-            f"{arm}: all {found.n} values are {found.estimate:g}: a mean of these has no interval; "
+            f"{arm}: all {measured.n} values are {measured.estimate:g}: a mean of these has no interval; "
             "for an exact law state the rule as always()"
         )
-    if not all(math.isfinite(end) for end in found.interval):
-        raise JudgingError(f"{arm}: the interval is {found.interval}: the values are too large to average")
-    return found, found.interval
+    if not all(math.isfinite(end) for end in measured.interval):
+        raise JudgingError(f"{arm}: the interval is {measured.interval}: the values are too large to average")
+    return measured, measured.interval
 
 
 def describe(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
@@ -120,12 +122,12 @@ def _units(
         raise JudgingError(f"{arm}: no trials at all")
     clusters: dict[str | int, list[float]] = {}
     for index, trial in enumerate(trials):
-        found = number(trial)
-        if found is None:
+        value = number(trial)
+        if value is None:
             raise JudgingError(
                 f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) lacks what the rule looks at"
             )
-        clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(found)
+        clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(value)
     return [join(numbers) for numbers in clusters.values()]
 
 

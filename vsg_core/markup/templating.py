@@ -13,7 +13,7 @@ from vsg_core.markup.literal import literal, visible
 
 def environment(*folders: Path) -> Environment:
     """Templates of `folders`, with the filter `literal` for text that a model or a claim's author wrote."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
         finalize=_finalize,
@@ -21,8 +21,8 @@ def environment(*folders: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["literal"] = literal
-    return made
+    templates.filters["literal"] = literal
+    return templates
 
 
 def _finalize(value: Any) -> Any:

@@ -101,38 +101,38 @@ class Records:
         """
         measured = self._measured(claims)
         models = [records[min(records)].model for records in measured.values()]
-        found: list[ModelPair] = []
+        pairs: list[ModelPair] = []
         unlike: list[str] = []
         for first, second in pairs_of(models, difference):
             own, other = measured[first.name], measured[second.name]
             both = sorted(own.keys() & other.keys())
             alike = {claim: (own[claim], other[claim]) for claim in both if _alike(own[claim], other[claim])}
             if alike and set(alike) >= set(claims or ()):
-                found.append(ModelPair(first, second, alike))
+                pairs.append(ModelPair(first, second, alike))
             elif len(alike) < len(both):
                 unlike.append(
                     f"those of {first.name} and {second.name} were made under different rules or dtypes"
                 )
-        if not found:
+        if not pairs:
             of = f" of {', '.join(claims)}" if claims else ""
             missing = f"needs records{of} on two models of one series: {difference}"
             raise RecordsUnavailable("; ".join([missing, *unlike]), self.command(difference))
         if difference == SIZE:
-            found = _widest(found)
-        self.used += [record for pair in found for records in pair.records.values() for record in records]
-        return found
+            pairs = _widest(pairs)
+        self.used += [record for pair in pairs for records in pair.records.values() for record in records]
+        return pairs
 
     def _measured(self, claims: Collection[str] | None) -> dict[str, dict[str, Record]]:
         """The records with trials, by model and claim."""
-        found: dict[str, dict[str, Record]] = {}
+        measured: dict[str, dict[str, Record]] = {}
         for record in read_reports(self.reports):
             if (
                 record.evidence.trials
                 and not record.model.is_across
                 and (claims is None or record.claim.id in claims)
             ):
-                found.setdefault(record.model.name, {})[record.claim.id] = record
-        return found
+                measured.setdefault(record.model.name, {})[record.claim.id] = record
+        return measured
 
     @property
     def used_records(self) -> tuple[UsedRecord, ...]:

@@ -131,8 +131,8 @@ def read_reports(reports: str | Path) -> list[Record]:
     counts. Errors as of `read_records`.
     """
     places = [read_records(Path(reports, name)) for name in (ARCHIVE, FOLDER)]
-    found = {(record.model.name, record.claim.id): record for records in places for record in records}
-    return [found[key] for key in sorted(found)]
+    by_key = {(record.model.name, record.claim.id): record for records in places for record in records}
+    return [by_key[key] for key in sorted(by_key)]
 
 
 def read_records(place: str | Path) -> list[Record]:

@@ -41,7 +41,7 @@ def upgraded(old: Old) -> dict[str, Any]:
     Raises:
         KeyError, TypeError, ValueError: it is not such a record.
     """
-    made = old["provenance"]
+    provenance = old["provenance"]
     doses = _doses([arm for arm in old["controls"] if arm["kind"] == "comparison"])
     return {
         "schema": 2,
@@ -54,10 +54,10 @@ def upgraded(old: Old) -> dict[str, Any]:
             **{key: old[key] for key in ("estimate", "interval", "n")},
             "trials": [_trial(trial) for trial in old["trials"]],
             "arms": [_arm(arm, doses.get(arm["name"])) for arm in old["controls"]],
-            "dtype": made.get("dtype"),
-            "engine": made.get("engine") or "transformers",
+            "dtype": provenance.get("dtype"),
+            "engine": provenance.get("engine") or "transformers",
         },
-        "run": _run(made),
+        "run": _run(provenance),
         "recorded": old["recorded"],
         "outcome": old["outcome"],
     }
@@ -65,18 +65,18 @@ def upgraded(old: Old) -> dict[str, Any]:
 
 def upgraded_microscope(old: Old) -> dict[str, Any]:
     """A look at concept tokens of schema 1 in the form of schema 2. Errors as of `upgraded`."""
-    made = old["provenance"]
+    provenance = old["provenance"]
     return {
         "schema": 2,
         "model": _model(old),
         **{key: old[key] for key in ("mixing", "prompts")},
-        "dtype": made.get("dtype"),
-        "run": _run(made),
+        "dtype": provenance.get("dtype"),
+        "run": _run(provenance),
     }
 
 
-def _run(made: Old) -> dict[str, Any]:
-    return {key: made[key] for key in _RUN if made.get(key) is not None}
+def _run(provenance: Old) -> dict[str, Any]:
+    return {key: provenance[key] for key in _RUN if provenance.get(key) is not None}
 
 
 def _claim(old: Old) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _claim(old: Old) -> dict[str, Any]:
     rules: dict[str, dict[str, Rule]] = {"positive control": {}, "control": {}}
     for name, text in controls:
         role, _, arm = name.partition(" | ")
-        if found := _rule(text):
-            rules[role][arm] = found
+        if parsed := _rule(text):
+            rules[role][arm] = parsed
     opposite = old["reported"].strip().lower().startswith("the opposite")
     return {
         "id": old["claim"],
@@ -113,19 +113,19 @@ def _rule_parts(text: str) -> list[tuple[str, str]]:
 
 
 def _rule(text: str) -> Rule | None:
-    if found := _ALWAYS.match(text):
-        limit, alpha = float(found["limit"]) / 100, float(found["alpha"])
+    if match := _ALWAYS.match(text):
+        limit, alpha = float(match["limit"]) / 100, float(match["alpha"])
         return Rule(kind="always", side="at most", limit=limit, trials=1, alpha=alpha)
-    if not (found := _RULE.match(text)):
+    if not (match := _RULE.match(text)):
         return None
-    limit = float(found["limit"])
+    limit = float(match["limit"])
     return Rule(
-        kind=cast(RuleKind, found["kind"]),
-        side=_LIMITS[found["side"]],
-        limit=limit / 100 if found["kind"] == "rate" else limit,
-        over=found["over"],
-        trials=int(found["trials"]),
-        alpha=float(found["alpha"]),
+        kind=cast(RuleKind, match["kind"]),
+        side=_LIMITS[match["side"]],
+        limit=limit / 100 if match["kind"] == "rate" else limit,
+        over=match["over"],
+        trials=int(match["trials"]),
+        alpha=float(match["alpha"]),
     )
 
 
@@ -139,10 +139,10 @@ def _rule_of_bound(bound: Old) -> Rule:
 def _model(old: Old) -> dict[str, Any]:
     model = old["model"]
     keys = ("name", "family", "kind", "parameters", "sha256", "revision", "source")
-    found = {key: model[key] for key in keys if model.get(key) is not None}
-    if not found.get("sha256") and old["provenance"].get("model_sha256"):
-        found["sha256"] = old["provenance"]["model_sha256"]
-    return {**found, "target": _target(model)}
+    reference = {key: model[key] for key in keys if model.get(key) is not None}
+    if not reference.get("sha256") and old["provenance"].get("model_sha256"):
+        reference["sha256"] = old["provenance"]["model_sha256"]
+    return {**reference, "target": _target(model)}
 
 
 def _target(model: Old) -> str:

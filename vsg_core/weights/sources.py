@@ -166,8 +166,8 @@ def _convert(entry: Entry, gguf: Gguf, progress: bool) -> None:
     if (local := _local_gguf(entry)) is None:
         raise VsgError(f"{gguf.file} was fetched, but has disappeared: fetch {entry.name} again")
     path, source = local
-    if not isinstance(source, Local) and (found := digest(path)) != gguf.sha256:
-        raise VsgError(f"sha256 of {path} is {found}, but the registry pins {gguf.sha256}: delete the file")
+    if not isinstance(source, Local) and (actual := digest(path)) != gguf.sha256:
+        raise VsgError(f"sha256 of {path} is {actual}, but the registry pins {gguf.sha256}: delete the file")
     header = gguf_files.read_header(path)
     if entry.form and header.form != entry.form:
         raise VsgError(

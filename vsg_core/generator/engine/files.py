@@ -25,7 +25,7 @@ def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTra
     disable_progress_bar()  # a local load takes a second
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model, found = kind.from_pretrained(
+    model, loading = kind.from_pretrained(
         folder,
         dtype=dtype,
         local_files_only=True,
@@ -33,7 +33,7 @@ def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTra
         trust_remote_code=False,
         output_loading_info=True,
     )
-    _check_whole(folder, found)
+    _check_whole(folder, loading)
     return model.to(device)
 
 
@@ -42,9 +42,9 @@ def open_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _check_whole(source: Path, found: Mapping[str, Any]) -> None:
+def _check_whole(source: Path, loading: Mapping[str, Any]) -> None:
     """Refuse a model with missing weights: transformers draws those at random and only warns."""
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(loading["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise VsgError(f"{source} lacks weights of its architecture ({missing[0]}{more}): download it again")
 
@@ -56,14 +56,14 @@ def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
     """
     # Conversion takes half a minute.
     (enable_progress_bar if progress else disable_progress_bar)()
-    model, found = AutoModelForCausalLM.from_pretrained(
+    model, loading = AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
         output_loading_info=True,
     )
-    _check_whole(gguf, found)
+    _check_whole(gguf, loading)
     # save_pretrained refuses a model that still carries its quantizer, though every weight is dense by now.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):

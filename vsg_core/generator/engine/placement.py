@@ -37,10 +37,10 @@ def as_device(device: str) -> torch.device:
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     try:
-        found = torch.empty(0, device=device).device
-        if found.type not in ("cuda", "mps", "cpu"):
+        placed = torch.empty(0, device=device).device
+        if placed.type not in ("cuda", "mps", "cpu"):
             raise RuntimeError("none of cuda, mps and cpu")
-        return found
+        return placed
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(
             f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"

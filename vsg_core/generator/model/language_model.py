@@ -249,7 +249,9 @@ class LanguageModel(Embeddings):
         """Tokenize the texts among the sequences, and refuse what the model cannot take."""
         if isinstance(sequences, str):
             raise WrongUse(f"{sequences!r} is one text: give a list of sequences")
-        tensors = [self.tokenize(one) if isinstance(one, str) else one for one in sequences]
+        tensors = [
+            self.tokenize(sequence) if isinstance(sequence, str) else sequence for sequence in sequences
+        ]
         engine.check_sequences(self.engine, self.name, tensors)
         return tensors
 

@@ -109,9 +109,9 @@ class _Flat(FileSystemLoader):
 
 
 def _environment(report: Report) -> Environment:
-    made = environment(HERE)
-    made.loader = _Flat(HERE)
-    made.filters |= {
+    templates = environment(HERE)
+    templates.loader = _Flat(HERE)
+    templates.filters |= {
         "clip": lambda text: visible(text if len(text) <= 80 else text[:79] + "…"),
         "day": _day,
         "minute": _minute,
@@ -121,7 +121,7 @@ def _environment(report: Report) -> Environment:
         "amount": _amount,
         "size": _size,
     }
-    made.globals |= {
+    templates.globals |= {
         "anchor": _anchor,
         "slug": _slugs([*report.questions, *report.families]).get,
         "columns": {model.name: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
@@ -142,7 +142,7 @@ def _environment(report: Report) -> Environment:
         "parting": parting,
         "together": together,
     }
-    return made
+    return templates
 
 
 def _shown(value: Any) -> str:

@@ -29,14 +29,14 @@ STANDINGS: dict[Standing, str] = {
 
 def standing(verdicts: Iterable[Verdict]) -> Standing:
     """Summarise a claim with these verdicts on its models as one of STANDINGS."""
-    found = set(verdicts)
-    if {"holds", "refuted"} <= found:
+    distinct = set(verdicts)
+    if {"holds", "refuted"} <= distinct:
         return "divided"
-    if "holds" in found:
+    if "holds" in distinct:
         return "holds"
-    if "refuted" in found:
+    if "refuted" in distinct:
         return "refuted"
-    return "undecided" if "inconclusive" in found else "not run"
+    return "undecided" if "inconclusive" in distinct else "not run"
 
 
 def distance(records: Sequence[Record]) -> float:

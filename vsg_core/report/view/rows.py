@@ -71,7 +71,7 @@ class ClaimRow:
     @property
     def groups(self) -> list[arms.Group]:
         """The lines of its forest plot; arms that a curve shows are left out."""
-        drawn = {name for found in self.curves for name in found.arms}
+        drawn = {name for curves in self.curves for name in curves.arms}
         return arms.groups(list(self.cells.values()), self.axis, drawn)
 
     @property
@@ -120,14 +120,14 @@ class Report:
     @property
     def counts(self) -> dict[Verdict, int]:
         """How many cells have each verdict."""
-        found = Counter(cell.verdict for cell in self.cells)
-        return {verdict: found[verdict] for verdict in VERDICTS}
+        counts = Counter(cell.verdict for cell in self.cells)
+        return {verdict: counts[verdict] for verdict in VERDICTS}
 
     @property
     def standings(self) -> dict[findings.Standing, int]:
         """How many claims have each standing."""
-        found = Counter(row.standing for row in self.claims)
-        return {standing: found[standing] for standing in findings.STANDINGS}
+        standings = Counter(row.standing for row in self.claims)
+        return {standing: standings[standing] for standing in findings.STANDINGS}
 
     @property
     def farthest(self) -> list[ClaimRow]:
@@ -162,7 +162,7 @@ def report_of(records: Iterable[Record]) -> Report:
         key=lambda model: (model.family or "", model.parameters or 0, model.name),
     )
     names = [*(model.name for model in order), ACROSS]
-    rows = [_row(found, names, by_age[-1]) for found in by_claim.values()]
+    rows = [_row(by_model, names, by_age[-1]) for by_model in by_claim.values()]
     questions: dict[str, list[ClaimRow]] = {}
     for row in rows:
         questions.setdefault(row.record.claim.question, []).append(row)
