@@ -1,4 +1,4 @@
-"""The arms of a claim as it declares them: a name, a role, a rule or none, a sentence, a dose where there is one."""
+"""The arms that a claim declares: each has a name and a role, and may have a rule, a sentence and a dose."""
 
 from __future__ import annotations
 

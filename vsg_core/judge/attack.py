@@ -1,6 +1,6 @@
 """The attack on a claim that says *always*: Hypothesis draws the cases and shrinks the first counterexample.
 
-Hypothesis is imported on the first attack: listing the claims must not wait for it.
+Hypothesis is imported on the first attack, so that listing claims stays fast.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def attack(
     """Draw cases until at least `trials` different ones have passed, or one has failed.
 
     Cases are drawn independently of each other; the same seed gives the same cases, whatever else runs. A
-    case drawn twice is one trial, so a strategy of few cases gives fewer trials than asked for.
+    case drawn twice is one trial, so a strategy with few distinct cases gives fewer trials than requested.
 
     Args:
         strategy: of one case.
         check: judges up to `batch` cases, say in one forward pass: one trial per case, in order.
-        controls: by arm, what judges the first cases (100 or a few more) instead. They are drawn separately, since an
-            attack that finds a counterexample at once would leave a control with too few.
+        controls: by arm, a check that judges the first cases (100 or slightly more) in place of `check`. They are
+            drawn separately, since an attack that finds a counterexample at once would leave a control with too few.
         batch: cases drawn together. Hypothesis caps their size at 8 KB of choices, about a thousand numbers.
         key: two cases with the same key are the same case.
 
@@ -152,7 +152,10 @@ class _Counterexample(Exception):
 
 
 class _Stop(BaseException):
-    """Enough cases, or an error in `check`: Hypothesis lets it pass, where it would shrink an Exception."""
+    """Ends the attack after enough cases or an error in `check`.
+
+    Not an Exception, because Hypothesis would try to shrink that.
+    """
 
 
 def _checked(check: Callable[[list[Case]], Sequence[Trial]], cases: list[Case]) -> Sequence[Trial]:

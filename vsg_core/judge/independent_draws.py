@@ -15,7 +15,7 @@ BACKEND = "independent-draws"
 
 
 class IndependentDraws(HypothesisProvider):
-    """Draws as Hypothesis does, without constants from anybody's source."""
+    """Draws like Hypothesis, but without constants taken from source code."""
 
     def _maybe_draw_constant(self, *args: Any, **kwargs: Any) -> None:
         return None

@@ -1,6 +1,6 @@
-"""The three confidence intervals that verdicts rest on. All are two-sided, of confidence 1 - alpha.
+"""The three confidence intervals on which verdicts are based. All are two-sided, of confidence 1 - alpha.
 
-scipy and statsmodels are imported on the first call: listing the claims must not wait for them.
+scipy and statsmodels are imported on the first call, so that listing claims stays fast.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def rate_difference_interval(
     """Newcombe's interval of a rate minus another arm's rate, built from the two Wilson intervals.
 
     It keeps its width at 0 of n and n of n, where a Wald interval collapses to a point. The arms count as
-    independent; where both used the same prompts and succeed on the same ones, it is wider than it need be.
+    independent; where both used the same prompts and succeed on the same ones, it is wider than necessary.
     (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10.)
     """
     from statsmodels.stats.proportion import confint_proportions_2indep

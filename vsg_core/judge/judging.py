@@ -73,7 +73,7 @@ def judge(claim: Claim, evidence: Evidence | Sequence[Trial]) -> Judgement:
     """Apply the rules of a claim to its evidence.
 
     Positive controls come first: where one does not hold, the claim does not apply to the model: *not run*.
-    A control that does not hold turns *holds* into *inconclusive*; *refuted* stays.
+    A control that does not hold turns *holds* into *inconclusive* and leaves *refuted* unchanged.
 
     Raises:
         JudgingError: nothing can be concluded: an arm is empty, missing, undeclared or too small, a value is

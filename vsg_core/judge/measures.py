@@ -16,7 +16,7 @@ Arms = Mapping[str, Sequence[Trial]]
 
 @dataclass(frozen=True)
 class Measure:
-    """The estimate of one arm. `interval` is None where the values leave none: all the same, or only one."""
+    """The estimate of one arm. `interval` is None if the values do not determine one: all equal, or only one."""
 
     estimate: float
     interval: Interval | None
@@ -67,7 +67,7 @@ def describe(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
 
 
 def verdict_of(rule: Rule, interval: Interval) -> Verdict:
-    """Return "holds", "refuted" or "inconclusive": where the interval lies, seen from the rule's limit."""
+    """Return the verdict that follows from the position of the interval relative to the rule's limit."""
     low, high = interval
     match rule.side:
         case "above":

@@ -1,6 +1,6 @@
 """The rules a claim may state. A rule is data: what is measured, and where its interval must lie.
 
-A rule looks at a confidence interval, never at a point: the claim *holds* when the whole interval lies on its side of
+A rule is applied to a confidence interval, never to a point: the claim *holds* when the whole interval lies on its side of
 the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
 """
 

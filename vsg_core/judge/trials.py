@@ -13,7 +13,7 @@ Kept = TypeVar("Kept", bound=Sized)
 
 
 class JudgingError(VsgError):
-    """Evidence that no verdict can be drawn from: empty, too small, NaN, an arm missing."""
+    """Evidence from which no verdict can be drawn: empty, too small, NaN, an arm missing."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def trials(
 
 
 def at_least(fewest: int, kept: Kept, what: str) -> Kept:
-    """Return `kept` where it holds at least `fewest` items that a verdict can rest on.
+    """Return `kept` if it has at least `fewest` items, enough for a verdict.
 
     Args:
         what: names the items, in the plural: "countries that the model knows".

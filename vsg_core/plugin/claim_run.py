@@ -171,7 +171,7 @@ class ClaimRun:
             self.item.warn(pytest.PytestWarning(f"{name}: not comparable: {comparison.text}"))
 
     def report(self, record: Record) -> None:
-        """Give pytest's reports what they show of the record, as plain str, float and int."""
+        """Add to pytest's reports the fields of the record that they show, as plain str, float and int."""
         evidence = record.evidence
         shown: dict[str, str | float | int | None] = {
             "claim": record.claim.id,

@@ -9,11 +9,12 @@ import pytest
 from vsg_core.plugin.claim_run import BENCH, ClaimRun, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, write_microscope
+from vsg_core.records.record import SCHEMA_VERSION
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
-    """Look while the model is still loaded. What goes wrong is a warning: no verdict depends on it."""
+    """Look while the model is still loaded. Errors become warnings, because no verdict depends on this."""
     selected = _model_of(item)
     bench = item.config.stash[BENCH]
     if selected and bench.selected == selected != _model_of(nextitem) and isinstance(item, pytest.Function):
@@ -32,8 +33,10 @@ def _look(run: ClaimRun) -> Microscope:
 
     run.begin()
     seen = microscope_record(run.loaded)
-    return Microscope(
-        model=run.model(), mixing=seen["mixing"], prompts=seen["prompts"], dtype=run.dtype, run=run.run()
+    # Not strict: the generator returns lists where the stored type has tuples.
+    return Microscope.model_validate(
+        {**seen, "schema": SCHEMA_VERSION, "model": run.model(), "dtype": run.dtype, "run": run.run()},
+        strict=False,
     )
 
 

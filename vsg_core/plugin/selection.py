@@ -35,7 +35,7 @@ class Selected:
     named: bool = False
 
     def check_weights(self) -> None:
-        """Check that the weights are downloaded, or may be fetched without being asked for.
+        """Check that the weights are downloaded, or that they may be fetched automatically.
 
         Raises:
             WeightsUnavailable: they are neither.

@@ -147,7 +147,7 @@ def _runs_claims(config: pytest.Config) -> bool:
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
-    """Show the verdict where pytest shows "passed", and what became of it where it shows "failed"."""
+    """Show the verdict in place of "passed", and the outcome in place of "failed"."""
     properties = dict(getattr(report, "user_properties", ()))
     outcome, verdict = properties.get("outcome"), str(properties.get("verdict"))
     if outcome is None or report.when == "teardown" or report.skipped:

@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=Stored)
 
 FOLDER, ARCHIVE = "records", "records.zip"
 _NAME = r"\w[\w.+-]*"
-# A record in a folder or archive; other files there are none of ours.
+# Matches a record in a folder or archive; other files are ignored.
 _MEMBER = re.compile(rf"{_NAME}/{_NAME}\.json")
 _SCHEMA_2 = re.compile(r'\s*\{\s*"schema"\s*:\s*2\b')
 # Members carry no time of their own, so that the same records give the same archive.

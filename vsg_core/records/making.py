@@ -78,7 +78,7 @@ def not_run_record(
 
 
 def not_run_for(error: VsgError) -> NotRun:
-    """Why a claim that met this error was not run."""
+    """Return why a claim that met this error was not run."""
     return NotRun(cause=error.cause, reason=_text(error.reason), command=error.command)
 
 

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodel
 
 
 class Code(NamedTuple):
-    """The commit that is checked out, and whether files differ from it; None where git cannot say."""
+    """The commit that is checked out, and whether files differ from it; None if git cannot tell."""
 
     commit: str | None
     dirty: bool | None

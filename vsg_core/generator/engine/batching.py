@@ -17,7 +17,7 @@ WORTH_SHARING = 64  # positions saved; one more pass over a single sequence cost
 
 
 def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> None:
-    """Refuse sequences that the model called `name` cannot take.
+    """Raise an error for sequences that the model `name` cannot process.
 
     Raises:
         WrongUse: no sequence, an empty one, or one longer than the context.

@@ -103,10 +103,10 @@ class Engine:
         return getattr(self.model.config, "max_position_embeddings", None)
 
     def can_share(self, positions: int) -> bool:
-        """Return whether sequences of up to that many positions can continue from one cache of a shared beginning.
+        """Return whether sequences of up to `positions` positions can share the cache of a common beginning.
 
-        Padding then follows that beginning. So the model must take position ids, and must have no attention window
-        below `positions`, since a window counts the padding in the cache.
+        Padding then comes after that beginning, so the model must take position ids and have no attention window
+        shorter than `positions`, because a window would count the padding.
         """
         config = self.model.config.get_text_config()
         windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]

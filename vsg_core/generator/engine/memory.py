@@ -1,4 +1,4 @@
-"""Can this machine hold a model? Checked before the model is loaded."""
+"""Check that this machine can hold a model, before loading it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def available(device: str = "cpu") -> int:
 
 
 def cgroup_free(proc: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Bytes that each memory limit of this process leaves (cgroup v2); page cache counts as free."""
+    """Return the bytes left under each memory limit of this process (cgroup v2); page cache counts as free."""
     if not proc.is_file():
         return []
     own = next((line[3:] for line in proc.read_text().splitlines() if line.startswith("0::")), "/")

@@ -11,8 +11,8 @@ from vsg_core.errors import WrongUse
 class Mixing:
     """The steps from next-token logits to a vector, in this order; None skips a step.
 
-    The order is that of Soft Thinking's own code (arXiv 2505.15778, sglang_soft_thinking_pkg, sampler.py). What the
-    study and Soft Tokens add comes where they add it.
+    The order is that of Soft Thinking's own code (arXiv 2505.15778, sglang_soft_thinking_pkg, sampler.py). The
+    steps added by the study and by Soft Tokens are inserted where those apply them.
 
     Args:
         temperature: divide the logits by it; above 0.

@@ -1,4 +1,4 @@
-"""Does a reply mention a word?"""
+"""Decide whether a reply mentions a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoding loop, the same for every writer: what a writer makes of the logits is fed back as the next position."""
+"""The decoding loop, the same for every writer: it feeds each writer's output back as the next position."""
 
 from __future__ import annotations
 
