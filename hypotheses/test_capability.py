@@ -67,12 +67,14 @@ def translations(lm: LanguageModel, words: Glossary, frame: str) -> list[Trial]:
     reported="Qwen takes [UNKNOWN] or [VECTOR] literally rather than as things to translate; GPT-2 makes something up",
     rule=mostly(),
     controls={
-        "another placeholder's words": control(rate(below=0.2), "the same replies, read for another's words")
+        "another placeholder's words": control(
+            rate(below=0.2), "the same replies, compared with another placeholder's words"
+        )
     },
     positive_controls={"the word itself": control(mostly(), "the word in lower case, without brackets")},
     comparisons={
-        "names the word": "the same replies: has one the placeholder's own word?",
-        "speaks of the brackets": "the same replies: does one speak of a placeholder, a blank or brackets?",
+        "names the word": "whether the same replies have the placeholder's own word",
+        "speaks of the brackets": "whether the same replies speak of a placeholder, a blank or brackets",
     },
 )
 def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossary) -> Evidence:
@@ -115,7 +117,9 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     rule=mostly(trials=100),
     kinds=["instruct"],
     controls={
-        "shuffled pairs": control(rarely(trials=100), "the same replies, read for another word's answers")
+        "shuffled pairs": control(
+            rarely(trials=100), "the same replies, compared with the answers of another word"
+        )
     },
 )
 def test_chat_models_translate_in_chat_format(lm: LanguageModel, spanish_words: Glossary) -> Evidence:

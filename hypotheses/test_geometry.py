@@ -39,9 +39,9 @@ NEXT_STEPS, HYPOTHESIS = "conversations_and_artifacts/Claude-2.md", "docs/hypoth
         'concept("Germany") alone': control(not_mostly(), "the country's concept, without the premise's two")
     },
     comparisons={
-        "the concept's heaviest token is the word": "each concept token: is the word its heaviest token?",
+        "the concept's heaviest token is the word": "whether the heaviest token of each is the first of its word",
         "tokens' own embeddings": "the same sums of the embeddings of the words' first tokens",
-        "nearest of all tokens": "the nearest token, any spelling of the premises left out: is it the capital's first?",
+        "nearest of all tokens": "whether the nearest token, premises left out, is the first of the capital",
     },
 )
 def test_paris_minus_france_plus_germany_is_berlin(
@@ -116,7 +116,7 @@ def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tenso
     reported="similar concepts should have similar vectors; expected, not measured",
     rule=more(),
     comparisons={
-        "plain mixture": "mixtures of the unsharpened probabilities in place of the study's",
+        "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
         "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",
     },
 )

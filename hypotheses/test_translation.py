@@ -37,7 +37,9 @@ cannot_translate = partial(
             "60 of the words, asked again right after their answer: a model that fails ignores the frame",
         )
     },
-    comparisons={"shuffled pairs": "the same replies, read for another word's answers: what chance reaches"},
+    comparisons={
+        "shuffled pairs": "the same replies, compared with the answers of another word: what chance reaches"
+    },
 )
 
 
