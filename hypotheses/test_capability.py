@@ -2,142 +2,136 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, NotApplicable, Trial, claim, first_line, mentions, rate
+from fixtures.prompts import FewShot, Glossary
+from fixtures.sources import FILE, STUDY
+from vsg_core import (
+    Evidence,
+    Generation,
+    LanguageModel,
+    NotApplicable,
+    Trial,
+    cannot,
+    claim,
+    control,
+    first_line,
+    mostly,
+    rarely,
+    rate,
+    trials,
+)
 
-REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
-CONVERSATION = "abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md"
-CONVERSATION_LINK = f"{REPO}/conversations_and_artifacts/Claude-Code-1.md"
+LOG = "conversations_and_artifacts/Claude-Code-1.md"
 WITHOUT, COPIES = "the same sentence without examples", "copies a word after three examples"
-MOST_FOUND = 30  # words of 120 that a model finds which cannot translate
-SHUFFLED, REAL_WORD, OTHER = "shuffled pairs", "the word itself", "another placeholder's words"
+# Of 120 words, what a model finds at most that cannot translate.
+MOST_FOUND = 30
 
 
 @claim(
-    "Three examples do not help a model that cannot translate: with them it finds less than 5 in 100 words more",
-    source=f"{CONVERSATION}; experiments/test_translation_capability.py",
-    link=CONVERSATION_LINK,
+    "Three examples do not help a model that cannot translate: with them it finds fewer than 5 more words in 100",
+    source=STUDY(f"{LOG}; experiments/test_translation_capability.py", FILE + LOG),
     reported="few-shot doesn't help: even with examples GPT-2 doesn't learn the pattern; one word was tried, sol",
-    rule=rate(below=0.05, over=WITHOUT, trials=100),
-    positive_controls={COPIES: rate(above=0.5)},
-    comparisons=[WITHOUT],
+    rule=cannot(over=WITHOUT),
+    positive_controls={COPIES: control(mostly(), "60 of the words in the same frame, to be repeated")},
+    comparisons={WITHOUT: "the same words, asked for in the sentence alone"},
 )
-def test_examples_do_not_help_where_translation_fails(lm, spanish_words, translation_examples):
-    """The study's three examples and its sentence, "The meaning of 'gato' in plain English is", against the same
-    sentence without examples, for the same words.
+def test_examples_do_not_help_where_translation_fails(
+    lm: LanguageModel, spanish_words: Glossary, few_shot: FewShot
+) -> Evidence:
+    """Ask in the study's sentence, "The meaning of 'gato' in plain English is", after its three examples.
 
-    A model that finds more than 30 of the 120 without examples can translate, and the claim is not about it. All
-    words count, found or not: of those missed, whoever asks again finds some. 8 greedy tokens each, an answer in
-    the first line counts. Positive control: the examples' frame, with copies in place of translations.
+    A model that finds more than 30 of the 120 words without examples can translate, and the claim is not about it.
+    All words count, found or not: of the words missed, a second attempt finds some. 8 greedy tokens; an answer in
+    the first line counts.
     """
-    sentence = "The meaning of '{}' in plain English is"
-    without = translations(lm, spanish_words, sentence)
-    found = sum(bool(trial.success) for trial in without)
+    without = translations(lm, spanish_words, few_shot.sentence)
+    found = sum(trial.success is True for trial in without)
     if found > MOST_FOUND:
         raise NotApplicable(f"it can translate: {found} of {len(without)} words without examples")
-    shown = "".join(f"{sentence.format(a)} {b}.\n" for a, b in translation_examples)
-    copied = "".join(f"The copy of '{a}' is {a}.\n" for a, _ in translation_examples)
-    copies = [(word, [word]) for word, _ in spanish_words[:60]]
     return Evidence(
-        translations(lm, spanish_words, f"Examples of translations:\n{shown}{sentence}"),
-        {
-            WITHOUT: without,
-            COPIES: translations(lm, copies, f"Examples of copies:\n{copied}The copy of '{{}}' is"),
-        },
+        translations(lm, spanish_words, few_shot.translate),
+        {WITHOUT: without, COPIES: translations(lm, spanish_words.head(60).copied(), few_shot.copy)},
     )
 
 
-def translations(lm, words, question):
-    """A trial for each word: has the first line of the reply one of its answers?"""
-    prompts = [question.format(word) for word, _ in words]
+def translations(lm: LanguageModel, words: Glossary, frame: str) -> list[Trial]:
+    """Ask for each word in a frame; a success has one of its answers in the first line."""
+    prompts = words.prompts(frame)
     replies = lm.generate(prompts, max_new_tokens=8)
-    return [
-        Trial(
-            prompt, reply.text, success=mentions(first_line(reply.text), answers), inputs={"answers": answers}
-        )
-        for prompt, (_, answers), reply in zip(prompts, words, replies, strict=True)
-    ]
+    found = words.found(first_line(reply.text) for reply in replies)
+    return trials(prompts, output=replies, success=found, inputs={"answers": words.answers})
 
 
 @claim(
     "Placeholders such as [UNKNOWN] are mostly read literally: the reply takes up the word in the brackets",
-    source=f"{CONVERSATION}; experiments/qwen_translation_test.py",
-    link=CONVERSATION_LINK,
+    source=STUDY(f"{LOG}; experiments/qwen_translation_test.py", FILE + LOG),
     reported="Qwen takes [UNKNOWN] or [VECTOR] literally rather than as things to translate; GPT-2 makes something up",
-    rule=rate(above=0.5),
-    controls={OTHER: rate(below=0.2)},
-    positive_controls={REAL_WORD: rate(above=0.5)},
-    comparisons=["names the word", "speaks of the brackets"],
+    rule=mostly(),
+    controls={
+        "another placeholder's words": control(
+            rate(below=0.2), "the same replies, compared with another placeholder's words"
+        )
+    },
+    positive_controls={"the word itself": control(mostly(), "the word in lower case, without brackets")},
+    comparisons={
+        "names the word": "whether the same replies have the placeholder's own word",
+        "speaks of the brackets": "whether the same replies speak of a placeholder, a blank or brackets",
+    },
 )
-def test_placeholders_are_read_literally(lm, placeholders):
-    """The study's frame, "The meaning of [UNKNOWN] in plain English is", and 15 greedy tokens.
+def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossary) -> Evidence:
+    """Ask in the study's frame, "The meaning of [UNKNOWN] in plain English is", for 15 greedy tokens.
 
-    Success: the reply has the placeholder's word, or one of a few that an explanation of the word would use,
-    listed beforehand; the placeholder itself, in its capitals, is taken out first, as to repeat it is not to read
-    it. A model that filled in something else, or translated, would have neither. Control: the
-    same replies with the words of another placeholder. Positive control: the word itself, lower case, no brackets.
+    Success: the reply has the placeholder's word, or one of a few that an explanation of it would use, listed
+    beforehand. The placeholder itself, in its capitals, is removed first, since to repeat it is not to read it. A
+    model that filled in something else, or translated, would use neither.
     """
+    words = placeholders.words
+    explained = Glossary(
+        words, [[word, *senses] for word, senses in zip(words, placeholders.answers, strict=True)]
+    )
+    brackets = [["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]] * len(words)
+    bracketed = [f"The meaning of [{word.upper()}] in plain English is" for word in words]
+    bare = placeholders.prompts("The meaning of {word} in plain English is")
+    literal, understood = (lm.generate(prompts, max_new_tokens=15) for prompts in (bracketed, bare))
 
-    def asked(shown):
-        prompts = [f"The meaning of {shown(word)} in plain English is" for word, _ in placeholders]
-        replies = lm.generate(prompts, max_new_tokens=15)
-        return list(zip(prompts, replies, strict=True))
+    def judged(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
+        rests = [reply.text.replace(word.upper(), "") for reply, word in zip(replies, words, strict=True)]
+        inputs = {"words that count": counted.answers}
+        return trials(prompts, output=replies, success=counted.found(rests), inputs=inputs)
 
-    def judged(answered, words):
-        return [
-            Trial(
-                prompt,
-                reply.text,
-                success=mentions(reply.text.replace(word.upper(), ""), senses),
-                inputs={"words that count": senses},
-            )
-            for (prompt, reply), (word, _), senses in zip(answered, placeholders, words, strict=True)
-        ]
-
-    literal = asked(lambda word: f"[{word.upper()}]")
-    senses = [[word, *others] for word, others in placeholders]
-    half = len(senses) // 2
-    brackets = [["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]] * len(senses)
     return Evidence(
-        judged(literal, senses),
+        judged(explained, bracketed, literal),
         {
-            OTHER: judged(literal, senses[half:] + senses[:half]),
-            REAL_WORD: judged(asked(str), senses),
-            "names the word": judged(literal, [[word] for word, _ in placeholders]),
-            "speaks of the brackets": judged(literal, brackets),
+            "another placeholder's words": judged(explained.shuffled(), bracketed, literal),
+            "the word itself": judged(explained, bare, understood),
+            "names the word": judged(placeholders.copied(), bracketed, literal),
+            "speaks of the brackets": judged(Glossary(words, brackets), bracketed, literal),
         },
     )
 
 
 @claim(
     "Chat-tuned models translate most common Spanish words in their chat format",
-    source="abstractionlair/vector-space-generation, docs/qwen-implementation.md and README, Implementation 2",
-    link="https://github.com/abstractionlair/vector-space-generation#implementation-2",
+    source=STUDY("docs/qwen-implementation.md and README, Implementation 2", "#implementation-2"),
     reported="taken for granted when the study moved to an instruction-tuned model; translation was tried in "
     "completion style only",
-    rule=rate(above=0.5, trials=100),
+    rule=mostly(trials=100),
     kinds=["instruct"],
-    controls={SHUFFLED: rate(below=0.1, trials=100)},
+    controls={
+        "shuffled pairs": control(
+            rarely(trials=100), "the same replies, compared with the answers of another word"
+        )
+    },
 )
-def test_chat_models_translate_in_chat_format(lm, spanish_words):
-    """Asked as ordinary tokens: "What does the Spanish word 'gato' mean in English?" Then 20 greedy tokens.
+def test_chat_models_translate_in_chat_format(lm: LanguageModel, spanish_words: Glossary) -> Evidence:
+    """Ask in ordinary tokens, "What does the Spanish word 'gato' mean in English?", for 20 greedy tokens.
 
-    Success: one of the English answers stands in the reply. Control: the same replies with the answers of a word
-    half the list away.
+    A success is a reply with one of the English answers.
     """
-    questions = [f"What does the Spanish word '{word}' mean in English?" for word, _ in spanish_words]
+    questions = spanish_words.prompts("What does the Spanish word '{word}' mean in English?")
     replies = lm.generate([lm.chat(question) for question in questions], max_new_tokens=20)
-    answers = [found for _, found in spanish_words]
-    half = len(answers) // 2
 
-    def judged(counted):
-        return [
-            Trial(
-                question,
-                reply.text,
-                success=mentions(reply.text, right),
-                inputs={"answers that count": right},
-            )
-            for question, reply, right in zip(questions, replies, counted, strict=True)
-        ]
+    def judged(words: Glossary) -> list[Trial]:
+        found = words.found(reply.text for reply in replies)
+        return trials(questions, output=replies, success=found, inputs={"answers that count": words.answers})
 
-    return Evidence(judged(answers), {SHUFFLED: judged(answers[half:] + answers[:half])})
+    return Evidence(judged(spanish_words), {"shuffled pairs": judged(spanish_words.shuffled())})

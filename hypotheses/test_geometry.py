@@ -2,142 +2,151 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from fixtures.prompts import Fact
+from fixtures.sources import FILE, STUDY
+from fixtures.words import nearest_by_cosine
 from vsg_core import (
     ConceptWriter,
     Evidence,
-    NotApplicable,
+    LanguageModel,
     Trial,
+    at_least,
     claim,
-    difference,
+    control,
+    more,
+    mostly,
+    not_mostly,
     presets,
-    rate,
     torch,
+    trials,
     write_concepts,
 )
 
-FEWEST = 40  # countries that a verdict rests on
-STUDY = "abstractionlair/vector-space-generation"
-README = "https://github.com/abstractionlair/vector-space-generation"
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEXT_STEPS, HYPOTHESIS = "conversations_and_artifacts/Claude-2.md", "docs/hypothesis.md"
 
 
 @claim(
     'concept("Paris") - concept("France") + concept("Germany") is nearest to concept("Berlin"), for most countries',
-    source=f"{STUDY}, conversations_and_artifacts/Claude-2.md: Test semantic arithmetic",
-    link=f"{README}/blob/main/conversations_and_artifacts/Claude-2.md",
+    source=STUDY(f"{NEXT_STEPS}: Test semantic arithmetic", FILE + NEXT_STEPS),
     reported="proposed there as a next step, with no definition of the concept of a word; it was not run",
-    rule=rate(above=0.5),
-    controls={'concept("Germany") alone': rate(below=0.5)},
-    comparisons=[
-        "the concept's heaviest token is the word",
-        "tokens' own embeddings",
-        "nearest of all tokens",
-    ],
+    rule=mostly(),
+    controls={
+        'concept("Germany") alone': control(not_mostly(), "the country's concept, without the premise's two")
+    },
+    comparisons={
+        "the concept's heaviest token is the word": "whether the heaviest token of each is the first of its word",
+        "tokens' own embeddings": "the same sums of the embeddings of the words' first tokens",
+        "nearest of all tokens": "whether the nearest token, premises left out, is the first of the capital",
+    },
 )
-def test_paris_minus_france_plus_germany_is_berlin(lm, facts, spellings):
-    """The concept of a word is the study's concept token where the model is about to write the word: concept("Berlin")
-    after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
+def test_paris_minus_france_plus_germany_is_berlin(
+    lm: LanguageModel, facts: list[Fact], spellings: dict[str, list[int]]
+) -> Evidence:
+    """Add the concepts of words, each the study's concept token where the model is about to write that word.
 
-    Only countries of whose two concepts the word is the heaviest token; of others the model writes no concept that
-    could be asked about. The first of them, France where it is one, is the premise. A country succeeds when, by
-    cosine, the sum is nearest to the concept of its own capital among those of all: chance is under 3 %. The control
-    leaves the premise's two out of the sum. Comparisons: the same among the embeddings of the words' first tokens;
-    and whether the nearest token of the vocabulary is the capital's first, every spelling of the three premises
-    left out.
+    concept("Berlin") comes after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
+    Only countries of whose two concepts the word is the heaviest token; for others the model writes no concept of
+    the word. The first of them, France if it is one, is the premise. A country succeeds when, by cosine, the sum is
+    nearest to the concept of its own capital among those of all: chance is under 3 %.
     """
-    from fixtures.words import nearest_by_cosine
-
-    words = [("France", "Paris")]
-    words += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
-    prompts = [f"The capital of {a} is" for a, _ in words] + [f"{b} is the capital of" for _, b in words]
-    meant = [b for _, b in words] + [a for a, _ in words]
-    first = torch.tensor([int(lm.tokenize(f" {word}", special=False)[0]) for word in meant])
-    traces = write_concepts(lm, prompts, mixing=presets.STUDY)
-    concepts = [trace.steps[0] for trace in traces]
-    written = [
-        Trial(
-            prompt,
-            repr(lm.token(one.token_id)),
-            one.token_id == token,
-            inputs={"mixture": one.mixture.spelled(lm)},
-        )
-        for prompt, one, token in zip(prompts, concepts, first.tolist(), strict=True)
-    ]
-    both = zip(written[: len(words)], written[len(words) :], strict=True)
-    kept = [i for i, (capital, country) in enumerate(both) if capital.success and country.success]
-    if len(kept) <= FEWEST:
-        raise NotApplicable(
-            f"{lm.name}'s concept tokens stand for both words of {len(kept)} countries, {FEWEST + 1} are needed"
-        )
-    premise, *named = [words[i] for i in kept]
-    split = torch.stack([one.vector for one in concepts]).float().split(len(words))
-    capitals, countries = (rows[kept] for rows in split)  # each [countries, hidden]
-    sums = countries[1:] + capitals[0] - countries[0]
-    own = [rows[kept] for rows in lm.embed(first).float().split(len(words))]
-    premises = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
-    nearest = nearest_by_cosine(lm, sums, premises)
-    free = [
-        Trial(f"{a}: {b}", repr(lm.token(token)), token == int(first[i]))
-        for (a, b), token, i in zip(named, nearest, kept[1:], strict=True)
-    ]
+    pairs = [("France", "Paris")]
+    pairs += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
+    words = [b for _, b in pairs] + [a for a, _ in pairs]
+    prompts = [f"The capital of {a} is" for a, _ in pairs] + [f"{b} is the capital of" for _, b in pairs]
+    tokens = [int(lm.tokenize(f" {word}", special=False)[0]) for word in words]
+    vectors, written = concepts_of(lm, prompts, tokens)
+    both = zip(written[: len(pairs)], written[len(pairs) :], strict=True)
+    kept = [row for row, (capital, country) in enumerate(both) if capital.success and country.success]
+    at_least(41, kept, f"countries of which {lm.name} writes both concepts, the premise included")
+    premise, *named = [pairs[row] for row in kept]
+    capitals, countries, sums = kept_sums(vectors, kept)
+    own_capitals, _, own_sums = kept_sums(lm.embed(torch.tensor(tokens)), kept)
+    left_out = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
+    nearest = nearest_by_cosine(lm, sums, left_out)
     arms = {
         "the concept's heaviest token is the word": written,
-        'concept("Germany") alone': nearest_capitals(named, countries[1:], capitals[1:]),
-        "tokens' own embeddings": nearest_capitals(named, own[1][1:] + own[0][0] - own[1][0], own[0][1:]),
-        "nearest of all tokens": free,
+        'concept("Germany") alone': nearest_capitals(named, countries, capitals),
+        "tokens' own embeddings": nearest_capitals(named, own_sums, own_capitals),
+        "nearest of all tokens": trials(
+            [f"{a}: {b}" for a, b in named],
+            output=[repr(lm.token(token)) for token in nearest],
+            success=[token == tokens[row] for token, row in zip(nearest, kept[1:], strict=True)],
+        ),
     }
-    return Evidence(nearest_capitals(named, sums, capitals[1:]), arms)
+    return Evidence(nearest_capitals(named, sums, capitals), arms)
 
 
-def nearest_capitals(named, sums, capitals):
-    """A success where the sum [hidden] of a country is, by cosine, nearest to its own of the capitals' vectors."""
+def concepts_of(lm: LanguageModel, prompts: list[str], tokens: list[int]) -> tuple[Tensor, list[Trial]]:
+    """Write a concept token per prompt: vectors [prompts, hidden], and whether the heaviest tokens are those given."""
+    concepts = [trace.steps[0] for trace in write_concepts(lm, prompts, mixing=presets.STUDY)]
+    named = trials(
+        prompts,
+        output=[repr(lm.token(concept.token_id)) for concept in concepts],
+        success=[concept.token_id == token for concept, token in zip(concepts, tokens, strict=True)],
+        mixture=[concept.mixture.spelled(lm) for concept in concepts],
+    )
+    return torch.stack([concept.vector for concept in concepts]), named
+
+
+def kept_sums(vectors: Tensor, kept: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """[capitals, then countries, hidden] -> capitals, countries, sums of all kept but the first, the premise."""
+    capitals, countries = (rows[kept] for rows in vectors.float().split(len(vectors) // 2))
+    return capitals[1:], countries[1:], countries[1:] + capitals[0] - countries[0]
+
+
+def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tensor) -> list[Trial]:
+    """Compare each country's sum [hidden] with all capitals by cosine; a success is nearest to its own."""
     directions, others = (torch.nn.functional.normalize(rows, dim=-1) for rows in (sums, capitals))
     nearest = (directions @ others.T).argmax(-1).tolist()
-    return [
-        Trial(f"{a}: {b}", named[near][1], near == i)
-        for i, ((a, b), near) in enumerate(zip(named, nearest, strict=True))
-    ]
+    return trials(
+        [f"{a}: {b}" for a, b in named],
+        output=[named[near][1] for near in nearest],
+        success=[near == row for row, near in enumerate(nearest)],
+    )
 
 
 @claim(
     "A prompt's concept token is nearer to that of a paraphrase than to that of an unrelated prompt that ends alike",
-    source=f"{STUDY}, docs/hypothesis.md, Why This Would Emerge",
-    link=f"{README}/blob/main/docs/hypothesis.md",
+    source=STUDY(f"{HYPOTHESIS}, Why This Would Emerge", FILE + HYPOTHESIS),
     reported="similar concepts should have similar vectors; expected, not measured",
-    rule=difference(above=0.0),
-    comparisons=["plain mixture", "than to any prompt"],
+    rule=more(),
+    comparisons={
+        "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
+        "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",
+    },
 )
-def test_paraphrases_have_nearer_concept_tokens(lm, paraphrases):
+def test_paraphrases_have_nearer_concept_tokens(
+    lm: LanguageModel, paraphrases: list[tuple[str, str, str]]
+) -> Evidence:
     """Value: L2 distance to the unrelated prompt's concept token minus that to the paraphrase's, in mean token norms.
 
     The unrelated prompt ends in the same words as the paraphrase, so that what such an ending asks for cannot
-    bring the two wordings together. In "than to any prompt" it is the paraphrase of the line before instead. That
-    two wordings often share the most probable word is what the claim says, not something to correct for.
+    bring the two wordings together. That two wordings often share the most probable word is what the claim says,
+    not something to correct for.
     """
     prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
-    logits = lm.next_logits(prompts)
-    study, plain = (
-        ConceptWriter(lm, mixing)(logits, torch.arange(len(prompts)), 0)
-        for mixing in (presets.STUDY, presets.PLAIN)
-    )
+    logits, rows = lm.next_logits(prompts), torch.arange(len(prompts))
+    study, plain = (ConceptWriter(lm, mixing)(logits, rows, 0) for mixing in (presets.STUDY, presets.PLAIN))
     heaviest = [repr(lm.token(concept.token_id)) for concept in study.kept]
+    n = len(paraphrases)
 
-    def nearer(vectors, any_prompt=False):
-        scaled = vectors.float() / lm.embedding_norm
-        one, same, other = scaled.split(len(paraphrases))  # each [prompts, hidden]
+    def nearer(vectors: Tensor, any_prompt: bool = False) -> list[Trial]:
+        # Each [prompts, hidden]
+        first, same, other = (vectors.float() / lm.embedding_norm).split(n)
         other = same.roll(1, 0) if any_prompt else other
-        gaps = ((one - other).norm(dim=-1) - (one - same).norm(dim=-1)).tolist()
-        return [
-            Trial(
-                " / ".join(triple),
-                heaviest[i],
-                value=gaps[i],
-                outputs={"paraphrase": heaviest[i + len(gaps)], "unrelated": heaviest[i + 2 * len(gaps)]},
-            )
-            for i, triple in enumerate(paraphrases)
-        ]
+        return trials(
+            map(" / ".join, paraphrases),
+            output=heaviest[:n],
+            value=(first - other).norm(dim=-1) - (first - same).norm(dim=-1),
+            outputs={"paraphrase": heaviest[n : 2 * n], "unrelated": heaviest[2 * n :]},
+        )
 
-    arms = {
-        "plain mixture": nearer(plain.inputs),
-        "than to any prompt": nearer(study.inputs, any_prompt=True),
-    }
-    return Evidence(nearer(study.inputs), arms)
+    any_prompt = nearer(study.inputs, any_prompt=True)
+    return Evidence(
+        nearer(study.inputs), {"plain mixture": nearer(plain.inputs), "than to any prompt": any_prompt}
+    )

@@ -2,80 +2,77 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, chat_frame, claim, rate
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-SOURCE = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py, test 5"
-LINK = "https://github.com/abstractionlair/vector-space-generation/tree/main/experiments"
-REPORTED = "5 noise vectors of the table's standard deviation gave words, such as: Philippines, I have always"
-SCALES = (0.5, 1.0, 2.0, 4.0)  # times the standard deviation of the embedding table's entries
-DRAWS = 25  # noise sequences a scale
-VECTORS = 5  # vectors a sequence, as in the study
-COMPARISONS = ["random real tokens", *(f"noise at {scale:g} std" for scale in SCALES)]
+from fixtures.sources import STUDY, TREE
+from vsg_core import Evidence, LanguageModel, Trial, chat_frame, claim, doses, nearly_always, torch, trials
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCALES = doses("noise at {:g} std", (0.5, 1.0, 2.0, 4.0), "standard deviations")
+TOKENS = {"random real tokens": "five random tokens of the vocabulary in place of the five vectors"}
+# Sequences per scale, and vectors per sequence, as many as in the study
+DRAWS, VECTORS = 25, 5
 
 
 @claim(
     "Noise embeddings still give output that is not empty",
-    source=SOURCE,
-    link=LINK,
+    source=STUDY("experiments/test_embedding_bypass.py, test 5", TREE + "experiments"),
     headline=True,
-    reported=REPORTED,
-    rule=rate(above=0.9, trials=100),
-    comparisons=COMPARISONS,
+    reported="5 noise vectors of the table's standard deviation gave words, such as: Philippines, I have always",
+    rule=nearly_always(trials=100),
+    comparisons={**TOKENS, **SCALES},
 )
-def test_noise_still_generates(lm, generator):
-    """Five vectors of Gaussian noise and nothing else, not even BOS; success is 10 greedy tokens not all white space.
+def test_noise_still_generates(lm: LanguageModel, generator: torch.Generator) -> Evidence:
+    """Feed five vectors of Gaussian noise and nothing else, not even BOS; a reply of only white space is a failure.
 
-    It says that there is output, not that the output says anything. Random real tokens at the same place, also
-    without BOS, are shown beside it.
+    It says that there is output within 10 greedy tokens, not that the output says anything.
     """
-    return ask(lm, generator, frame=lambda vectors: vectors)
+    return follow_noise(lm, generator, frame=lambda vectors: vectors)
 
 
 @claim(
     "Noise embeddings inside the chat frame still give output that is not empty",
-    source="abstractionlair/vector-space-generation, conversations_and_artifacts/Claude-Code-1.md",
-    link="https://github.com/abstractionlair/vector-space-generation/tree/main/conversations_and_artifacts",
+    source=STUDY("conversations_and_artifacts/Claude-Code-1.md", TREE + "conversations_and_artifacts"),
     headline=True,
     reported_verdict="refuted",
     reported="the opposite, though noise was not tried there: instruction format + any vector gives empty output",
-    rule=rate(above=0.9, trials=100),
+    rule=nearly_always(trials=100),
     kinds=["instruct"],
-    comparisons=[*COMPARISONS, "the frame alone"],
+    comparisons={**TOKENS, **SCALES, "the frame alone": "the same request without any vector"},
 )
-def test_noise_in_the_chat_frame_still_generates(lm, generator):
-    """The same noise where the study's chat message has its vectors: a request to decode them.
+def test_noise_in_the_chat_frame_still_generates(lm: LanguageModel, generator: torch.Generator) -> Evidence:
+    """Put the same noise where the study's chat message has its vectors: after a request to decode them.
 
-    The words of "the frame alone", without any vector, bring a reply too, so this measures only that noise does
-    not silence it.
+    The frame's words bring a reply even without vectors, so this measures only that noise does not silence it.
     """
-    evidence = ask(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
-    (reply,) = lm.generate([chat_frame(lm, lm.embedding_table[:0])], max_new_tokens=10)
-    alone = [Trial("no vector", reply.text, success=bool(reply.text.strip()))]
-    return Evidence(evidence.trials, {**evidence.controls, "the frame alone": alone})
+    noisy = follow_noise(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
+    alone = continued(lm, ["no vector"], [chat_frame(lm, lm.embedding_table[:0])])
+    return Evidence(noisy.trials, {**noisy.arms, "the frame alone": alone})
 
 
-def ask(lm, generator, frame):
-    """Noise at each scale, and as many sequences of random real tokens at the same place."""
-    evidence: dict[str, list[Trial]] = {}
-    trials = []
-    for scale in SCALES:
-        noise = lm.noise(DRAWS, VECTORS, generator=generator, scale=scale)
-        replies = lm.generate([frame(vectors) for vectors in noise], max_new_tokens=10)
-        drawn = [
-            Trial(
-                f"noise {i + 1} at {scale:g} std",
-                reply.text,
-                success=bool(reply.text.strip()),
-                inputs={"scale": scale},
-            )
-            for i, reply in enumerate(replies)
-        ]
-        trials += drawn
-        evidence[f"noise at {scale:g} std"] = drawn
-    picks = lm.random_tokens(len(trials), VECTORS, generator=generator)  # [100, VECTORS]
-    replies = lm.generate([frame(lm.embed(ids)) for ids in picks], max_new_tokens=10)
-    evidence["random real tokens"] = [
-        Trial(lm.tokenizer.decode(ids), reply.text, success=bool(reply.text.strip()))
-        for ids, reply in zip(picks, replies, strict=True)
-    ]
-    return Evidence(trials, evidence)
+def follow_noise(
+    lm: LanguageModel, generator: torch.Generator, frame: Callable[[Tensor], Tensor]
+) -> Evidence:
+    """Generate after noise at each scale, and after as many sequences of random tokens."""
+    arms = {}
+    for name, dose in SCALES.items():
+        noise = lm.noise(DRAWS, VECTORS, generator=generator, scale=dose.value)
+        shown = [f"noise {i + 1} at {dose.value:g} std" for i in range(DRAWS)]
+        arms[name] = continued(lm, shown, map(frame, noise), scale=[dose.value] * DRAWS)
+    noisy = [trial for arm in arms.values() for trial in arm]
+    picks = lm.random_tokens(len(noisy), VECTORS, generator=generator)  # [100, VECTORS]
+    arms["random real tokens"] = continued(
+        lm, [lm.tokenizer.decode(ids) for ids in picks], [frame(vectors) for vectors in lm.embed(picks)]
+    )
+    return Evidence(noisy, arms)
+
+
+def continued(
+    lm: LanguageModel, shown: Sequence[str], sequences: Iterable[Tensor], **inputs: list[float]
+) -> list[Trial]:
+    """Continue each sequence by 10 greedy tokens; a success is a reply that is not only white space."""
+    written = lm.generate(list(sequences), max_new_tokens=10)
+    return trials(shown, output=written, success=[bool(one.text.strip()) for one in written], inputs=inputs)

@@ -2,112 +2,115 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 
-from vsg_core import Evidence, Trial, claim, difference, js_divergence_bits, rate, torch
+from fixtures.prompts import Fact
+from fixtures.sources import FILE, STUDY
+from vsg_core import (
+    Evidence,
+    LanguageModel,
+    Prompt,
+    Trial,
+    claim,
+    control,
+    doses,
+    js_divergence_bits,
+    mentions,
+    more,
+    mostly,
+    rarely,
+    rate,
+    torch,
+    trials,
+)
 from vsg_core import numpy as np
 
-REPO = "https://github.com/abstractionlair/vector-space-generation/blob/main"
-BYPASS = "abstractionlair/vector-space-generation, experiments/test_embedding_bypass.py"
-SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)  # times the standard deviation of the embedding table's entries
+BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
+SCALES = doses("noise at {:g} std", (0.125, 0.25, 0.5, 1.0, 2.0), "standard deviations")
 
 
 @claim(
-    "A model's tolerance to noise grows weaker with the noise's scale: over four doublings each moves the next-token "
-    "distribution over 0.05 bits further on average",
-    source=f"{BYPASS}, test 3; Gaussian noise on soft tokens: Butt et al., arXiv 2509.19170",
-    link=f"{REPO}/experiments/test_embedding_bypass.py",
+    "Noise moves the next-token distribution further the larger its scale: by over 0.05 bits per doubling on average, "
+    "over four doublings",
+    source=STUDY(
+        f"{BYPASS}, test 3; Gaussian noise on soft tokens: Butt et al., arXiv 2509.19170", FILE + BYPASS
+    ),
     reported="one scale only, the table's standard deviation, on two vectors: the model went on regardless",
-    rule=difference(above=0.05),
-    comparisons=[f"noise at {scale:g} std" for scale in SCALES],
+    rule=more(than=0.05),
+    comparisons=SCALES,
 )
-def test_tolerance_to_noise_falls_with_its_scale(lm, open_prompts, generator):
-    """Value, in bits a doubling: the slope of the divergence from the noiseless distribution over log2 of the scale.
+def test_tolerance_to_noise_falls_with_its_scale(
+    lm: LanguageModel, open_prompts: list[str], generator: torch.Generator
+) -> Evidence:
+    """Value, in bits per doubling: the slope of the divergence from the noiseless distribution over log2 of the scale.
 
     Gaussian noise on the embedding of every token of the prompt, BOS included, from an eighth to twice the
-    standard deviation of the table's entries: one draw a prompt, the same at each scale. Jensen-Shannon
-    divergence in bits, least squares; 0.05 a doubling makes a fifth of the largest possible over these scales.
-    The comparisons are the curve: the divergence itself at each scale.
+    standard deviation of the table's entries: one draw per prompt, the same at each scale. Jensen-Shannon
+    divergence in bits, least squares; 0.05 per doubling is a fifth of the largest possible over these scales.
     """
     prompts = open_prompts[:60]
     embedded = [lm.embed_text(prompt) for prompt in prompts]  # each [seq, hidden]
-    draws = [lm.noise(len(e), generator=generator) for e in embedded]
-    true = lm.next_logits(embedded).softmax(-1)  # [prompts, vocab]
-    moved, tops = [], []
-    for scale in SCALES:
-        noisy = lm.next_logits([e + scale * d for e, d in zip(embedded, draws, strict=True)]).softmax(-1)
-        moved.append(js_divergence_bits(true, noisy).tolist())
-        tops.append([lm.token(i) for i in noisy.argmax(-1).tolist()])
-    slopes = np.polyfit(np.log2(SCALES), np.array(moved), 1)[0]  # [prompts]
-    arms = {
-        f"noise at {scale:g} std": [
-            Trial(prompt, top, value=bits) for prompt, top, bits in zip(prompts, names, row, strict=True)
-        ]
-        for scale, names, row in zip(SCALES, tops, moved, strict=True)
-    }
-    rows = zip(prompts, slopes, true.argmax(-1).tolist(), zip(*moved, strict=True), strict=True)
-    trials = [
-        Trial(
-            prompt,
-            lm.token(top),
-            value=slope,
-            inputs={f"bits at {s:g} std": b for s, b in zip(SCALES, bits, strict=True)},
-        )
-        for prompt, slope, top, bits in rows
-    ]
-    return Evidence(trials, arms)
+    noise = [lm.noise(len(vectors), generator=generator) for vectors in embedded]
+    clean = lm.next_logits(embedded).softmax(-1)  # [prompts, vocab]
+    arms, moved = {}, {}
+    for name, dose in SCALES.items():
+        added = [vectors + dose.value * drawn for vectors, drawn in zip(embedded, noise, strict=True)]
+        noisy = lm.next_logits(added).softmax(-1)  # [prompts, vocab]
+        bits = js_divergence_bits(clean, noisy).tolist()
+        arms[name] = trials(prompts, output=map(lm.token, noisy.argmax(-1).tolist()), value=bits)
+        moved[f"bits at {dose.value:g} std"] = bits
+    doublings = np.log2([dose.value for dose in SCALES.values()])
+    slopes = np.polyfit(doublings, np.array(list(moved.values())), 1)[0]  # [prompts]
+    tops = map(lm.token, clean.argmax(-1).tolist())
+    return Evidence(trials(prompts, output=tops, value=slopes, inputs=moved), arms)
 
 
 @claim(
-    "A factual prompt with two vectors of noise among its tokens still gets its answer, in most of the cases in which "
-    "it does without them",
-    source=f"{BYPASS}, test 3; conversations_and_artifacts/Claude-Code-1.md",
-    link=f"{REPO}/conversations_and_artifacts/Claude-Code-1.md",
+    "A factual prompt that a model answers still gets its answer with two vectors of noise among its tokens, in most "
+    "cases",
+    source=STUDY(f"{BYPASS}, test 3; {LOG}", FILE + LOG),
     reported="the model was said to ignore the noise; the one output, 正确 (correct), had been sliced",
-    rule=rate(above=0.5),
-    positive_controls={"the prompt alone": rate(above=0.3, trials=100)},
-    controls={"noise alone": rate(below=0.1)},
-    comparisons=["two random tokens instead"],
+    rule=mostly(),
+    positive_controls={"the prompt alone": control(rate(above=0.3, trials=100), "all prompts without noise")},
+    controls={
+        "noise alone": control(rarely(), "as many vectors of noise as the prompt has tokens, and no prompt")
+    },
+    comparisons={"two random tokens instead": "two random tokens in place of the noise"},
 )
-def test_mixed_real_and_noise_still_answers(lm, facts, generator):
-    """Noise of the table's standard deviation between two of the prompt's tokens, drawn at random; 12 greedy tokens.
+def test_mixed_real_and_noise_still_answers(
+    lm: LanguageModel, facts: list[Fact], generator: torch.Generator
+) -> Evidence:
+    """Put noise of the table's standard deviation between two of the prompt's tokens, at random; 12 greedy tokens.
 
-    Asked are the prompts that the model answers without noise, at least 40 of 100 where the positive control holds.
-    Control: as many vectors of noise as the prompt has tokens, which must not bring the answer. Beside it, two
-    random tokens at the same place: noise may do no more harm than any intrusion.
+    Only prompts that the model answers without noise. Two random tokens show what any intrusion does.
     """
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
-
-    def ask(asked, sequences, shown):
-        replies = lm.generate(sequences, max_new_tokens=12)  # "located in the city of Berlin"
-        return [
-            Trial(text, reply.text, success=says(reply.text, fact.answer), inputs={"answer": fact.answer})
-            for fact, reply, text in zip(asked, replies, shown, strict=True)
-        ]
-
-    alone = ask(facts, prompts, [fact.prompt for fact in facts])
-    known = [i for i, trial in enumerate(alone) if trial.success]
-    asked, kept = [facts[i] for i in known], [prompts[i] for i in known]
-    places = [int(torch.randint(1, len(prompt), (), generator=generator)) for prompt in kept]
-    picks = lm.random_tokens(len(kept), 2, generator=generator)  # [kept, 2]
-    mixed = [
-        lm.join(p[:at], lm.noise(2, generator=generator), p[at:]) for p, at in zip(kept, places, strict=True)
-    ]
-    intruded = [torch.cat([p[:at], two, p[at:]]) for p, at, two in zip(kept, places, picks, strict=True)]
-    halves = [(lm.decode(p[:at]), lm.decode(p[at:])) for p, at in zip(kept, places, strict=True)]
-    between = [f"{a} [2 vectors of noise]{b}" for a, b in halves]
-    words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(halves, picks, strict=True)]
-    only = [lm.noise(len(prompt), generator=generator) for prompt in prompts[:50]]
+    alone = answers(lm, facts, prompts, [fact.prompt for fact in facts])
+    answered = [row for row, trial in enumerate(alone) if trial.success]
+    known, kept = [facts[row] for row in answered], [prompts[row] for row in answered]
+    places = [int(torch.randint(1, len(ids), (), generator=generator)) for ids in kept]
+    halves = [(ids[:place], ids[place:]) for ids, place in zip(kept, places, strict=True)]
+    tokens = lm.random_tokens(len(kept), 2, generator=generator)  # [known, 2]
+    noisy = [lm.join(a, lm.noise(2, generator=generator), b) for a, b in halves]
+    intruded = [torch.cat([a, two, b]) for (a, b), two in zip(halves, tokens, strict=True)]
+    noise = [lm.noise(len(ids), generator=generator) for ids in prompts[:50]]
+    texts = [(lm.decode(a), lm.decode(b)) for a, b in halves]
+    words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(texts, tokens, strict=True)]
     return Evidence(
-        ask(asked, mixed, between) if asked else [],
+        answers(lm, known, noisy, [f"{a} [2 vectors of noise]{b}" for a, b in texts]),
         {
             "the prompt alone": alone,
-            "noise alone": ask(facts[:50], only, [f"{len(n)} vectors of noise" for n in only]),
-            "two random tokens instead": ask(asked, intruded, words) if asked else [],
+            "noise alone": answers(lm, facts[:50], noise, [f"{len(one)} vectors of noise" for one in noise]),
+            "two random tokens instead": answers(lm, known, intruded, words),
         },
     )
 
 
-def says(text, answer):
-    """Whether the answer stands as a whole word in the text, capitals included: May is a month."""
-    return re.search(rf"\b{re.escape(answer)}\b", text) is not None
+def answers(
+    lm: LanguageModel, facts: Sequence[Fact], sequences: Sequence[Prompt], shown: Sequence[str]
+) -> list[Trial]:
+    """Continue each sequence by 12 greedy tokens; a success has the fact's answer as written: May is a month."""
+    replies = lm.generate(sequences, max_new_tokens=12) if sequences else []
+    rows = zip(facts, replies, strict=True)
+    said = [mentions(reply.text, [fact.answer], plural=False, any_case=False) for fact, reply in rows]
+    return trials(shown, output=replies, success=said, inputs={"answer": [fact.answer for fact in facts]})

@@ -2,108 +2,93 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
+from typing import Any
 
-from vsg_core import Evidence, Trial, claim, rate
-
-SOURCE = "abstractionlair/vector-space-generation, README, Implementation 1; test_translation_capability.py"
-LINK = "https://github.com/abstractionlair/vector-space-generation#implementation-1"
-REPORTED = "GPT-2 could not be got to translate, not even Spanish to English; on Qwen2.5-1.5B completion style did work"
-# Cannot: the rate is less than 0.05 above what shuffled pairs reach.
-CANNOT = rate(below=0.05, over="shuffled pairs", trials=100)
-CAN_COPY = {"copies a word": rate(above=0.5)}
-# It guards *holds* only: whoever translates has shown that the frame works, repeating a given answer or not.
-GIVEN = "answer given in the prompt"
-ANSWERS_GIVEN = {GIVEN: rate(above=0.5)}
-
-
-@claim(
-    "The model cannot translate common Spanish words into English in completion style, within 10 tokens",
-    source=SOURCE,
-    link=LINK,
-    headline=True,
-    reported=REPORTED,
-    rule=CANNOT,
-    positive_controls=CAN_COPY,
-    controls=ANSWERS_GIVEN,
-    comparisons=["shuffled pairs"],
+from fixtures.prompts import FewShot, Glossary
+from fixtures.sources import STUDY
+from vsg_core import (
+    Evidence,
+    Generation,
+    LanguageModel,
+    Trial,
+    cannot,
+    claim,
+    control,
+    first_line,
+    mostly,
+    trials,
 )
-def test_cannot_translate_in_completion_style(lm, spanish_words):
-    """The study's sentence, "The Spanish word 'gato' in English is", and 10 greedy tokens, as many as the study took.
 
-    A reply that talks about the word and gives no translation in 10 tokens counts as none. The positive
-    control shows that the model can say a word again. In the control the answered sentence comes first, and then
-    the same question: a model that fails even so does not follow the sentence, which is another inability.
+cannot_translate = partial(
+    claim,
+    source=STUDY("README, Implementation 1; test_translation_capability.py", "#implementation-1"),
+    headline=True,
+    reported="GPT-2 could not be made to translate, not even Spanish to English; on Qwen2.5-1.5B completion style "
+    "did work",
+    rule=cannot(over="shuffled pairs"),
+    positive_controls={
+        "copies a word": control(mostly(), "60 of the words, to be repeated and not translated")
+    },
+    # It guards *holds* only: a model that translates has shown that the frame works.
+    controls={
+        "answer given in the prompt": control(
+            mostly(),
+            "60 of the words, asked again right after their answer: a model that fails ignores the frame",
+        )
+    },
+    comparisons={
+        "shuffled pairs": "the same replies, compared with the answers of another word: what chance reaches"
+    },
+)
+
+
+@cannot_translate(
+    "The model cannot translate common Spanish words into English in completion style, within 10 tokens"
+)
+def test_cannot_translate_in_completion_style(lm: LanguageModel, spanish_words: Glossary) -> Evidence:
+    """Ask in the study's sentence, "The Spanish word 'gato' in English is", for 10 greedy tokens, as the study did.
+
+    A reply that talks about the word and gives no translation in 10 tokens counts as none.
     """
-    question = "The Spanish word '{}' in English is".format
-    return ask(
-        lm,
-        spanish_words,
-        translate=question,
-        given=lambda word, answer: f"{question(word)} {answer}. {question(word)}",
-        copy="Repeat the word: {0}, {0}, {0},".format,
-    )
+    question = "The Spanish word '{word}' in English is"
+    given = f"{question} {{answer}}. {question}"
+    return translate(lm, spanish_words, question, given, copy="Repeat the word: {word}, {word}, {word},")
 
 
-@claim(
-    "The model cannot translate common Spanish words into English after three examples, within 10 tokens",
-    source=SOURCE,
-    link=LINK,
-    headline=True,
-    reported=REPORTED,
-    rule=CANNOT,
-    positive_controls=CAN_COPY,
-    controls=ANSWERS_GIVEN,
-    comparisons=["shuffled pairs"],
+@cannot_translate(
+    "The model cannot translate common Spanish words into English after three examples, within 10 tokens"
 )
-def test_cannot_translate_few_shot(lm, spanish_words, translation_examples):
-    """The study's three examples, casa, libro and agua, in its sentence, then the word and 10 greedy tokens.
+def test_cannot_translate_few_shot(lm: LanguageModel, spanish_words: Glossary, few_shot: FewShot) -> Evidence:
+    """Give the study's three examples, casa, libro and agua, in its sentence, then the word; 10 greedy tokens.
 
     In the control the word's own answer is a fourth example.
     """
-    question = "The meaning of '{}' in plain English is".format
-    examples = "".join(f"{question(a)} {b}.\n" for a, b in translation_examples)
-    shown = f"Examples of translations:\n{examples}"
-    copied = "".join(f"The copy of '{a}' is {a}.\n" for a, _ in translation_examples)
-    return ask(
-        lm,
-        spanish_words,
-        translate=lambda word: f"{shown}{question(word)}",
-        given=lambda word, answer: f"{shown}{question(word)} {answer}.\n{question(word)}",
-        copy=lambda word: f"Examples of copies:\n{copied}The copy of '{word}' is",
+    given = f"{few_shot.translate} {{answer}}.\n{few_shot.sentence}"
+    return translate(lm, spanish_words, few_shot.translate, given, few_shot.copy)
+
+
+def translate(lm: LanguageModel, words: Glossary, question: str, given: str, copy: str) -> Evidence:
+    """Ask for every word's translation; for the first 60 also after the answer is `given`, and for a `copy`."""
+    some = words.head(60)
+    prompts = [words.prompts(question), some.prompts(given), some.prompts(copy)]
+    replies, after_answers, copies = (lm.generate(asked, max_new_tokens=10) for asked in prompts)
+    return Evidence(
+        judged(prompts[0], replies, words, {"word": words.words, "answers that count": words.answers}),
+        {
+            "copies a word": judged(prompts[2], copies, some.copied()),
+            "answer given in the prompt": judged(prompts[1], after_answers, some),
+            "shuffled pairs": judged(prompts[0], replies, words.shuffled()),
+        },
     )
 
 
-def ask(lm, words, translate, given, copy):
-    """Every word translated; the same replies against another word's meaning are chance.
-
-    The first 60 words are also asked with the answer `given`, and to `copy`.
-    """
-    replies = lm.generate([translate(word) for word, _ in words], max_new_tokens=10)
-    # Half the list away, so that the other word comes from another field of meaning.
-    others = [words[(i + len(words) // 2) % len(words)][1] for i in range(len(words))]
-    trials, shuffled = [], []
-    for (word, answers), other, reply in zip(words, others, replies, strict=True):
-        inputs = {"word": word, "answers that count": answers}
-        trials.append(Trial(translate(word), reply.text, success=says(reply.text, answers), inputs=inputs))
-        shuffled.append(Trial(translate(word), reply.text, success=says(reply.text, other)))
-    some = words[:60]
-    told = [(given(word, answers[0]), answers) for word, answers in some]
-    copies = [(copy(word), [word]) for word, _ in some]
-    arms = {GIVEN: answered(lm, told), "copies a word": answered(lm, copies), "shuffled pairs": shuffled}
-    return Evidence(trials, arms)
-
-
-def answered(lm, questions):
-    """A trial for each prompt: success when one of its answers is said."""
-    replies = lm.generate([prompt for prompt, _ in questions], max_new_tokens=10)
-    return [
-        Trial(prompt, reply.text, success=says(reply.text, answers))
-        for (prompt, answers), reply in zip(questions, replies, strict=True)
-    ]
-
-
-def says(text, answers):
-    """Whether one of the answers stands as a whole word in the first line that says anything."""
-    lines = text.strip().splitlines() or [""]
-    return any(re.search(rf"\b{re.escape(answer)}\b", lines[0], re.IGNORECASE) for answer in answers)
+def judged(
+    prompts: list[str],
+    replies: list[Generation],
+    words: Glossary,
+    inputs: dict[str, list[Any]] | None = None,
+) -> list[Trial]:
+    """Count the replies with one of the word's answers in their first line, in any case."""
+    found = words.found((first_line(reply.text) for reply in replies), plural=False)
+    return trials(prompts, output=replies, success=found, inputs=inputs)

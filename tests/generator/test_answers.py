@@ -19,6 +19,15 @@ def test_part_of_a_word_does_not_count(reply):
     assert not mentions(reply, ["dog"])
 
 
+def test_a_plural_or_another_case_can_be_refused():
+    """The month of May is not the verb may, and an answer may have to be exactly as written."""
+    assert mentions("in May.", ["May"], plural=False, any_case=False)
+    assert not mentions("it may be", ["May"], any_case=False)
+    assert mentions("two Dogs", ["Dog"], any_case=False)
+    assert not mentions("two dogs", ["dog"], plural=False)
+    assert mentions("a DOG", ["dog"], plural=False)
+
+
 def test_words_are_taken_literally():
     """Characters that are special in regular expressions match themselves."""
     assert mentions("costs [X] dollars", ["[X]"])

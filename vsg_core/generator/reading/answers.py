@@ -6,9 +6,16 @@ import re
 from collections.abc import Iterable
 
 
-def mentions(reply: str, words: Iterable[str]) -> bool:
-    """Return whether the reply has one of the words as a whole word, in any case, alone or with a plural s."""
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?:e?s)?(?!\w)", reply, re.IGNORECASE) for word in words)
+def mentions(reply: str, words: Iterable[str], *, plural: bool = True, any_case: bool = True) -> bool:
+    """Return whether the reply has one of the words as a whole word.
+
+    Args:
+        plural: a plural s may follow the word.
+        any_case: the case of its letters does not matter.
+    """
+    ending = "(?:e?s)?" if plural else ""
+    flags = re.IGNORECASE if any_case else re.NOFLAG
+    return any(re.search(rf"(?<!\w){re.escape(word)}{ending}(?!\w)", reply, flags) for word in words)
 
 
 def first_line(reply: str) -> str:
