@@ -41,7 +41,8 @@ def test_mixed_tokens_are_related(lm, open_prompts, generator):
 
 def relatedness(lm, prompts, generator):
     """Trials on the tokens of each prompt, against stand-ins: without the hidden state's direction and with it, and
-    (without it) against the tokens of the prompt before."""
+    (without it) against the tokens of the prompt before.
+    """
     top = lm.next_logits(prompts).topk(MIXED).indices  # [prompts, MIXED]
     forms = tokens_by_form(lm)
     stand_ins = torch.tensor([like_tokens(lm, ids, forms, generator) for ids in top.tolist()]).to(lm.device)

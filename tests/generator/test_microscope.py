@@ -19,7 +19,7 @@ from vsg_core.generator.reading.microscope import (
 )
 from vsg_core.generator.writing.writers import write_concepts
 from vsg_core.records.microscope import Microscope, read_microscopes, write_microscope
-from vsg_core.records.record import Run
+from vsg_core.records.record import ModelReference, Run
 
 # Short enough for the tiny models' contexts of 40 tokens
 WORDS = ["w3 w4 w5", "w9", "w20 w7"]
@@ -88,7 +88,7 @@ def test_a_record_is_plain_json() -> None:
 def seen_by(name: str) -> Microscope:
     """Return a stored microscope record of a tiny model, under the given name."""
     run = Run(started=datetime(2026, 1, 1, tzinfo=UTC), forward_passes=3)
-    return Microscope.model_validate({**microscope_record(tiny("gpt2")), "model": {"name": name}, "run": run})
+    return Microscope.of(microscope_record(tiny("gpt2")), ModelReference(name=name), run)
 
 
 def test_a_microscope_record_is_written_and_read_back(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_an_unreadable_file_or_name_is_reported_in_one_line(tmp_path: Path) -> N
     with pytest.raises(VsgError, match=r"damaged .*bad\.json"):
         read_microscopes(tmp_path)
     (tmp_path / "microscope" / "bad.json").write_text('{"schema": 99}')
-    with pytest.raises(VsgError, match=r"bad\.json has schema 99, not 2"):
+    with pytest.raises(VsgError, match=r"damaged .*bad\.json: schema 99, not 2"):
         read_microscopes(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """The rules a claim may state. A rule is data: what is measured, and where its interval must lie.
 
-A rule is applied to a confidence interval, never to a point: the claim *holds* when the whole interval lies on its side of
-the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
+A rule is applied to a confidence interval, never to a point: the claim *holds* when the whole interval lies on its
+side of the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
 """
 
 from __future__ import annotations

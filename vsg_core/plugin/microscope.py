@@ -9,7 +9,6 @@ import pytest
 from vsg_core.plugin.claim_run import BENCH, ClaimRun, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, write_microscope
-from vsg_core.records.record import SCHEMA_VERSION
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -32,12 +31,7 @@ def _look(run: ClaimRun) -> Microscope:
     from vsg_core.generator.reading.microscope import microscope_record
 
     run.begin()
-    seen = microscope_record(run.loaded)
-    # Not strict: the generator returns lists where the stored type has tuples.
-    return Microscope.model_validate(
-        {**seen, "schema": SCHEMA_VERSION, "model": run.model(), "dtype": run.dtype, "run": run.run()},
-        strict=False,
-    )
+    return Microscope.of(microscope_record(run.loaded), run.model(), run.run(), run.dtype)
 
 
 def _model_of(item: pytest.Item | None) -> Selected | None:

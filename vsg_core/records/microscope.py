@@ -6,8 +6,9 @@ They judge nothing: a few fixed prompts to look at, which the report shows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -72,6 +73,13 @@ class Microscope(Stored):
     run: Run
 
     model_config = ConfigDict(populate_by_name=True)
+
+    @classmethod
+    def of(
+        cls, seen: Mapping[str, Any], model: ModelReference, run: Run, dtype: str | None = None
+    ) -> Microscope:
+        """Store a look: the mixing and the prompts as the generator returns them, in lists."""
+        return cls.model_validate({**seen, "model": model, "run": run, "dtype": dtype}, strict=False)
 
 
 def write_microscope(seen: Microscope, reports: str | Path) -> Path:
