@@ -183,3 +183,8 @@ def test_a_negative_number_of_tokens_is_refused():
     """The message contains the number."""
     with pytest.raises(WrongUse, match="max_new_tokens is -1"):
         tiny("llama").generate([torch.arange(5)], max_new_tokens=-1)
+
+
+@pytest.mark.parametrize(("text", "empty"), [("", True), (" \n\t", True), (" no", False)])
+def test_a_reply_of_white_space_alone_is_empty(text, empty):
+    assert Generation([5] * bool(text), text, "end").is_empty is empty

@@ -38,6 +38,11 @@ class Generation:
     text: str
     stopped: str
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the text is empty or only white space."""
+        return not self.text.strip()
+
 
 class LanguageModel(Embeddings):
     """A transformers model and its tokenizer.
