@@ -53,7 +53,7 @@ def test_the_claim_in_the_readme_runs_unchanged(suite):
     (suite.pytester.path / "hypotheses" / "test_nearest.py").write_text(claim)
     suite.model = None
     suite.run("--model", DEFAULT_MODEL, "-k", "nearest_token").assert_outcomes(passed=1)
-    assert suite.record("nearest_token_is_the_top_token")["verdict"] in ("holds", "refuted", "inconclusive")
+    assert suite.record("nearest_token_is_the_top_token").verdict in ("holds", "refuted", "inconclusive")
 
 
 def test_the_python_in_the_readme_runs_unchanged():
@@ -61,7 +61,7 @@ def test_the_python_in_the_readme_runs_unchanged():
     (code,) = (block for block in blocks("python") if "load_model" in block)
     names: dict[str, object] = {}
     exec(code, names)
-    assert tuple(names["vector"].shape) == (1, names["lm"].embed(names["prompt"]).shape[-1])  # type: ignore[attr-defined]
+    assert tuple(names["vector"].shape) == (1, names["lm"].embed_text(names["prompt"]).shape[-1])  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", ["vsg models", "vsg concept", "vsg claims", "vsg report", "vsg table"])
