@@ -43,8 +43,8 @@ def test_raw_hidden_state_feedback_collapses(forking_prompts: list[str], feedbac
     "Hidden-state feedback collapses in a model not trained for it even at the length of a token embedding, for most "
     "prompts",
     source=COCONUT_TF,
-    reported=f"{REPORTED}; states at a token's length were not tested, although LatentMAS (arXiv 2511.20639), which is "
-    "reported to work, feeds back about these where head and embedding table are the same",
+    reported=f"{REPORTED}; it reports nothing for states at a token's length, which are about what LatentMAS (arXiv "
+    "2511.20639) feeds back where head and embedding table are the same, reportedly with success",
     rule=mostly(),
     controls=CONTROLS,
     comparisons={"concept tokens": CONCEPTS, **REPETITION},

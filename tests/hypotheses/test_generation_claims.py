@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -30,6 +30,9 @@ from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.writing.decoding import Trace
 from vsg_core.generator.writing.thinking import GivenWriter, Thought
 from vsg_core.generator.writing.writers import ConceptToken
+
+if TYPE_CHECKING:
+    from vsg_core.generator.model.language_model import LanguageModel
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
@@ -128,6 +131,9 @@ class Spelling(SimpleNamespace):
         return str(token_id)
 
 
+SPELLING = cast("LanguageModel", Spelling())
+
+
 def concepts(*weights: float) -> Trace:
     """A concept token per weight, which is that of its heavier token, token 5 or later."""
     mixtures = [Mixture((5 + i, 1), (weight, 1 - weight)) for i, weight in enumerate(weights)]
@@ -135,7 +141,7 @@ def concepts(*weights: float) -> Trace:
 
 
 def test_concept_tokens_as_columns():
-    written = Continuations(Spelling(), [concepts(0.75, 0.5), concepts(1.0)])
+    written = Continuations(SPELLING, [concepts(0.75, 0.5), concepts(1.0)])
     assert written.tokens == [[5, 6], [5]]
     assert written.text == ["5 6", "5"]
     assert written.mean_weights == [0.625, 1.0]
@@ -145,7 +151,7 @@ def test_concept_tokens_as_columns():
 
 def test_soft_traces_are_compared_up_to_the_end_of_the_greedy_text():
     """The first agrees that far, the second differs; the mean weight is the whole trace's."""
-    lm = Spelling()
+    lm = SPELLING
     greedy = Continuations(lm, [Trace([5]), Trace([5, 7])])
     soft = Continuations(lm, [concepts(0.75, 0.5), concepts(0.75, 0.5)])
     traces = Traces(greedy, greedy, soft, soft, soft, soft, soft)
@@ -163,7 +169,7 @@ def test_soft_traces_are_compared_up_to_the_end_of_the_greedy_text():
 
 def test_only_the_heaviest_tokens_are_compared_between_seeds():
     """Other weights on the same tokens are the same trace; the claim counts traces that differ."""
-    lm = Spelling()
+    lm = SPELLING
     first, same, other = (
         Continuations(lm, [trace]) for trace in (concepts(0.75, 0.5), concepts(0.5, 0.75), concepts(0.75))
     )
@@ -227,7 +233,7 @@ def test_the_control_gives_each_question_the_vectors_of_one_half_the_list_away(m
     for place, thought in enumerate(thoughts[1]):
         thought.steps[0].vector[:] = place
     monkeypatch.setattr(test_generation, "in_one_word", in_one_word)
-    lm = SimpleNamespace(name="tiny", embedding_table=torch.zeros(3, 2))
+    lm = cast("LanguageModel", SimpleNamespace(name="tiny"))
     monkeypatch.setattr(test_generation, "TokenWriter", lambda *_: None)
     monkeypatch.setattr(test_generation, "ConceptWriter", lambda *_: None)
     evidence = test_generation.test_deferring_discretisation_keeps_the_answer(lm, questions)
