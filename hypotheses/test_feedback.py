@@ -1,120 +1,107 @@
-"""Can a model go on from its own hidden states without training for it?"""
+"""Can a model continue from its own hidden states without training for it?"""
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, rate
+from operator import eq
 
-COCONUT_TF = (
-    "Zhang et al., Soft Thinking, arXiv 2505.15778, table 3 (COCONUT-TF); the method is of arXiv 2412.06769"
-)
-COCONUT_TF_LINK = "https://arxiv.org/abs/2505.15778"
+from fixtures.generation import Feedback, Texts
+from fixtures.sources import LATENT_MAS, SOFT_THINKING
+from vsg_core import Evidence, Trial, claim, control, mostly, not_mostly, trials
+
+COCONUT_TF = SOFT_THINKING("table 3 (COCONUT-TF); the method is of arXiv 2412.06769")
 REPORTED = (
     "QwQ-32B, untrained for it and fed its raw states, solved none of the problems of two benchmarks and ran to the "
     "limit of 32,768 tokens each time"
 )
-TOKENS, CONCEPTS, DRAWN, RAW = "greedy tokens", "concept tokens", "drawn tokens", "raw hidden states"
-LAST, FEW = 8, 2
+TOKENS = "greedy tokens after the same prompts, because small models repeat themselves anyway"
+DRAWN = "tokens drawn at temperature 1: by construction, one text in twenty is unlikely"
+CONTROLS = {"greedy tokens": control(not_mostly(), TOKENS), "drawn tokens": control(not_mostly(), DRAWN)}
+CONCEPTS = "concept tokens of vanilla Soft Thinking after the same prompts"
+REPETITION = {"by repetition alone": "the claim's own texts, counted only if they repeat themselves"}
 
 
 @claim(
     "Raw hidden-state feedback collapses in a model not trained for it, into repetition or into text that the model "
     "itself finds unlikely, for most prompts",
     source=COCONUT_TF,
-    link=COCONUT_TF_LINK,
     reported=REPORTED,
-    rule=rate(above=0.5),
-    controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
-    comparisons=[CONCEPTS, "by repetition alone"],
+    rule=mostly(),
+    controls=CONTROLS,
+    comparisons={"concept tokens": CONCEPTS, **REPETITION},
 )
-def test_raw_hidden_state_feedback_collapses(lm, forking_prompts, feedback):
-    """16 times the last hidden state (after the final norm, as the head saw it) goes back in as the next position.
+def test_raw_hidden_state_feedback_collapses(forking_prompts: list[str], feedback: Feedback) -> Evidence:
+    """Feed the last hidden state (after the final norm) back as the next position, 16 times.
 
-    What was written is the likeliest token at each position. Collapsed: at most 2 different ones among the last 8,
-    or a text that costs the model more bits a token, after its prompt, than 95 of 100 texts drawn from it at
-    temperature 1 do. That is about the generation itself; the paper counted solved problems, which small models do
-    not solve. Controls: greedy tokens after the same prompts, since small models repeat themselves anyway, and drawn
-    ones, of which one in twenty is unlikely by construction. Concept tokens are shown beside.
+    The text is the most probable token at each position. It has collapsed if its last 8 tokens are at most 2 different
+    ones, or if it costs the model more bits per token than 95 of 100 texts drawn after these prompts do. The paper
+    counted solved problems, which small models do not solve; this measures the generation itself.
     """
-    return Evidence(
-        collapsed(lm, forking_prompts, feedback, "raw"), arms(lm, forking_prompts, feedback, "raw")
-    )
+    return collapse(forking_prompts, feedback, feedback.raw)
 
 
 @claim(
     "Hidden-state feedback collapses in a model not trained for it even at the length of a token embedding, for most "
     "prompts",
     source=COCONUT_TF,
-    link=COCONUT_TF_LINK,
-    reported=f"{REPORTED}; not said of states at a token's length, which is about what LatentMAS (arXiv 2511.20639) "
-    "feeds back where head and embedding table are the same, and which is said to work",
-    rule=rate(above=0.5),
-    controls={TOKENS: rate(below=0.5), DRAWN: rate(below=0.5)},
-    comparisons=[CONCEPTS, "by repetition alone"],
+    reported=f"{REPORTED}; it reports nothing for states at a token's length, which are about what LatentMAS (arXiv "
+    "2511.20639) feeds back where head and embedding table are the same, reportedly with success",
+    rule=mostly(),
+    controls=CONTROLS,
+    comparisons={"concept tokens": CONCEPTS, **REPETITION},
 )
-def test_norm_matched_feedback_collapses(lm, forking_prompts, feedback):
-    """As for raw states, but each is scaled to the mean length of a token embedding: then only direction is foreign."""
-    return Evidence(
-        collapsed(lm, forking_prompts, feedback, "norm-matched"),
-        arms(lm, forking_prompts, feedback, "norm-matched"),
-    )
+def test_norm_matched_feedback_collapses(forking_prompts: list[str], feedback: Feedback) -> Evidence:
+    """Scale each state to the mean length of a token embedding, so that only its direction is unfamiliar."""
+    return collapse(forking_prompts, feedback, feedback.norm_matched)
 
 
 @claim(
     "Through a ridge-regression aligner hidden-state feedback does not collapse in a model not trained for it, for "
     "most prompts",
-    source="Zou et al., Latent Collaboration in Multi-Agent Systems, arXiv 2511.20639 (LatentMAS)",
-    link="https://arxiv.org/abs/2511.20639",
+    source=LATENT_MAS,
     reported="with a closed-form ridge map from the space of last hidden states to that of input embeddings, untrained "
     "models work through latent thoughts, and answer up to 14.6 % better",
-    rule=rate(below=0.5),
-    positive_controls={RAW: rate(above=0.5)},
-    comparisons=[TOKENS, CONCEPTS, DRAWN, "by repetition alone"],
+    rule=not_mostly(),
+    positive_controls={
+        "raw hidden states": control(
+            mostly(), "states fed back raw: without a collapse there is none to prevent"
+        )
+    },
+    comparisons={"greedy tokens": TOKENS, "concept tokens": CONCEPTS, "drawn tokens": DRAWN, **REPETITION},
 )
-def test_aligned_feedback_does_not_collapse(lm, forking_prompts, feedback):
-    """The aligner is theirs: a ridge regression from the rows of the head to those of the embedding table, and then
-    the mean length of a token embedding.
+def test_aligned_feedback_does_not_collapse(forking_prompts: list[str], feedback: Feedback) -> Evidence:
+    """Map each state by LatentMAS's ridge regression from the head's rows to the embedding table's, then scale it.
 
-    Where head and table are the same it changes only the length, and this is the claim before, the other way round.
-    Positive control: raw feedback collapses on this model, else there is nothing to prevent. An aligner that says
-    what the greedy token says would not collapse either: how many tokens agree is kept with each trial.
+    If head and table are the same, the map changes only the length: this is then the opposite of the previous claim.
+    An aligner that repeats the greedy tokens would not collapse either: each trial counts the tokens that agree.
     """
-    return Evidence(
-        collapsed(lm, forking_prompts, feedback, "aligned"),
-        {
-            **arms(lm, forking_prompts, feedback, "aligned"),
-            RAW: collapsed(lm, forking_prompts, feedback, "raw"),
+    evidence = collapse(forking_prompts, feedback, feedback.aligned)
+    raw = collapsed(forking_prompts, feedback, feedback.raw)
+    return Evidence(evidence.trials, {"raw hidden states": raw, **evidence.arms})
+
+
+def collapse(prompts: list[str], feedback: Feedback, texts: Texts) -> Evidence:
+    """The collapse of the texts and of the baselines, and that of the texts by repetition alone."""
+    baselines = {
+        "greedy tokens": feedback.greedy,
+        "drawn tokens": feedback.drawn,
+        "concept tokens": feedback.soft,
+    }
+    arms = {name: collapsed(prompts, feedback, baseline) for name, baseline in baselines.items()}
+    arms["by repetition alone"] = trials(prompts, output=texts.text, success=texts.repeats)
+    return Evidence(collapsed(prompts, feedback, texts), arms)
+
+
+def collapsed(prompts: list[str], feedback: Feedback, texts: Texts) -> list[Trial]:
+    """One trial per prompt: its text repeats itself, or the model finds it unlikely."""
+    as_greedy = [sum(map(eq, *pair)) for pair in zip(texts.tokens, feedback.greedy.tokens, strict=True)]
+    return trials(
+        prompts,
+        output=texts.text,
+        success=feedback.collapsed(texts),
+        inputs={
+            "different tokens of the last 8": texts.different_at_the_end,
+            "bits a token": texts.bits,
+            "unlikely from": [feedback.unlikely] * len(prompts),
+            "tokens as in the greedy text": as_greedy,
         },
     )
-
-
-def arms(lm, prompts, feedback, kind):
-    """What stands beside states fed back: tokens, concept tokens, and the states by repetition alone."""
-    beside = {TOKENS: "greedy", CONCEPTS: "soft", DRAWN: "drawn"}
-    return {
-        **{name: collapsed(lm, prompts, feedback, other) for name, other in beside.items()},
-        "by repetition alone": [
-            Trial(prompt, lm.decode(tokens), success=repeats(tokens))
-            for prompt, tokens in zip(prompts, feedback.tokens[kind], strict=True)
-        ],
-    }
-
-
-def collapsed(lm, prompts, feedback, kind):
-    """A trial a prompt: its text repeats itself, or is one that the model finds unlikely."""
-    trials = []
-    texts = zip(prompts, feedback.tokens[kind], feedback.bits[kind], feedback.tokens["greedy"], strict=True)
-    for prompt, tokens, bits, greedy in texts:
-        inputs = {
-            f"different tokens of the last {LAST}": len(set(tokens[-LAST:])),
-            "bits a token": bits,
-            "unlikely from": feedback.unlikely,
-            "tokens as in the greedy text": sum(a == b for a, b in zip(tokens, greedy, strict=False)),
-        }
-        unlikely = bits is not None and bits > feedback.unlikely
-        trials.append(Trial(prompt, lm.decode(tokens), success=repeats(tokens) or unlikely, inputs=inputs))
-    return trials
-
-
-def repeats(tokens):
-    """Whether the last 8 tokens are at most 2 different ones; a text that ended before them does not repeat itself."""
-    return len(tokens) > LAST and len(set(tokens[-LAST:])) <= FEW

@@ -2,250 +2,239 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from operator import eq, ne
+from typing import TYPE_CHECKING, Any
+
+from fixtures.generation import Continuations, Traces, mean_weight
+from fixtures.prompts import Fact, Question
+from fixtures.sources import FILE, STUDY, WU
 from vsg_core import (
     ConceptWriter,
     Evidence,
     GivenWriter,
-    NotApplicable,
+    LanguageModel,
+    Mixing,
+    Source,
+    Thought,
     TokenWriter,
     Trial,
+    Writer,
     always,
+    at_least,
     claim,
+    control,
     decode_each,
     first_line,
     mentions,
+    mostly,
+    nearly_always,
+    not_mostly,
     presets,
+    rarely,
     rate,
     think,
-    token_of,
     torch,
+    trials,
 )
 
-WU = "Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440"
-WU_LINK = "https://arxiv.org/abs/2508.03440"
-GUMBEL = "with Gumbel-softmax"
-SAME_SEED = "the same seed"
-BATCHES = "in other batches"
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @claim(
     "The heaviest tokens of vanilla Soft Thinking are the greedy tokens, all 16 of them, for most prompts",
     source=WU,
-    link=WU_LINK,
     reported="reliance on the heaviest component reduces vanilla Soft Thinking to a form of greedy decoding; on "
     "three 32B models it scored about as greedy decoding did",
-    rule=rate(above=0.5),
-    controls={"sampled tokens": rate(below=0.5)},
+    rule=mostly(),
+    controls={
+        "sampled tokens": control(
+            not_mostly(), "tokens sampled from the same weights; a sure model agrees here, too"
+        )
+    },
 )
-def test_soft_traces_are_greedy_traces(lm, forking_prompts, traces):
-    """16 concept tokens in Soft Thinking's published order and settings, against 16 greedy tokens.
+def test_soft_traces_are_greedy_traces(
+    lm: LanguageModel, forking_prompts: list[str], traces: Traces
+) -> Evidence:
+    """Write 16 concept tokens at Soft Thinking's published settings, and 16 greedy tokens.
 
-    Only prompts that fork (top-1 probability under 0.6). The first position agrees by construction, so it is the
-    other 15 that count; where the greedy text ends earlier, the trace is compared up to there. Control: tokens
-    sampled from the same weights; were the model so sure that these are the greedy ones too, any method would
-    agree. The claim says what is written and not why: a mixture that is nearly one token is nearly greedy by
-    itself. The mean weight of the heaviest token is kept with each trial, and what a model makes of mixtures that
-    are not is asked in test_single_thread.py.
+    Only after prompts that fork (top-1 probability under 0.6). The first position agrees by construction, so the other
+    15 count; the trace is compared up to where the greedy text ends. The claim is about what is written, not why: a
+    mixture that is nearly one token is nearly greedy by itself, so the mean weight of the heaviest token is shown.
     """
-    arms: dict[str, list[Trial]] = {"soft": [], "sampled": []}
-    for i, prompt in enumerate(forking_prompts):
-        greedy = tokens_of(traces["greedy"][i])
-        for name, trials in arms.items():
-            written = tokens_of(traces[name][i])[: len(greedy)]
-            agree = sum(one == other for one, other in zip(greedy, written, strict=False))
-            trials.append(
-                Trial(
-                    prompt,
-                    output=lm.decode(written),
-                    success=written == greedy,
-                    inputs={"tokens": len(greedy), "tokens that agree": agree},
-                    outputs={"greedy": lm.decode(greedy)},
-                )
-            )
-    trials = [
-        with_mixtures(lm, trial, trace) for trial, trace in zip(arms["soft"], traces["soft"], strict=True)
-    ]
-    return Evidence(trials, {"sampled tokens": arms["sampled"]})
+    greedy = traces.greedy
+
+    def arm(written: Continuations, mixed: bool = False) -> list[Trial]:
+        tokens = [ids[: len(text)] for ids, text in zip(written.tokens, greedy.tokens, strict=True)]
+        agree = [sum(map(eq, *both)) for both in zip(tokens, greedy.tokens, strict=True)]
+        weights = {"mean weight of the heaviest": written.mean_weights} if mixed else {}
+        return trials(
+            forking_prompts,
+            output=map(lm.decode, tokens),
+            success=map(eq, tokens, greedy.tokens),
+            mixture=written.first_mixtures if mixed else None,
+            inputs={"tokens": map(len, greedy.tokens), "tokens that agree": agree, **weights},
+            outputs={"greedy": greedy.text},
+        )
+
+    return Evidence(arm(traces.soft, mixed=True), {"sampled tokens": arm(traces.sampled)})
 
 
 @claim(
     "Vanilla Soft Thinking is deterministic: the seed never changes its trace",
-    source=f"{WU}; official code, eric-ai-lab/Soft-Thinking",
-    link=WU_LINK,
+    source=Source(f"{WU.text}; official code, eric-ai-lab/Soft-Thinking", WU.link),
     reported="no step of the vanilla method draws anything; the authors' readme says that results still vary with "
     "the device and with how many requests run at once",
     rule=always(),
-    controls={GUMBEL: rate(below=0.5)},
-    comparisons=[BATCHES],
+    controls={
+        "with Gumbel-softmax": control(not_mostly(), "a method that does draw: its two traces must differ")
+    },
+    comparisons={"in other batches": "after prompts that fork: the same 16 positions in batches of 25"},
 )
 def test_vanilla_soft_thinking_is_deterministic(
-    lm, open_prompts, fresh_prompts, facts, forking_prompts, traces
-):
-    """Tokens and weights of 4 concept tokens with seeds 0 and 1, in the same batch: equal to the last digit.
+    lm: LanguageModel,
+    open_prompts: list[str],
+    fresh_prompts: list[str],
+    facts: list[Fact],
+    forking_prompts: list[str],
+    traces: Traces,
+) -> Evidence:
+    """Compare tokens and weights of 4 concept tokens with seeds 0 and 1, in the same batch, to the last digit.
 
-    By its definition the method draws nothing; this holds the sentence against what runs here. The control is
-    compared in the same way, with Gumbel-softmax and the same two seeds: its traces must differ, else this could
-    not tell a method that draws from one that does not. Shown beside: the heaviest tokens of 16 positions after
-    prompts that fork, in batches of 25, whose sums round otherwise. A token erases such a difference, a mixture
-    hands it on.
+    By its definition the method draws nothing; this checks the implementation. In other batches, sums round
+    differently: a token absorbs such a difference, a mixture passes it on.
     """
     prompts = [*open_prompts, *fresh_prompts, *(fact.prompt for fact in facts)]
-    kinds = {"vanilla": presets.SOFT_THINKING, GUMBEL: presets.GUMBEL}
-    writers = {
-        (name, seed): ConceptWriter(lm, mixing, seed=seed)
-        for name, mixing in kinds.items()
-        for seed in (0, 1)
-    }
-    found = decode_each(lm, prompts, writers, 4)
-    return Evidence(
-        same_mixtures(lm, prompts, found["vanilla", 0], found["vanilla", 1]),
-        {
-            GUMBEL: same_mixtures(lm, prompts, found[GUMBEL, 0], found[GUMBEL, 1]),
-            BATCHES: compared(lm, forking_prompts, traces["soft"], traces["soft elsewhere"]),
-        },
-    )
+    vanilla, gumbel = presets.SOFT_THINKING, presets.GUMBEL
+    runs = [(mixing, seed) for mixing in (vanilla, gumbel) for seed in (0, 1)]
+    written = decode_each(lm, prompts, {run: ConceptWriter(lm, run[0], seed=run[1]) for run in runs}, 4)
 
+    def same(mixing: Mixing) -> list[Trial]:
+        first, second = (Continuations(lm, written[mixing, seed]) for seed in (0, 1))
+        return concept_trials(prompts, first, map(eq, first.mixtures, second.mixtures))
 
-def same_mixtures(lm, prompts, first, second):
-    """A trial a prompt: the concept tokens of two traces have the same components with the same weights."""
-    trials = []
-    for prompt, one, other in zip(prompts, first, second, strict=True):
-        mixtures, others = ([concept.mixture for concept in trace.steps] for trace in (one, other))
-        written = lm.decode(tokens_of(one))
-        trials.append(with_mixtures(lm, Trial(prompt, output=written, success=mixtures == others), one))
-    return trials
+    batches = compared(forking_prompts, traces.soft, traces.soft_elsewhere, eq)
+    return Evidence(same(vanilla), {"with Gumbel-softmax": same(gumbel), "in other batches": batches})
 
 
 @claim(
-    "Soft Thinking with Gumbel-softmax is not deterministic: for most prompts another seed writes another trace",
-    source=f"{WU}, section on Stochastic Soft Thinking",
-    link=WU_LINK,
-    reported="Gumbel-softmax brings enough randomness, of a smoothness one can set, and scored best of all, at a "
+    "Soft Thinking with Gumbel-softmax is not deterministic: for most prompts a different seed gives a different trace",
+    source=WU("section on Stochastic Soft Thinking"),
+    reported="Gumbel-softmax adds enough randomness, as smooth as one chooses, and scored best of all, at a "
     "temperature of 0.5",
-    rule=rate(above=0.5),
-    controls={SAME_SEED: rate(below=0.1)},
+    rule=mostly(),
+    controls={
+        "the same seed": control(rarely(), "the same seed twice: only the draws may make traces differ")
+    },
 )
-def test_gumbel_softmax_is_not_deterministic(lm, forking_prompts, traces):
-    """The heaviest tokens of 16 positions with seeds 0 and 1, Gumbel-softmax at temperature 0.5.
-
-    Control: the same seed twice must give the same trace, else something else than the draws makes the difference.
-    """
+def test_gumbel_softmax_is_not_deterministic(forking_prompts: list[str], traces: Traces) -> Evidence:
+    """Compare the heaviest tokens of 16 positions with seeds 0 and 1, Gumbel-softmax at temperature 0.5."""
     return Evidence(
-        compared(lm, forking_prompts, traces["gumbel"], traces["gumbel reseeded"], differ=True),
-        {SAME_SEED: compared(lm, forking_prompts, traces["gumbel"], traces["gumbel again"], differ=True)},
+        compared(forking_prompts, traces.gumbel, traces.gumbel_reseeded, ne),
+        {"the same seed": compared(forking_prompts, traces.gumbel, traces.gumbel_again, ne)},
     )
 
 
-def compared(lm, prompts, first, second, differ=False):
-    """A trial a prompt: two traces are the same, or with `differ` are not."""
-    return [
-        with_mixtures(
-            lm,
-            Trial(
-                prompt,
-                output=lm.decode(tokens_of(one)),
-                success=(tokens_of(one) == tokens_of(other)) is not differ,
-                outputs={"the other trace": lm.decode(tokens_of(other))},
-            ),
-            one,
-        )
-        for prompt, one, other in zip(prompts, first, second, strict=True)
-    ]
+def compared(
+    prompts: list[str], first: Continuations, second: Continuations, relation: Callable[..., bool]
+) -> list[Trial]:
+    """One trial per prompt: the heaviest tokens of two traces are equal (eq) or differ (ne)."""
+    success = map(relation, first.tokens, second.tokens)
+    return concept_trials(prompts, first, success, outputs={"the other trace": second.text})
 
 
-def tokens_of(trace):
-    """The token that stands for each position of a trace."""
-    return [token_of(kept) for kept in trace.steps]
-
-
-def with_mixtures(lm, trial, trace):
-    """The trial with its first mixture, and the mean weight of the heaviest token over all."""
-    from dataclasses import replace
-
-    shown = {"mixture": trace.steps[0].mixture.spelled(lm), "mean weight of the heaviest": heaviest(trace)}
-    return replace(trial, inputs={**(trial.inputs or {}), **shown})
-
-
-STUDY = "abstractionlair/vector-space-generation, docs/hypothesis.md"
-STUDY_LINK = "https://github.com/abstractionlair/vector-space-generation/blob/main/docs/hypothesis.md"
-KNOWN = "answered after an answer in tokens"
-ELSEWHERE = "another question's vectors"
-VECTORS = 8
-FEWEST = 40  # questions that a verdict rests on
+def concept_trials(
+    prompts: list[str], written: Continuations, success: Iterable[bool], **columns: Any
+) -> list[Trial]:
+    """One trial per prompt, with its trace's heaviest tokens, their mean weight and its first mixture."""
+    return trials(
+        prompts,
+        output=written.text,
+        success=success,
+        mixture=written.first_mixtures,
+        inputs={"mean weight of the heaviest": written.mean_weights},
+        **columns,
+    )
 
 
 @claim(
     "Deferring discretisation by 8 vectors does not change the answer: nearly all questions answered right after "
     "tokens are answered right after vectors",
-    source=STUDY,
-    link=STUDY_LINK,
-    reported="planned as a measure and never taken: accuracy on facts when up to N vectors come before the first "
+    source=STUDY("docs/hypothesis.md", FILE + "docs/hypothesis.md"),
+    reported="planned as a measurement and never made: accuracy on facts when up to N vectors come before the first "
     "token; the study was open about which way it would go",
-    rule=rate(above=0.9),
-    positive_controls={KNOWN: rate(above=0.34, trials=100)},
-    controls={ELSEWHERE: rate(below=0.9)},
-    comparisons=["vectors that are nearly tokens too"],
-)
-def test_deferring_discretisation_keeps_the_answer(lm, common_knowledge):
-    """Each question is answered in a sentence of up to 8 positions, then "In one word:" in 3 greedy tokens.
-
-    The sentence is written in greedy tokens or in the study's concept tokens, and is then gone on from as it is.
-    Trials are the questions that the model answers right after its own sentence in tokens: of the others nothing
-    could be kept (answers that vectors would mend are not counted). And of those the ones in whose vectors the
-    heaviest token weighs under 0.9 on average: a vector that is nearly a token defers nothing. The question stays in
-    sight, so a model might pass over the sentence and answer anew: control, the vectors of a question far away in the
-    list in this one's place must change more answers than that.
-    """
-    writers = {"tokens": TokenWriter(lm), "vectors": ConceptWriter(lm, presets.STUDY)}
-    sentences = in_one_word(lm, common_knowledge, writers)
-    after_tokens = answered(common_knowledge, sentences["tokens"])
-    right = [i for i, trial in enumerate(after_tokens) if trial.success]
-    known = [i for i in right if heaviest(sentences["vectors"][i]) < 0.9]
-    if len(known) < FEWEST:
-        raise NotApplicable(
-            f"of {len(right)} questions that {lm.name} answers after tokens {len(known)} have vectors that are no "
-            f"tokens, {FEWEST} are needed"
+    rule=nearly_always(),
+    positive_controls={
+        "answered after an answer in tokens": control(
+            rate(above=0.34, trials=100), "all questions, after the model's own sentence in greedy tokens"
         )
-    asked = [common_knowledge[i] for i in known]
-    nothing = lm.embedding_table[:0]
-    vectors = [
-        torch.stack([concept.vector for concept in sentence.steps]) if sentence.steps else nothing
-        for sentence in sentences["vectors"]
-    ]
-    away = GivenWriter([vectors[(i + len(vectors) // 2) % len(vectors)] for i in known])
-    elsewhere = in_one_word(lm, asked, {ELSEWHERE: away})[ELSEWHERE]
+    },
+    controls={
+        "another question's vectors": control(
+            rate(below=0.9),
+            "the vectors of a question far away in the list; the question itself stays in sight",
+        )
+    },
+    comparisons={
+        "vectors that are nearly tokens too": "all questions answered right after tokens, however heavy the heaviest"
+    },
+)
+def test_deferring_discretisation_keeps_the_answer(
+    lm: LanguageModel, common_knowledge: list[Question]
+) -> Evidence:
+    """Answer each question in a sentence of up to 8 positions, then after "In one word:" in 3 greedy tokens.
+
+    The sentence is written in greedy tokens or in the study's concept tokens, and generation continues from these.
+    Questions that the model gets wrong after tokens are excluded; there is nothing to keep. So are questions whose
+    vectors put 0.9 or more on one token on average: such a vector defers nothing. The question stays in sight, so a
+    model might ignore the sentence and answer anew: the control must therefore change more answers.
+    """
+    in_tokens, in_vectors = in_one_word(
+        lm, common_knowledge, TokenWriter(lm), ConceptWriter(lm, presets.STUDY)
+    )
+    after_tokens, after_vectors = (
+        answered(common_knowledge, thoughts) for thoughts in (in_tokens, in_vectors)
+    )
+    right = [i for i, trial in enumerate(after_tokens) if trial.success]
+    known = at_least(
+        40,
+        [i for i in right if mean_weight(in_vectors[i].steps) < 0.9],
+        f"of {len(right)} questions that {lm.name} answers after tokens have vectors that are not nearly tokens",
+    )
+    asked, half = [common_knowledge[i] for i in known], len(in_vectors) // 2
+    far_away = in_vectors[half:] + in_vectors[:half]
+    (elsewhere,) = in_one_word(lm, asked, GivenWriter([vectors(lm, far_away[i]) for i in known]))
     return Evidence(
-        answered(asked, [sentences["vectors"][i] for i in known]),
+        [after_vectors[i] for i in known],
         {
-            KNOWN: after_tokens,
-            ELSEWHERE: answered(asked, elsewhere),
-            "vectors that are nearly tokens too": answered(
-                [common_knowledge[i] for i in right], [sentences["vectors"][i] for i in right]
-            ),
+            "answered after an answer in tokens": after_tokens,
+            "another question's vectors": answered(asked, elsewhere),
+            "vectors that are nearly tokens too": [after_vectors[i] for i in right],
         },
     )
 
 
-def heaviest(sentence):
-    """The mean weight of the heaviest token in a sentence of concept tokens; 1 where it has none."""
-    weights = [concept.mixture.weights[0] for concept in sentence.steps]
-    return sum(weights) / len(weights) if weights else 1.0
-
-
-def in_one_word(lm, questions, writers):
+def in_one_word(lm: LanguageModel, questions: list[Question], *writers: Writer) -> list[list[Thought]]:
     """By writer: a sentence of up to 8 positions after each question, then one word in greedy tokens."""
-    prompts = [asked.prompt for asked in questions]
-    return think(lm, prompts, writers, "\nIn one word:", steps=VECTORS, answer_tokens=3)
+    prompts = [question.prompt for question in questions]
+    named = {str(i): writer for i, writer in enumerate(writers)}
+    return list(think(lm, prompts, named, "\nIn one word:", steps=8, answer_tokens=3).values())
 
 
-def answered(questions, thoughts):
-    """A trial a question: the one word answers it."""
-    return [
-        Trial(
-            asked.question,
-            output=first_line(thought.answer),
-            success=mentions(first_line(thought.answer), asked.answers),
-            inputs={"sentence": thought.trace, "answers that count": asked.answers},
-        )
-        for asked, thought in zip(questions, thoughts, strict=True)
-    ]
+def vectors(lm: LanguageModel, sentence: Thought) -> Tensor:
+    """The vectors [positions, hidden] of a sentence in concept tokens; it may have none."""
+    concepts = sentence.steps
+    return torch.stack([concept.vector for concept in concepts]) if concepts else lm.embedding_table[:0]
+
+
+def answered(questions: list[Question], thoughts: list[Thought]) -> list[Trial]:
+    """One trial per question: the one word answers it."""
+    words = [first_line(thought.answer) for thought in thoughts]
+    answers = [question.answers for question in questions]
+    return trials(
+        [question.question for question in questions],
+        output=words,
+        success=map(mentions, words, answers),
+        inputs={"sentence": [thought.trace for thought in thoughts], "answers that count": answers},
+    )

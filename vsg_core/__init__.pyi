@@ -32,7 +32,6 @@ from .generator.writing.feedback import write_hidden_states as write_hidden_stat
 from .generator.writing.thinking import GivenWriter as GivenWriter
 from .generator.writing.thinking import Thought as Thought
 from .generator.writing.thinking import think as think
-from .generator.writing.thinking import token_of as token_of
 from .generator.writing.writers import ColdStop as ColdStop
 from .generator.writing.writers import ConceptToken as ConceptToken
 from .generator.writing.writers import ConceptWriter as ConceptWriter

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from tests.support.architectures import CONTEXT, every_architecture, tiny
+from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.mixing.presets import PLAIN, Mixing
-from vsg_core.generator.writing.decoding import Writer, decode, decode_each
+from vsg_core.generator.writing.decoding import Trace, Writer, decode, decode_each
+from vsg_core.generator.writing.feedback import HiddenState
 from vsg_core.generator.writing.thinking import GivenWriter, think
-from vsg_core.generator.writing.writers import ColdStop, ConceptWriter, TokenWriter
+from vsg_core.generator.writing.writers import ColdStop, ConceptToken, ConceptWriter, TokenWriter
 
 SEQUENCES = [torch.arange(3, 9), torch.arange(20, 23), torch.tensor([7]), torch.arange(30, 34)]
 SOFT = Mixing(temperature=0.6, top_k=20)
@@ -140,3 +142,10 @@ def test_a_thought_stops_at_the_context():
     )[""]
     assert len(thought.steps) <= 5
     assert thought.answer == ""
+
+
+def test_a_trace_is_read_as_one_token_per_position():
+    """Tokens as they are, of concept tokens the heaviest, of hidden states the most probable one."""
+    concept = ConceptToken(torch.zeros(2), Mixture((5, 3), (0.75, 0.25)), entropy=1.0)
+    assert Trace([3, concept, HiddenState(torch.zeros(2), 7, 1.0)]).tokens == [3, 5, 7]
+    assert Trace().tokens == []

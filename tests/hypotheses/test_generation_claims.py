@@ -1,19 +1,38 @@
-"""What the claims about generation count, and the data they ask about."""
+"""Tests of what the claims about generation count, and of the data they ask about."""
 
 from __future__ import annotations
 
 import ast
 import operator
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import torch
 
-from fixtures.generation import Feedback
+from fixtures.generation import (
+    Attempts,
+    Continuations,
+    Feedback,
+    Texts,
+    Traces,
+    WorkedProblems,
+    first_number,
+    has_sum,
+    mean_weight,
+)
 from fixtures.prompts import Problem, Question
-from hypotheses.test_feedback import collapsed, repeats
-from hypotheses.test_word_problems import differences, solves, summed
+from hypotheses import test_generation, test_word_problems
+from hypotheses.test_feedback import collapsed
+from hypotheses.test_word_problems import lead
 from vsg_core.errors import NotApplicable
-from vsg_core.generator.writing.thinking import Thought
+from vsg_core.generator.mixing.mixture import Mixture
+from vsg_core.generator.writing.decoding import Trace
+from vsg_core.generator.writing.thinking import GivenWriter, Thought
+from vsg_core.generator.writing.writers import ConceptToken
+
+if TYPE_CHECKING:
+    from vsg_core.generator.model.language_model import LanguageModel
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
@@ -28,7 +47,7 @@ def value(node: ast.expr) -> float:
 
 
 def test_every_word_problem_has_the_answer_of_its_sum(word_problems: list[Problem]):
-    """100 different questions; no answer is that of more than a tenth of them, and none stands in the examples."""
+    """100 different questions; no answer is that of more than a tenth of them, and none appears in the examples."""
     assert len({problem.question for problem in word_problems}) == 100
     for problem in word_problems:
         assert value(ast.parse(problem.sum, mode="eval").body) == problem.answer, problem.question
@@ -55,49 +74,177 @@ def test_no_question_is_answered_by_its_examples(common_knowledge: list[Question
     ],
 )  # fmt: skip
 def test_the_first_number_of_an_answer_counts(answer, solved):
-    assert solves(answer, 12) is solved
+    assert (first_number(answer) == 12) is solved
 
 
-def problem(answer: int) -> Problem:
-    return Problem(f"question {answer}", "", "", answer)
+def attempts(*answers: str) -> Attempts:
+    """One answer to each problem, the right ones being 1, 2, 3, ..."""
+    problems = [Problem(f"question {answer}", "", "a sum", answer) for answer in range(1, len(answers) + 1)]
+    return Attempts(problems, [Thought([], "cold", " 1 = 1 ", answer) for answer in answers])
 
 
-def thought(answer: str) -> Thought:
-    return Thought([], "end", "a trace", answer)
+def test_an_attempt_is_solved_by_its_first_number():
+    assert attempts(" 1", "not 2 but 3", " 3.5", " four").solved == [True, True, False, False]
 
 
-def test_a_difference_is_one_arm_less_the_share_of_the_others():
+def test_a_lead_is_one_way_minus_the_share_of_the_others():
     """Solved alone, solved by one of two others too, solved by another only."""
-    problems = [problem(1), problem(2), problem(3)]
-    solved = {"a": [1, 1, 0], "b": [0, 1, 0], "c": [0, 0, 1]}
-    worked = {name: [thought(" 5")] * 3 for name in solved}
-    trials = differences(problems, worked, solved, "a", ["b", "c"])
+    one, others = attempts("1", "2", "-"), {"b": attempts("-", "2", "-"), "c": attempts("-", "-", "3")}
+    trials = lead(one, others)
     assert [trial.value for trial in trials] == [1.0, 0.5, -0.5]
-    assert trials[0].outputs == {"b": "a trace Answer: 5", "c": "a trace Answer: 5"}
+    assert trials[0].output == "1 = 1 Answer:1"
+    assert trials[0].outputs == {"b": "1 = 1 Answer:-", "c": "1 = 1 Answer:-"}
+    assert trials[0].inputs == {"sum": "a sum", "answer": 1, "thought ended by": "cold"}
 
 
-def test_arms_that_solve_the_same_problems_tell_no_difference():
-    problems, worked = [problem(1), problem(2)], {name: [thought("")] * 2 for name in "ab"}
-    with pytest.raises(NotApplicable, match="a and b solve the same 1 of 2 problems"):
-        differences(problems, worked, {"a": [1, 0], "b": [1, 0]}, "a", ["b"])
+def test_ways_that_solve_the_same_problems_have_no_difference():
+    with pytest.raises(NotApplicable, match="the difference is 0 for all 2 problems"):
+        lead(attempts("1", "-"), {"b": attempts("1", "-")})
+
+
+def test_the_effect_of_cold_stop_is_the_mean_over_both_writers():
+    """Of three problems Cold Stop solves one more in both writers, one in one of them, and spoils one in one."""
+    never, worked = attempts("-", "-", "-"), attempts("1", "2", "-")
+    ways = WorkedProblems(
+        greedy=attempts("-", "-", "3"),
+        greedy_cold=worked,
+        sampled=never,
+        sampled_again=never,
+        soft=never,
+        soft_cold=attempts("1", "-", "-"),
+        inputs=never,
+    )
+    evidence = test_word_problems.test_cold_stop_matters_more_than_mixing(ways)
+    effects = [trial.value for trial in evidence.arms["the effect of Cold Stop alone"]]
+    assert effects == [1.0, 0.5, -0.5]
+    assert [trial.value for trial in evidence.trials] == [1.0, 1.0, 0.0]
+    assert all(trial.success for trial in evidence.arms["thoughts that Cold Stop ends after their sum"])
+
+
+class Spelling(SimpleNamespace):
+    """Decodes ids as numbers."""
+
+    def decode(self, ids: list[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def token(self, token_id: int) -> str:
+        return str(token_id)
+
+
+SPELLING = cast("LanguageModel", Spelling())
+
+
+def concepts(*weights: float) -> Trace:
+    """A concept token per weight, which is that of its heavier token, token 5 or later."""
+    mixtures = [Mixture((5 + i, 1), (weight, 1 - weight)) for i, weight in enumerate(weights)]
+    return Trace([ConceptToken(torch.zeros(2), mixture, entropy=1.0) for mixture in mixtures])
+
+
+def test_concept_tokens_as_columns():
+    written = Continuations(SPELLING, [concepts(0.75, 0.5), concepts(1.0)])
+    assert written.tokens == [[5, 6], [5]]
+    assert written.text == ["5 6", "5"]
+    assert written.mean_weights == [0.625, 1.0]
+    assert written.first_mixtures == [[("5", 0.75), ("1", 0.25)], [("5", 1.0), ("1", 0.0)]]
+    assert mean_weight([]) == 1.0
+
+
+def test_soft_traces_are_compared_up_to_the_end_of_the_greedy_text():
+    """The first agrees that far, the second differs; the mean weight is the whole trace's."""
+    lm = SPELLING
+    greedy = Continuations(lm, [Trace([5]), Trace([5, 7])])
+    soft = Continuations(lm, [concepts(0.75, 0.5), concepts(0.75, 0.5)])
+    traces = Traces(greedy, greedy, soft, soft, soft, soft, soft)
+    evidence = test_generation.test_soft_traces_are_greedy_traces(lm, ["a", "b"], traces)
+    assert [trial.success for trial in evidence.trials] == [True, False]
+    assert [trial.output for trial in evidence.trials] == ["5", "5 6"]
+    assert evidence.trials[1].inputs == {
+        "tokens": 2,
+        "tokens that agree": 1,
+        "mean weight of the heaviest": 0.625,
+    }
+    assert [trial.success for trial in evidence.arms["sampled tokens"]] == [True, True]
+    assert evidence.arms["sampled tokens"][0].mixture is None
+
+
+def test_only_the_heaviest_tokens_are_compared_between_seeds():
+    """Other weights on the same tokens are the same trace; the claim counts traces that differ."""
+    lm = SPELLING
+    first, same, other = (
+        Continuations(lm, [trace]) for trace in (concepts(0.75, 0.5), concepts(0.5, 0.75), concepts(0.75))
+    )
+    traces = Traces(first, first, first, first, first, same, other)
+    evidence = test_generation.test_gumbel_softmax_is_not_deterministic(["a"], traces)
+    assert evidence.trials[0].success is True
+    assert evidence.trials[0].outputs == {"the other trace": "5"}
+    assert evidence.arms["the same seed"][0].success is False
+
+
+def texts(tokens: list[list[int]], bits: list[float | None]) -> Texts:
+    return Texts(tokens, [str(text) for text in tokens], bits)
 
 
 def test_repetition_is_two_tokens_at_most_at_the_end():
     """One or two tokens over and over repeat; three, a late change, or a text that ended before do not."""
     begin = list(range(20, 28))
     ends = [[5] * 8, [5, 6] * 4, [5, 6, 7, 5, 6, 7, 5, 6], [5] * 7 + [6], list(range(8))]
-    assert [repeats(begin + end) for end in ends] == [True, True, False, True, False]
-    assert not repeats([5] * 8)
+    found = texts([*(begin + end for end in ends), [5] * 8], [None] * 6)
+    assert found.repeats == [True, True, False, True, False, False]
 
 
 def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
-    """Of texts that do not repeat themselves, those above the bits that few drawn texts cost; an empty one is none."""
+    """Of texts that do not repeat themselves, those that cost more bits than nearly all drawn ones."""
     fine, again = list(range(16)), [5] * 16
-    tokens = {"raw": [fine, fine, again, []], "greedy": [[0, 9, 2], fine, fine, fine]}
-    feedback = Feedback(tokens, {"raw": [4.0, 4.1, 1.0, None]}, unlikely=4.0)
-    found = collapsed(SimpleNamespace(decode=str), list("abcd"), feedback, "raw")
+    raw = texts([fine, fine, again, []], [4.0, 4.1, 1.0, None])
+    greedy = texts([[0, 9, 2], fine, fine, fine], [1.0] * 4)
+    drawn = texts([fine] * 4, [4.0] * 4)
+    feedback = Feedback(raw, raw, raw, drawn, greedy, greedy)
+    found = collapsed(list("abcd"), feedback, raw)
     assert [trial.success for trial in found] == [False, True, True, False]
-    assert found[0].inputs["tokens as in the greedy text"] == 2
+    assert found[0].inputs == {
+        "different tokens of the last 8": 8,
+        "bits a token": 4.0,
+        "unlikely from": 4.0,
+        "tokens as in the greedy text": 2,
+    }
+
+
+def test_few_drawn_texts_cost_more_than_the_unlikely_bits():
+    """95 of 100, and texts without tokens are left out."""
+    drawn = texts([[1]] * 102, [None, *map(float, range(101))])
+    assert Feedback(drawn, drawn, drawn, drawn, drawn, drawn).unlikely == 95.0
+
+
+def test_the_control_gives_each_question_the_vectors_of_one_half_the_list_away(monkeypatch):
+    """Of 80 questions the answers after tokens are right, and the first half's vectors are not nearly tokens."""
+    questions = [Question(f"question {i}", "", ["yes"]) for i in range(80)]
+    thoughts = [
+        [Thought([], "end", "", "yes") for _ in questions],
+        [Thought(concepts(0.5 if i < 40 else 0.95).steps, "end", str(i), "no") for i in range(80)],
+    ]
+    given: list[GivenWriter] = []
+
+    def in_one_word(lm: Any, asked: list[Question], *writers: Any) -> list[list[Thought]]:
+        if len(writers) == 2:
+            return thoughts
+        given.extend(writers)
+        return [[Thought([], "end", "", "yes") for _ in asked]]
+
+    for place, thought in enumerate(thoughts[1]):
+        thought.steps[0].vector[:] = place
+    monkeypatch.setattr(test_generation, "in_one_word", in_one_word)
+    lm = cast("LanguageModel", SimpleNamespace(name="tiny"))
+    monkeypatch.setattr(test_generation, "TokenWriter", lambda *_: None)
+    monkeypatch.setattr(test_generation, "ConceptWriter", lambda *_: None)
+    evidence = test_generation.test_deferring_discretisation_keeps_the_answer(lm, questions)
+    assert [trial.prompt for trial in evidence.trials] == [f"question {i}" for i in range(40)]
+    assert not any(trial.success for trial in evidence.trials)
+    assert [vectors[0, 0].item() for vectors in given[0].given] == list(range(40, 80))
+    assert {name: len(arm) for name, arm in evidence.arms.items()} == {
+        "answered after an answer in tokens": 80,
+        "another question's vectors": 40,
+        "vectors that are nearly tokens too": 80,
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,4 +252,4 @@ def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
     [(" 7 + 5 = 12", True), (" she had 18 -9=-3", True), (" There are 1", False), (" 7 + 5 =", False)],
 )
 def test_a_sum_has_its_result(thought: str, holds: bool):
-    assert summed(thought) == holds
+    assert has_sum(thought) is holds

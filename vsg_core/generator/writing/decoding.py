@@ -68,6 +68,16 @@ class Trace:
     steps: list[Any] = field(default_factory=list)
     stopped: str = "length"
 
+    @property
+    def tokens(self) -> list[int]:
+        """The token that represents each step."""
+        return [token_of(kept) for kept in self.steps]
+
+
+def token_of(kept: Any) -> int:
+    """The token that represents a position: the token itself, or the heaviest or most probable one of a vector."""
+    return kept if isinstance(kept, int) else kept.token_id
+
 
 def decode(lm: Decodable, sequences: Sequence[Prompt], writer: Writer, max_steps: int) -> list[Trace]:
     """Write up to `max_steps` positions after each sequence.

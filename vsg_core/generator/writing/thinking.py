@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Writer, Written, decode_each
+from vsg_core.generator.writing.decoding import (
+    Decodable,
+    Prompt,
+    Trace,
+    Writer,
+    Written,
+    decode_each,
+    token_of,
+)
 from vsg_core.lazy import torch
 
 if TYPE_CHECKING:
@@ -169,8 +177,3 @@ def _thought(lm: Thinkable, trace: Trace, ended: str) -> Thought:
         by_phase[phase].append(kept)
     steps = by_phase[THOUGHT]
     return Thought(steps, ended, lm.decode([token_of(kept) for kept in steps]), lm.decode(by_phase[ANSWER]))
-
-
-def token_of(kept: Any) -> int:
-    """The token that represents a position: the token itself, or the heaviest or most probable one of a vector."""
-    return kept if isinstance(kept, int) else kept.token_id
