@@ -2,155 +2,127 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, NotApplicable, Trial, claim, difference, js_divergence_bits, torch
+from typing import TYPE_CHECKING
+
+from fixtures.forks import DEPTHS, PEAKED, Forks, SecondShares, untrained_strays
+from fixtures.sources import ILLUSION, WU
+from vsg_core import Evidence, LanguageModel, NotApplicable, Trial, claim, control, doses, less, more, trials
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LAST = "in the next distribution, less its weight"
 LENS = "by the lens after a quarter, less its weight"
 SCALED = "against untrained logits spread as far"
-RIZVI = "Rizvi-Martel et al., The Illusion of Superposition?, arXiv 2604.06374"
-RIZVI_LINK = "https://arxiv.org/abs/2604.06374"
-
-
-def lens_arms():
-    """The comparisons that draw a curve by depth."""
-    depths = (0, 25, 50, 75, 100)
-    return [f"lens at {d} % of the depth" for d in depths] + [f"hidden state at {d} %" for d in depths]
+PERCENT = [100 * depth for depth in DEPTHS]
+CURVES = doses("lens at {:g} % of the depth", PERCENT, "% of the depth") | doses(
+    "hidden state at {:g} %", PERCENT, "% of the depth"
+)
+WEIGHT = PEAKED[1]
 
 
 @claim(
     "The second path is pruned with depth: its share of a 0.6 to 0.4 mixture falls from the middle to the last layer",
-    source="Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440",
-    link="https://arxiv.org/abs/2508.03440",
+    source=WU,
     reported="the logit lens shows both paths at first, then the top-1 path's share of top predictions rising to 1",
-    rule=difference(above=0.0),
-    controls={LAST: difference(below=0.0)},
-    comparisons=lens_arms(),
+    rule=more(),
+    controls={
+        LAST: control(less(), "the second token's share in the next distribution minus its weight of 0.4")
+    },
+    comparisons=CURVES,
 )
-def test_second_path_is_pruned_with_depth(lm, forks, second_token_by_depth):
-    """Value: the second token's share at the middle layer less that in the next distribution.
+def test_second_path_is_pruned_with_depth(forks: Forks, second_shares: SecondShares) -> Evidence:
+    """Value: the second token's share at the middle layer minus that in the next distribution.
 
-    The share is where the lens's distribution at the mixture lies between those at either token, at the same
-    layer, by least squares: 0 is the first token's, 1 the second's, and a blend at 0.6 to 0.4 has 0.4. What an
-    early lens shows is no prediction yet, and its share may lie anywhere. So a fall is not enough, the share
-    must also end below its weight: that is the control. The curves are the comparisons; the hidden states' own
-    need no lens.
+    The share is where the lens's distribution at the mixture lies between those at either token, at the same layer,
+    by least squares: 0 is the first token's, 1 the second's, and a blend at 0.6 to 0.4 has 0.4. An early lens does not
+    predict yet, and its share may have any value. A fall is therefore not enough, and the share must also end below
+    its weight. The shares of the hidden states themselves need no lens.
     """
-    depth = second_token_by_depth
-    fallen, left = depth.lens[:, 2] - depth.lens[:, -1], depth.lens[:, -1] - 0.4
+    fallen = second_shares.lens_at(0.5) - second_shares.lens_at(1.0)
+    left = second_shares.lens_at(1.0) - WEIGHT
     return Evidence(
-        path_trials(lm, forks, depth, fallen.tolist()),
-        {LAST: path_trials(lm, forks, depth, left.tolist()), **curves(forks, depth)},
+        paths(forks, second_shares, fallen),
+        {LAST: paths(forks, second_shares, left), **curves(forks, second_shares)},
     )
 
 
 @claim(
     "The second path collapses within the first layers: after a quarter of them half of its weight is gone",
-    source=f"{RIZVI}, and its workshop version, ICLR 2026 LIT",
-    link=RIZVI_LINK,
+    source=ILLUSION("and its workshop version, ICLR 2026 LIT"),
     reported="models off the shelf collapse a superposed input within the first few layers; the pull to commit to a "
-    "token is put in the last ones",
-    rule=difference(below=-0.2),
-    controls={LENS: difference(below=0.0)},
-    comparisons=lens_arms(),
+    "token is located in the last ones",
+    rule=less(than=-0.2),
+    controls={
+        LENS: control(less(), "the share that the logit lens shows after a quarter of the layers minus 0.4")
+    },
+    comparisons=CURVES,
 )
-def test_second_path_collapses_in_the_first_layers(lm, forks, second_token_by_depth):
-    """The rival in time. Value: the second token's share in the hidden states after a quarter of the layers less its
-    weight of 0.4.
+def test_second_path_collapses_in_the_first_layers(forks: Forks, second_shares: SecondShares) -> Evidence:
+    """The rival in time. Value: the second token's share after a quarter of the layers minus its weight of 0.4.
 
-    In the hidden states, since the softmax of an early lens takes most of the share by itself: at depth 0, where
-    no layer has done anything and the hidden state's share is 0.4, it shows 0.1 to 0.2. Control: by the lens the
-    share after a quarter must lie below its weight as well.
+    The share is that of the hidden states, because the softmax of an early lens takes away most of it by itself: at
+    depth 0, before any layer, the hidden state's share is 0.4 and the lens shows 0.1 to 0.2.
     """
-    depth = second_token_by_depth
+    in_states = second_shares.hidden_at(0.25).double() - WEIGHT
+    by_lens = second_shares.lens_at(0.25).double() - WEIGHT
     return Evidence(
-        path_trials(lm, forks, depth, [share - 0.4 for share in depth.hidden[:, 1].tolist()]),
-        {
-            LENS: path_trials(lm, forks, depth, [share - 0.4 for share in depth.lens[:, 1].tolist()]),
-            **curves(forks, depth),
-        },
+        paths(forks, second_shares, in_states),
+        {LENS: paths(forks, second_shares, by_lens), **curves(forks, second_shares)},
     )
 
 
-def path_trials(lm, forks, depth, values):
-    """One value a fork, with the whole curve."""
-    from fixtures.forks import PEAKED
-
-    return [
-        Trial(
-            fork.prompt,
-            fork.follows[PEAKED],
-            value=value,
-            inputs={"mixture": fork.mixture(lm, PEAKED), "share by depth": curve},
-        )
-        for fork, value, curve in zip(forks, values, depth.lens.tolist(), strict=True)
-    ]
+def paths(forks: Forks, shares: SecondShares, values: Tensor) -> list[Trial]:
+    """One trial per fork: its value [forks], with the second token's share at every depth by the lens."""
+    return trials(
+        forks.prompts,
+        output=forks.peaked.follows,
+        value=values,
+        mixture=forks.peaked.spelled,
+        inputs={"share by depth": shares.lens},
+    )
 
 
-def curves(forks, depth):
-    """The second token's share at each depth, by lens and in the hidden states."""
-    columns = [*depth.lens.T.tolist(), *depth.hidden.T.tolist()]
-    return {
-        arm: [Trial(fork.prompt, value=share) for fork, share in zip(forks, column, strict=True)]
-        for arm, column in zip(lens_arms(), columns, strict=True)
-    }
+def curves(forks: Forks, shares: SecondShares) -> dict[str, list[Trial]]:
+    """The second token's share at each depth, by the lens and in the hidden states."""
+    columns = zip(CURVES, [*shares.lens.T, *shares.hidden.T], strict=True)
+    return {arm: trials(forks.prompts, value=column) for arm, column in columns}
 
 
 @claim(
     "Training makes mixtures less faithful: the next distribution strays further from the blend of its branches than "
     "with the weights that training began with",
-    source=RIZVI,
-    link=RIZVI_LINK,
+    source=ILLUSION,
     reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
     "models commit to a token; untrained weights were not compared",
-    rule=difference(above=0.0),
-    controls={SCALED: difference(above=0.0)},
-    comparisons=["trained", "untrained"],
+    rule=more(),
+    controls={
+        SCALED: control(
+            more(), "untrained logits scaled to the trained ones' standard deviation after the first token"
+        )
+    },
+    comparisons={
+        "trained": "how far the model itself strays",
+        "untrained": "how far the same architecture strays with random weights",
+    },
 )
-def test_training_reduces_mixture_fidelity(lm, forks):
-    """Half of each of a prompt's two likeliest tokens; the same tokens and prompts in the same architecture untrained.
+def test_training_reduces_mixture_fidelity(lm: LanguageModel, forks: Forks) -> Evidence:
+    """Value: how far half of each of a prompt's two most probable tokens strays, trained minus untrained.
 
     How far it strays: the divergence to the even blend of the branches, as a share of that and of the divergence
-    between the branches; 0 is a perfect blend. Value: trained less untrained. One draw of random weights, with the
-    spread and the tied head of the published configuration: how far untrained weights stray depends on both.
-    Untrained logits are all alike, which makes any softmax blend: in the control they are spread as far as the
-    trained ones (same standard deviation after the first token).
+    between the branches; 0 is a perfect blend. The untrained weights are one draw, with the spread and the tied head
+    of the published configuration; how far they stray depends on both. Untrained logits are nearly equal, which makes
+    any softmax a blend, so the control spreads them as far as the trained ones.
     """
     if lm.initial is None:
-        raise NotApplicable(f"nothing says which random weights the training of {lm.name} began with")
-    from contextlib import closing
+        raise NotApplicable(f"the random weights that the training of {lm.name} began with are not known")
+    trained = forks.strays
+    untrained, scaled = untrained_strays(lm, forks)
 
-    from fixtures.forks import EVEN, FIRST, MIXES, SECOND, after
-    from fixtures.readings import mix_two
-
-    def strays(p):
-        stray = js_divergence_bits(p[EVEN], (p[FIRST] + p[SECOND]) / 2)
-        return (stray / (stray + js_divergence_bits(p[FIRST], p[SECOND]))).tolist()
-
-    ids = torch.tensor([fork.ids for fork in forks], device=lm.device)  # [forks, 2]
-    sequences = [fork.prompt for fork in forks]
-    plain, scaled = [0.0] * len(forks), [0.0] * len(forks)
-    with closing(lm.untrained()) as untrained:
-        fed = {FIRST: ids[:, 0], SECOND: ids[:, 1], EVEN: mix_two(untrained, ids, MIXES[EVEN])}
-        for rows, logits in after(untrained, sequences, fed):
-            spread = logits[FIRST][:, lm.is_token].std(-1, keepdim=True)  # [batch, 1]
-            factor = torch.tensor([[forks[row].spread] for row in rows]).to(spread) / spread
-            found = strays({name: one.softmax(-1) for name, one in logits.items()})
-            far = strays({name: (factor * one).softmax(-1) for name, one in logits.items()})
-            for row, stray, spread_stray in zip(rows, found, far, strict=True):
-                plain[row], scaled[row] = stray, spread_stray
-    trained = [fork.to_blend[EVEN] / (fork.to_blend[EVEN] + fork.apart) for fork in forks]
-
-    def trials(values):
-        return [
-            Trial(fork.prompt, fork.follows[EVEN], value=value, inputs={"mixture": fork.mixture(lm, EVEN)})
-            for fork, value in zip(forks, values, strict=True)
-        ]
+    def arm(values: Tensor) -> list[Trial]:
+        return trials(forks.prompts, output=forks.even.follows, value=values, mixture=forks.even.spelled)
 
     return Evidence(
-        trials([with_it - without for with_it, without in zip(trained, plain, strict=True)]),
-        {
-            SCALED: trials([with_it - without for with_it, without in zip(trained, scaled, strict=True)]),
-            "trained": trials(trained),
-            "untrained": trials(plain),
-        },
+        arm(trained - untrained),
+        {SCALED: arm(trained - scaled), "trained": arm(trained), "untrained": arm(untrained)},
     )

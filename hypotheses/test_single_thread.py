@@ -2,106 +2,115 @@
 
 from __future__ import annotations
 
-from vsg_core import Evidence, Trial, claim, difference
+from fixtures.forks import Fed, Forks
+from fixtures.sources import SUPERPOSED_DECODING, WU
+from vsg_core import Evidence, Trial, claim, control, less, more, torch, trials
 
-WU = "Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440"
-WU_LINK = "https://arxiv.org/abs/2508.03440"
-ELSEWHERE = "after a prompt that ranks the two the other way, less here"
+REVERSED = "after a prompt that ranks the two the other way, less here"
+NOISE = "noise as near to the blend"
 
 
 @claim(
     "After a concept token the next distribution is nearer to the branch of its top-1 token than to that of its top-2",
     source=WU,
-    link=WU_LINK,
     reported="on QwQ-32B the divergence from what follows the top-1 token is near 0, from the top-2 token often the "
     "largest there is",
-    rule=difference(above=0.0),
-    comparisons=["0.6 to 0.4", "0.5 to 0.5", "0.4 to 0.6"],
+    rule=more(),
+    comparisons={
+        "0.6 to 0.4": "the two tokens alone, 0.6 of the top-1 token and 0.4 of the top-2 token",
+        "0.5 to 0.5": "the two tokens alone, half of each",
+        "0.4 to 0.6": "the two tokens alone, 0.4 of the top-1 token and 0.6 of the top-2 token",
+    },
 )
-def test_top1_dominates_the_next_step(lm, forks):
-    """Value, in bits: the Jensen-Shannon divergence to the top-2 branch less that to the top-1 branch.
+def test_top1_dominates_the_next_step(forks: Forks) -> Evidence:
+    """Value, in bits: the Jensen-Shannon divergence to the top-2 branch minus that to the top-1 branch.
 
-    The concept token is the study's, after prompts whose top-1 probability is under 0.6; a branch is the same
-    prompt, then that token. That the heavier token counts for more is what its weight says: the comparisons mix
-    the two tokens alone, at weights that go down to 0.4, and the next claim is about what the weight leaves open.
+    The concept token is the study's, after prompts whose top-1 probability is under 0.6; a branch is the same prompt,
+    then that token. A heavier token should count for more because of its weight alone: the comparisons lower that
+    weight, and the next claim is about what weight leaves open.
     """
-    from fixtures.forks import CONCEPT, MIXES
-
     return Evidence(
-        [fork_trial(lm, fork, CONCEPT) for fork in forks],
-        {mix: [fork_trial(lm, fork, mix) for fork in forks] for mix in MIXES},
-    )
-
-
-@claim(
-    "Of two tokens that weigh the same the likelier one dominates the next step",
-    source=WU,
-    link=WU_LINK,
-    reported="models rely on the token of the highest probability; equal weights, which tell the two apart, not tried",
-    rule=difference(above=0.0),
-    controls={ELSEWHERE: difference(below=0.0)},
-    comparisons=["0.4 to 0.6"],
-)
-def test_top1_dominates_beyond_its_weight(lm, forks):
-    """As for the concept token, with half of each of the prompt's two likeliest tokens: what weight cannot explain.
-
-    A longer embedding, or a branch that is flat, may draw the mixture to one token in any context. Control: the
-    same two tokens, half and half, after the next prompt on the list that finds the second likelier, must lead
-    to the first less than they do here. The comparison gives the second the greater weight.
-    """
-    from fixtures.forks import EVEN, SWAPPED
-
-    return Evidence(
-        [fork_trial(lm, fork, EVEN) for fork in forks],
+        leads(forks, forks.concept),
         {
-            ELSEWHERE: [Trial(fork.prompt, value=fork.reversed_lead - fork.lead(EVEN)) for fork in forks],
-            SWAPPED: [fork_trial(lm, fork, SWAPPED) for fork in forks],
+            "0.6 to 0.4": leads(forks, forks.peaked),
+            "0.5 to 0.5": leads(forks, forks.even),
+            "0.4 to 0.6": leads(forks, forks.swapped),
         },
     )
 
 
-def fork_trial(lm, fork, mix):
-    """How much nearer a mixture leads to the first branch than to the second."""
-    from fixtures.forks import FIRST, SECOND
+@claim(
+    "Of two tokens with equal weights the more probable one dominates the next step",
+    source=WU,
+    reported="models rely on the token of the highest probability; equal weights, which "
+    "would separate probability from weight, were not tried",
+    rule=more(),
+    controls={
+        REVERSED: control(
+            less(),
+            "the lead after the next prompt that finds the second token more likely, minus that after this one",
+        )
+    },
+    comparisons={"0.4 to 0.6": "0.4 of the more probable token and 0.6 of the other"},
+)
+def test_top1_dominates_beyond_its_weight(forks: Forks) -> Evidence:
+    """As for the concept token, with half of each of the prompt's two most probable tokens.
 
-    inputs = {
-        "mixture": fork.mixture(lm, mix),
-        "probabilities of the two": fork.probabilities,
-        "bits to the first branch": fork.to_first[mix],
-        "bits to the second": fork.to_second[mix],
-        "bits from branch to branch": fork.apart,
-    }
-    outputs = {FIRST: fork.follows[FIRST], SECOND: fork.follows[SECOND]}
-    return Trial(fork.prompt, fork.follows[mix], value=fork.lead(mix), inputs=inputs, outputs=outputs)
+    A longer embedding, or a branch that is flat, may draw the mixture to one token in any context. So the same mixture
+    in another context must lead to the first token less.
+    """
+    elsewhere = forks.reversed_lead.double() - forks.even.lead
+    return Evidence(
+        leads(forks, forks.even),
+        {REVERSED: trials(forks.prompts, value=elsewhere), "0.4 to 0.6": leads(forks, forks.swapped)},
+    )
+
+
+def leads(forks: Forks, fed: Fed) -> list[Trial]:
+    """One trial per fork: how much nearer a mixture leads to the first branch than to the second."""
+    return trials(
+        forks.prompts,
+        output=fed.follows,
+        value=fed.lead,
+        mixture=fed.spelled,
+        inputs={
+            "probabilities of the two": forks.probabilities,
+            "bits to the first branch": fed.to_first,
+            "bits to the second": fed.to_second,
+            "bits from branch to branch": forks.apart,
+        },
+        outputs={"first branch": forks.first_follows, "second branch": forks.second_follows},
+    )
 
 
 @claim(
     "After an even mixture of two tokens the next distribution is nearer to the blend of both branches than to either",
-    source="Shen et al., Superposed Decoding, arXiv 2405.18400",
-    link="https://arxiv.org/abs/2405.18400",
+    source=SUPERPOSED_DECODING,
     reported="one pass over superposed embeddings serves several drafts, which read as well as sampled ones",
-    rule=difference(above=0.0),
-    controls={"noise as near to the blend": difference(below=0.0)},
+    rule=more(),
+    controls={
+        NOISE: control(
+            less(), "the mixture's divergence to the blend minus that of noise with the mixture's norm"
+        )
+    },
 )
-def test_even_mixture_follows_the_blend(lm, forks):
-    """The rival of top-1 dominance. Value, in bits: the divergence to the nearer branch less that to the even blend.
+def test_even_mixture_follows_the_blend(forks: Forks) -> Evidence:
+    """The rival of top-1 dominance. Value, in bits: the divergence to the nearer branch minus that to the even blend.
 
-    A blend is flat, and whatever is flat is near it. Control: the divergence of the mixture to the blend less that
-    of noise in its place, as long as the mixture.
+    A blend is flat, and any flat distribution is near it: what follows noise must be farther away.
     """
-    from fixtures.forks import EVEN, NOISE
-
-    trials, noise = [], []
-    for fork in forks:
-        nearer = min(fork.to_first[EVEN], fork.to_second[EVEN])
-        inputs = {
-            "mixture": fork.mixture(lm, EVEN),
+    even, noise = forks.even, forks.noise
+    nearer = torch.minimum(even.to_first, even.to_second)
+    own = trials(
+        forks.prompts,
+        output=even.follows,
+        value=nearer - even.to_blend,
+        mixture=even.spelled,
+        inputs={
             "bits to the nearer branch": nearer,
-            "bits to the blend": fork.to_blend[EVEN],
-            "bits from branch to branch": fork.apart,
-        }
-        outputs = {NOISE: fork.follows[NOISE]}
-        value = nearer - fork.to_blend[EVEN]
-        trials.append(Trial(fork.prompt, fork.follows[EVEN], value=value, inputs=inputs, outputs=outputs))
-        noise.append(Trial(fork.prompt, value=fork.to_blend[EVEN] - fork.to_blend[NOISE]))
-    return Evidence(trials, {"noise as near to the blend": noise})
+            "bits to the blend": even.to_blend,
+            "bits from branch to branch": forks.apart,
+        },
+        outputs={"norm-matched noise": noise.follows},
+    )
+    return Evidence(own, {NOISE: trials(forks.prompts, value=even.to_blend - noise.to_blend)})
