@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsg_core.markup.notebook import show
 from vsg_core.records.record import Measurement, Record
-from vsg_core.report.text.model_names import shown_name, shown_names
+from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import Report
 from vsg_core.wording import Unit, estimate_text, interval_text
 

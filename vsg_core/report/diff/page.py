@@ -16,9 +16,9 @@ from vsg_core.report import page
 from vsg_core.report.diff.pairs import CHANGES, RecordPair
 from vsg_core.report.diff.runs import RunDiff
 from vsg_core.report.diff.text import LISTED, headline
-from vsg_core.report.text.model_names import shown_name
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.axis import Axis, axis_for
+from vsg_core.report.view.models import shown_name
 from vsg_core.report.view.terms import thresholds
 from vsg_core.wording import count_text
 

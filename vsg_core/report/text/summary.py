@@ -10,9 +10,9 @@ from vsg_core.markup.literal import visible
 from vsg_core.records.files import write_atomically
 from vsg_core.report.text.claim_table import csv_text
 from vsg_core.report.text.counts import claims_on_models, verdict_counts
-from vsg_core.report.text.model_names import shown_name, shown_names
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import Report
 from vsg_core.wording import count_text
 

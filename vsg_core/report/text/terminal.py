@@ -9,8 +9,8 @@ from textwrap import shorten, wrap
 from vsg_core.markup.literal import visible
 from vsg_core.records.record import NotRun
 from vsg_core.report.text.counts import claims_on_models, verdict_counts
-from vsg_core.report.text.model_names import shown_name, shown_names
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import Report
 from vsg_core.vocabulary import Verdict

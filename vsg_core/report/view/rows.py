@@ -10,9 +10,10 @@ from functools import cached_property
 
 from vsg_core.judge.power import power_text
 from vsg_core.records.record import ModelReference, NotRun, Record
-from vsg_core.report.view import arms, curves, findings
+from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
+from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Verdict
 
@@ -69,10 +70,10 @@ class ClaimRow:
         return curves.curves_of(list(self.cells.values()))
 
     @property
-    def groups(self) -> list[arms.Group]:
+    def groups(self) -> list[Group]:
         """The lines of its forest plot; arms that a curve shows are left out."""
         drawn = {name for curves in self.curves for name in curves.arms}
-        return arms.groups(list(self.cells.values()), self.axis, drawn)
+        return groups(list(self.cells.values()), self.axis, drawn)
 
     @property
     def tally(self) -> list[tuple[Verdict, list[Cell]]]:
@@ -183,5 +184,5 @@ def _ordered(questions: Mapping[str, Sequence[ClaimRow]]) -> dict[str, Sequence[
 def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Record) -> ClaimRow:
     newest = max(by_model.values(), key=started)
     cells = {name: cell_of(by_model[name], newest, newest_of_all) for name in order if name in by_model}
-    axis = arms.axis_of(newest.claim.rule, [arm for cell in cells.values() for arm in cell.arms])
+    axis = axis_of(newest.claim.rule, [arm for cell in cells.values() for arm in cell.arms])
     return ClaimRow(newest, axis, cells)
