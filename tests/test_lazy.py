@@ -13,7 +13,7 @@ HEAVY = ["torch", "transformers", "numpy", "scipy", "hypothesis"]
 
 
 def run(script: str) -> str:
-    """What a script prints in a fresh interpreter."""
+    """Return the output of a script in a fresh interpreter."""
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()

@@ -153,7 +153,7 @@ def test_a_control_that_only_one_run_has_is_named() -> None:
 
 
 def test_a_control_that_was_not_measured_differs_by_its_digest_alone() -> None:
-    """Where a positive control fails, the record has no other arm."""
+    """A record whose positive control failed has no other arm."""
     a, b = branches(-0.01, 5), branches(-0.01, 38, difference(below=0.05))
     assert (a.verdict, b.verdict) == ("not run", "inconclusive")
     (pair,) = compare_runs([a], [b]).pairs

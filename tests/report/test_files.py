@@ -1,4 +1,4 @@
-"""What a run leaves next to the page: its rows as JSON, and the summary in the terminal."""
+"""The files next to the page: its rows as JSON; and the summary in the terminal."""
 
 from __future__ import annotations
 

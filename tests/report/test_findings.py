@@ -1,4 +1,4 @@
-"""What the first screen says of a run: the standing of claims, what is farthest from the report; and rules in words."""
+"""The first screen of a report: results of claims, the findings farthest from what was reported; rules in words."""
 
 from __future__ import annotations
 

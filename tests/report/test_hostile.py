@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,9 @@ def hostile_records() -> list[Record]:
             for place, text in enumerate(four)
         ]
         evidence = [*shown, *trials[4:]]
-        fields = dict.fromkeys(("source", "reported", "docstring", "rule_text", "statement"), texts[i] or "-")
+        fields: dict[str, Any] = dict.fromkeys(
+            ("source", "reported", "docstring", "rule_text", "statement"), texts[i] or "-"
+        )
         fields |= {"id": f"claim_{i}", "link": "javascript:alert(1)"}
         arms = {"sliced by the prompt length": shown + trials}
         record = measured(EMPTY, 0, evidence, arms, run=provenance(machine=texts[i]), **fields)

@@ -1,4 +1,4 @@
-"""How numbers read, and their places on an axis."""
+"""The text of numbers, and their places on an axis."""
 
 from __future__ import annotations
 

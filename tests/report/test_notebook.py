@@ -1,4 +1,4 @@
-"""What a notebook shows of a verdict, a mixture and a run: the numbers, and text that stays text."""
+"""Verdicts, mixtures and runs in a notebook: the numbers, and text that stays text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vsg_core.records.files import write_record
 
 
 def shown(thing: Any) -> Element:
-    """What a notebook gets of a thing, parsed: an element closed by the wrong tag is an error."""
+    """The HTML that a notebook gets, parsed: an element closed by the wrong tag is an error."""
     return read(thing._repr_html_())
 
 

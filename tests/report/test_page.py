@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -164,7 +165,7 @@ def test_a_cell_of_another_commit_of_the_same_day_says_so() -> None:
 
 def test_a_cell_judged_by_an_earlier_rule_says_so() -> None:
     """Rules are compared by their digest; a rule in other words is the same rule."""
-    earlier = {"rules_digest": "0" * 16, "rule_text": "rate above 90 %"}
+    earlier: dict[str, Any] = {"rules_digest": "0" * 16, "rule_text": "rate above 90 %"}
     records = [
         measured(SAME_LOGITS, 0, successes(300, 300), run=provenance(0), **earlier),
         measured(SAME_LOGITS, 2, successes(300, 300), run=provenance(1), rule_text="reworded"),

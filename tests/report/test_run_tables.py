@@ -1,4 +1,4 @@
-"""What a run leaves for other programs: claims as CSV, a summary in Markdown, and the schemas of its JSON."""
+"""The files of a run for other programs: claims as CSV, a summary in Markdown, and the schemas of its JSON."""
 
 from __future__ import annotations
 

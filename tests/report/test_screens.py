@@ -50,7 +50,7 @@ def diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def failed(record: Record) -> StoredEvidence:
-    """What a claim leaves that ends in an error with its own statement as the message."""
+    """The record of a claim that ends in an error with its own statement as the message."""
     not_run = NotRun(cause="error", reason=record.claim.statement)
     return StoredEvidence(verdict="not run", reason="", not_run=not_run)
 
@@ -83,7 +83,7 @@ def test_paper_has_no_buttons_and_no_dark(chromium: Browser, report: Path) -> No
 
 
 def violations(page: Page) -> list[str]:
-    """What axe says is wrong, with something of every kind open."""
+    """The faults that axe reports, with one element of every kind open."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.evaluate(
         """() => {

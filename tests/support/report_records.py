@@ -208,7 +208,7 @@ def doses() -> list[Record]:
 
 
 def looks() -> list[Microscope]:
-    """What the microscope leaves of two models: paths that part, that stay together, and that end."""
+    """Looks at two models: paths that part, that stay together, and that end."""
     step = SoftStep(
         tokens=((" Paris", 0.82), (" located", 0.1), ("\n", 0.03)), rest=0.05, entropy=0.91,
         likely=((" Paris", 0.7),), nearest=" Paris", distance=0.21,

@@ -21,7 +21,7 @@ from tests.support.weight_sources import (
     write_wheels,
 )
 from vsg_core.errors import WeightsUnavailable, WrongUse
-from vsg_core.weights import hub, loading, sources
+from vsg_core.weights import folders, hub, loading, sources
 from vsg_core.weights.registry import Hub, entry
 
 REPO = "someone/tiny"
@@ -62,7 +62,7 @@ def test_a_model_in_the_cache_loads_offline(caches: Path, offline: None, tiny_ll
     assert lm.identity == {
         "form": "float32",
         "quantised": False,
-        "tied": loading.config_of(tiny_llama)["tie_word_embeddings"],
+        "tied": folders.config_of(tiny_llama)["tie_word_embeddings"],
         "file": "model.safetensors",
         "sha256": None,
         "revision": COMMIT,

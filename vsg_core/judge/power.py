@@ -1,4 +1,4 @@
-"""What a number of trials can detect under a rule, computed from the two."""
+"""Power: the effects that a number of trials can detect under a rule, computed from the two."""
 
 from __future__ import annotations
 

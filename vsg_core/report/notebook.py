@@ -1,4 +1,4 @@
-"""What a record and a table of claims display in a notebook."""
+"""A record and a table of claims as HTML for notebooks."""
 
 from __future__ import annotations
 

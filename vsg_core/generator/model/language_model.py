@@ -40,7 +40,7 @@ class Generation:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the text is empty or only white space."""
+        """Return whether the text is empty or only white space."""
         return not self.text.strip()
 
 

@@ -100,5 +100,5 @@ def _side(name: str, record: Record | None, both: Sequence[Record]) -> Side:
 
 
 def _numbers(record: Record) -> Sequence[float]:
-    """What an axis must show of a record: the thresholds of its rule, its estimate, and the ends of its interval."""
+    """Numbers of a record that an axis must show: the rule's thresholds, the estimate, the ends of the interval."""
     return [*thresholds(record.claim.rule), *arms_of(record)[0].numbers]

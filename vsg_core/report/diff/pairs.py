@@ -153,7 +153,7 @@ def _computed(evidence: StoredEvidence) -> str:
 
 
 def _trials_that_differ(a: StoredEvidence, b: StoredEvidence) -> str:
-    """How many trials differ in anything: the claim's own, and those of its other arms; empty if none."""
+    """Count the trials that differ in anything: the claim's own, and those of its other arms; empty if none."""
     in_a, in_b = ({arm.name: arm.trials for arm in evidence.arms} for evidence in (a, b))
     own = _differing(a.trials, b.trials)
     other = sum(_differing(in_a.get(name, ()), in_b.get(name, ())) for name in {*in_a, *in_b})

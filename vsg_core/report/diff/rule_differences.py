@@ -1,4 +1,4 @@
-"""What differs between the rules of two records, field by field, in words."""
+"""Differences between the rules of two records, field by field, in words."""
 
 from __future__ import annotations
 

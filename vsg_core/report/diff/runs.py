@@ -32,7 +32,7 @@ class RunDiff:
 
     @property
     def counts(self) -> dict[Change, int]:
-        """How many pairs have each change, in the order of CHANGES."""
+        """The number of pairs with each change, in the order of CHANGES."""
         return {change: len(self.of(change)) for change in CHANGES}
 
     def as_json(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _json_side(record: Record | None) -> dict[str, Any] | None:
 
 
 def _surroundings(a: Sequence[Record], b: Sequence[Record]) -> dict[str, tuple[str, str]]:
-    """What the runs were made with, where they differ: commits, versions, machines, devices, days."""
+    """Differences in the circumstances of two runs: commits, versions, machines, devices, days."""
     in_a, in_b = _facts(a), _facts(b)
     both = {name: (in_a.get(name, "unknown"), in_b.get(name, "unknown")) for name in {**in_a, **in_b}}
     return {name: sides for name, sides in both.items() if sides[0] != sides[1]}

@@ -31,7 +31,10 @@ def headline(diff: RunDiff) -> str:
 
 
 def was_and_now(pair: RecordPair) -> str:
-    """What both records show: "refuted 5 % [1 %, 17 %] → holds 82 % [67 %, 93 %]", or one of them if they are equal."""
+    """The measurements of both records, or one of them if they are equal.
+
+    "refuted 5 % [1 %, 17 %] → holds 82 % [67 %, 93 %]".
+    """
     texts = [_verdict_and_measurement(record) for record in (pair.a, pair.b) if record is not None]
     return " → ".join(dict.fromkeys(texts))
 

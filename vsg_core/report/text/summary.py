@@ -1,4 +1,4 @@
-"""What a run leaves for other programs and for GitHub: a Markdown summary, and the claims as CSV."""
+"""The files of a run for other programs and for GitHub: a Markdown summary, and the claims as CSV."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def markdown_summary(report: Report) -> str:
 
 
 def _changes(report: Report) -> Iterator[str]:
-    """What differs from the recorded verdicts, one by one; what cannot differ, counted."""
+    """List the differences from the recorded verdicts, and count the verdicts that cannot differ."""
     differ = [cell for tag in ("broken", "changed", "weakened") for cell in report.tagged(tag)]
     if differ:
         yield "### Changed\n\n" + "\n".join(map(_change, differ))

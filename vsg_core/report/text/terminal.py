@@ -46,7 +46,7 @@ def _changes(report: Report, width: int) -> Iterator[str]:
 
 
 def _change(cell: Cell, width: int) -> list[str]:
-    """What the cell was and is; if it failed the run, also the command that measures it alone again."""
+    """The old and the new verdict of the cell; if it failed the run, also the command that measures it alone again."""
     record, not_run = cell.record, cell.record.not_run
     was = f"was {' '.join(cell.was)}, now " if cell.was else ""
     lines = _wrapped(f"{record.claim.id} on {shown_name(record.model)}", width, 2)
@@ -82,7 +82,7 @@ def _matrix(report: Report, width: int) -> str:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the rows of the matrix are laid out in lines.
+    """The layout of the rows of the matrix in lines.
 
     Args:
         width: of a line.

@@ -1,1 +1,1 @@
-"""What a report shows, computed from records: claims, cells, arms, axes, curves."""
+"""The content of a report, computed from records: claims, cells, arms, axes, curves."""

@@ -42,7 +42,7 @@ class Cell:
 
     @property
     def flagged(self) -> bool:
-        """Whether it must stand out."""
+        """Return whether the page must highlight it."""
         return self.tag in ("changed", "weakened", "broken")
 
     @property

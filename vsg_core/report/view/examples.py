@@ -1,4 +1,4 @@
-"""Which trials of a record are shown as examples: always the same ones for the same record."""
+"""The trials of a record that are shown as examples: always the same ones for the same record."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _label(arm: StoredArm) -> str:
 
 
 def _has_content(trial: StoredTrial) -> bool:
-    """Whether there is more to see than its value; of a success or failure, even an empty output is informative."""
+    """Return whether a trial shows more than its value; of a success or failure, even an empty output is informative."""
     outputs = (trial.output, *trial.outputs.values())
     return trial.value is None or bool(trial.mixture or trial.inputs) or any(outputs)
 

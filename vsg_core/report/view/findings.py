@@ -1,4 +1,4 @@
-"""How a claim came out over its models, and which findings are farthest from what was reported.
+"""The result of a claim over its models, and the findings farthest from what was reported.
 
 A claim restates a reported result as a falsifiable sentence, so the distance between finding and report is how far the
 interval is beyond the rule's threshold. Rates and means share the scale of effect sizes: Cohen's h for rates, the

@@ -1,4 +1,4 @@
-"""Where the cells of a model come from: cells measured from the same weights, code and machine are shown together."""
+"""The origins of the cells of a model: cells measured from the same weights, code and machine are shown together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vsg_core.wording import count_text
 
 @dataclass(frozen=True)
 class Origin:
-    """What several cells of one model share, and those cells."""
+    """Cells of one model that share their weights, code and machine."""
 
     cells: Sequence[Cell]
 
@@ -26,7 +26,7 @@ class Origin:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What to show of it, by name, without what is unknown."""
+        """The known facts to show about it, by name."""
         model, run = self.record.model, self.record.run
         facts = {
             "sha256": model.sha256,
@@ -45,7 +45,7 @@ class Origin:
 
     @property
     def spent(self) -> str:
-        """How many claims, how long they took together, and the throughput."""
+        """The number of claims, the time they took together, and the throughput."""
         runs = [cell.record.run for cell in self.cells]
         seconds = sum(run.seconds or 0 for run in runs)
         forward, tokens = sum(run.forward_seconds for run in runs), sum(run.tokens for run in runs)
@@ -95,7 +95,7 @@ def _weights(record: Record) -> str | None:
 
 
 def _shared(record: Record) -> Hashable:
-    """What the cells of one origin have in common."""
+    """The properties that the cells of one origin have in common."""
     run = record.run
     return (
         record.weights, record.evidence.dtype, record.evidence.engine, run.device, tuple(run.versions.items()),

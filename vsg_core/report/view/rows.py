@@ -1,4 +1,4 @@
-"""What the report shows, arranged from records alone: models, claims, and a cell for each pair."""
+"""The content of the report, arranged from records alone: models, claims, and a cell for each pair."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ClaimRow:
 
     @property
     def wanted(self) -> str:
-        """Where the whole interval must be for the claim to hold."""
+        """The side of the limit on which the whole interval must lie for the claim to hold."""
         return wanted(self.record.claim.rule)
 
     @property
@@ -38,7 +38,7 @@ class ClaimRow:
 
     @property
     def power(self) -> str:
-        """What the number of trials can tell apart: of the newest record with a verdict; empty without one."""
+        """The power of the newest record with a verdict, in words; empty without one."""
         judged = [cell.record for cell in self.cells.values() if cell.verdict != "not run"]
         newest = max(judged, key=started, default=None)
         if newest is None or newest.evidence.n is None:
@@ -52,7 +52,7 @@ class ClaimRow:
 
     @property
     def headline(self) -> bool:
-        """Whether the study is known for it."""
+        """Return whether the study is known for it."""
         return self.record.claim.headline
 
     @property
@@ -62,7 +62,7 @@ class ClaimRow:
 
     @cached_property
     def distance(self) -> float:
-        """How far it is from what was reported; see findings.distance."""
+        """Its distance from what was reported; see findings.distance."""
         return findings.distance([cell.record for cell in self.cells.values()])
 
     @cached_property
@@ -120,13 +120,13 @@ class Report:
 
     @property
     def counts(self) -> dict[Verdict, int]:
-        """How many cells have each verdict."""
+        """The number of cells with each verdict."""
         counts = Counter(cell.verdict for cell in self.cells)
         return {verdict: counts[verdict] for verdict in VERDICTS}
 
     @property
     def standings(self) -> dict[findings.Standing, int]:
-        """How many claims have each standing."""
+        """The number of claims with each result over their models."""
         standings = Counter(row.standing for row in self.claims)
         return {standing: standings[standing] for standing in findings.STANDINGS}
 
@@ -138,7 +138,7 @@ class Report:
 
     @property
     def earlier(self) -> list[Cell]:
-        """Cells of an earlier day or another commit than the newest."""
+        """Cells of an earlier day or a different commit from the newest."""
         return [cell for cell in self.cells if cell.earlier]
 
     @property

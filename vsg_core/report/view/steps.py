@@ -1,4 +1,4 @@
-"""What the microscope section shows: the steps of both paths side by side, and where they part."""
+"""The content of the microscope section: the steps of both paths side by side, and where they part."""
 
 from __future__ import annotations
 

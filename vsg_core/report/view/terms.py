@@ -1,4 +1,4 @@
-"""What a rule requires: in words, as numbers, and as places on an axis."""
+"""The requirements of a rule: in words, as numbers, and as places on an axis."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Terms:
 
     @property
     def sentence(self) -> str:
-        """When the claim holds, is refuted and is inconclusive."""
+        """One sentence: when the claim holds, is refuted and is inconclusive."""
         if self.rule.kind == "always":
             return (
                 f"One counterexample refutes it. Without any, it holds once the {self.confidence} interval leaves "
