@@ -97,7 +97,7 @@ def _label(arm: StoredArm) -> str:
 
 
 def _has_content(trial: StoredTrial) -> bool:
-    """Return whether a trial shows more than its value; of a success or failure, even an empty output is informative."""
+    """Return whether a trial shows more than its value; even an empty output of a success is informative."""
     outputs = (trial.output, *trial.outputs.values())
     return trial.value is None or bool(trial.mixture or trial.inputs) or any(outputs)
 
