@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from vsg_core import ConceptWriter, Evidence, Trial, claim, difference, presets, torch
+from fixtures.concepts import DRIFT_AT, Drift, remoteness
+from fixtures.sources import FILE, SPECIFICATION, STUDY, WU
+from vsg_core import (
+    ConceptWriter,
+    Evidence,
+    LanguageModel,
+    Trial,
+    claim,
+    control,
+    doses,
+    less,
+    more,
+    presets,
+    torch,
+    trials,
+)
 
-STUDY = "abstractionlair/vector-space-generation"
-README = "https://github.com/abstractionlair/vector-space-generation"
-SPECIFICATION = f"{README}/blob/main/docs/implementation-spec.md"
-NUMBERS = ("N = 2", "N = 3", "N = 4", "N = 8")
+AT_EACH_N = doses("N = {:g}", DRIFT_AT, "vectors in a row")
 
 
 @claim(
     "Concept tokens lie nearer to a token's embedding than the hidden states they come from do, at the same norm",
-    source=f"{STUDY}, README, Plan 2",
-    link=f"{README}#plan-2",
+    source=STUDY("README, Plan 2", "#plan-2"),
     reported="mixing embeddings is said to force one to stay in the area of the space populated by token embeddings",
-    rule=difference(above=0.1),
-    controls={"noise instead of concept tokens": difference(below=0.1)},
-    comparisons=["raw hidden states", "plain mixtures"],
+    rule=more(than=0.1),
+    controls={"noise instead of concept tokens": control(less(than=0.1), "Gaussian noise of the same norm")},
+    comparisons={
+        "raw hidden states": "the hidden state is not scaled",
+        "plain mixtures": "the full next-token distribution in place of the study's mixture",
+    },
 )
-def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompts, open_logits, generator):
-    """Value: distance to the nearest token, in norms of the vector, of the hidden state minus of the concept token.
+def test_concept_tokens_stay_nearer_the_table_than_hidden_states(
+    lm: LanguageModel, open_prompts: list[str], open_logits: torch.Tensor, generator: torch.Generator
+) -> Evidence:
+    """Value: the hidden state's distance to the nearest token minus the concept token's, in norms of each vector.
 
-    The hidden state is what the head sees, scaled to the concept token's norm; "raw" is not scaled. The bound is
-    a tenth of the norm. The control puts Gaussian noise of that norm in the concept token's place, which must be
-    no nearer than that: else any vector would be.
+    The hidden state is what the head sees, scaled to the concept token's norm. The bound is a tenth of the norm.
     """
-    from fixtures.concepts import remoteness
-
     rows = torch.arange(len(open_prompts))
     study, plain = (
         ConceptWriter(lm, mixing)(open_logits, rows, 0).inputs for mixing in (presets.STUDY, presets.PLAIN)
@@ -36,98 +48,108 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(lm, open_prompt
     noise = torch.randn(study.shape, generator=generator).to(lm.device)
     norms = study.float().norm(dim=-1, keepdim=True)  # [prompts, 1]
     hidden, noise = (vectors / vectors.norm(dim=-1, keepdim=True) * norms for vectors in (raw, noise))
-    far = {
-        name: remoteness(lm, vectors).tolist()
-        for name, vectors in {
-            "hidden state": hidden, "raw": raw, "noise": noise, "concept token": study, "plain mixture": plain,
-        }.items()
-    }  # fmt: skip
-
-    def farther(name, than):
-        return [
-            Trial(prompt, value=far[name][i] - far[than][i], inputs={name: far[name][i], than: far[than][i]})
-            for i, prompt in enumerate(open_prompts)
-        ]
-
-    arms = {
-        "noise instead of concept tokens": farther("hidden state", "noise"),
-        "raw hidden states": farther("raw", "concept token"),
-        "plain mixtures": farther("hidden state", "plain mixture"),
+    vectors = {
+        "hidden state": hidden,
+        "raw": raw,
+        "noise": noise,
+        "concept token": study,
+        "plain mixture": plain,
     }
-    return Evidence(farther("hidden state", "concept token"), arms)
+    far = {name: remoteness(lm, rows).double() for name, rows in vectors.items()}
+
+    def farther(name: str, than: str) -> list[Trial]:
+        return trials(open_prompts, value=far[name] - far[than], inputs={name: far[name], than: far[than]})
+
+    return Evidence(
+        farther("hidden state", than="concept token"),
+        {
+            "noise instead of concept tokens": farther("hidden state", than="noise"),
+            "raw hidden states": farther("raw", than="concept token"),
+            "plain mixtures": farther("hidden state", than="plain mixture"),
+        },
+    )
 
 
 @claim(
     "The more concept tokens in a row, the farther from the tokens' embeddings: the 8th farther than the 2nd",
-    source=f"{STUDY}, docs/implementation-spec.md, Expected Outcomes",
-    link=SPECIFICATION,
+    source=SPECIFICATION("Expected Outcomes"),
     reported="expected: N of 2 or 3 should work, above 4 may drift off-manifold; N up to 4 was run, not measured",
-    rule=difference(above=0.0),
-    comparisons=[*NUMBERS, "with no regard to the text"],
+    rule=more(),
+    comparisons={**AT_EACH_N, "with no regard to the text": "distances in place of excesses"},
 )
-def test_concept_tokens_leave_the_table_as_they_follow_each_other(lm, open_prompts, drift):
-    """Excess: distance of the N-th concept token to the nearest token, in its own norms, after N - 1 concept tokens,
-    minus that of the concept token that would come N-th after N - 1 greedy tokens.
+def test_concept_tokens_leave_the_table_as_they_follow_each_other(
+    open_prompts: list[str], drift: Drift
+) -> Evidence:
+    """Value: the excess distance of the 8th concept token minus that of the 2nd.
 
-    Value: excess of the 8th minus that of the 2nd; the comparisons are the excesses. A concept token is farther
-    from every token where the text can go on in more ways, whatever came before: the excess takes that off, and
-    "with no regard to the text" leaves it in.
+    Excess: the distance of the N-th concept token to the nearest token, in its own norms, after N - 1 concept tokens,
+    minus that of the concept token that would come N-th after N - 1 greedy tokens. Where the text can go on in more
+    ways, a concept token is farther from every token, whatever came before: the excess leaves that out.
     """
     excess = drift.remoteness - drift.remoteness_in_text
     grown = drift.remoteness[:, -1] - drift.remoteness[:, 0]
-    arms = {name: paths(open_prompts, drift, excess[:, n]) for n, name in enumerate(NUMBERS)}
-    arms["with no regard to the text"] = paths(open_prompts, drift, grown)
-    return Evidence(paths(open_prompts, drift, excess[:, -1] - excess[:, 0]), arms)
+    return Evidence(
+        paths(open_prompts, drift, excess[:, -1] - excess[:, 0]),
+        {
+            **at_each_n(open_prompts, drift, excess),
+            "with no regard to the text": paths(open_prompts, drift, grown),
+        },
+    )
 
 
 @claim(
     "The more concept tokens in a row, the more the prediction departs from that after as many greedy tokens",
-    source=f"{STUDY}, README, Plan 1: Issues; docs/implementation-spec.md, Expected Outcomes",
-    link=SPECIFICATION,
+    source=STUDY(
+        "README, Plan 1: Issues; docs/implementation-spec.md, Expected Outcomes",
+        FILE + "docs/implementation-spec.md",
+    ),
     reported="expected: as the vectors go on, they get so far from training that the output becomes garbage; to depart "
-    "is no garbage yet, drawn tokens do so too",
-    rule=difference(above=0.0),
-    comparisons=[*NUMBERS, *(f"drawn tokens, {name}" for name in NUMBERS)],
+    "is not yet garbage, drawn tokens do so too",
+    rule=more(),
+    comparisons={**AT_EACH_N, **doses("drawn tokens, N = {:g}", DRIFT_AT, "vectors in a row")},
 )
-def test_predictions_drift_with_the_number_of_concept_tokens(lm, open_prompts, drift):
-    """Value: Jensen-Shannon divergence, in bits, of the next-token distribution after 8 of the study's concept tokens
-    from that after 8 greedy tokens, minus the same at 2. The comparisons are the divergences.
+def test_predictions_drift_with_the_number_of_concept_tokens(
+    open_prompts: list[str], drift: Drift
+) -> Evidence:
+    """Value: the divergence after 8 of the study's concept tokens from 8 greedy tokens, minus that after 2 from 2.
 
-    Any two paths part as they go on. So tokens drawn from the model are followed as well, each path as fluent as
-    the model itself: a drift below theirs is a change of subject at most, and no sign of garbage.
+    Divergence: Jensen-Shannon, in bits, of the next-token distributions. Any two paths diverge as they go on, so
+    tokens drawn from the model are followed as well, each path as fluent as the model itself: a drift below theirs is
+    at most a change of subject, not a sign of garbage.
     """
-    arms = {
-        prefix + name: paths(open_prompts, drift, bits[:, n])
-        for prefix, bits in (("", drift.bits), ("drawn tokens, ", drift.bits_drawn))
-        for n, name in enumerate(NUMBERS)
-    }
-    return Evidence(paths(open_prompts, drift, drift.bits[:, -1] - drift.bits[:, 0]), arms)
+    return Evidence(
+        paths(open_prompts, drift, drift.bits[:, -1] - drift.bits[:, 0]),
+        at_each_n(open_prompts, drift, drift.bits)
+        | at_each_n(open_prompts, drift, drift.bits_drawn, "drawn tokens, "),
+    )
 
 
 @claim(
     "After 8 concept tokens the prediction is nearer to that after 8 greedy tokens than it is after 8 drawn ones",
-    source="Wu et al., LLMs are Single-threaded Reasoners, arXiv 2508.03440, abstract",
-    link="https://arxiv.org/abs/2508.03440",
+    source=WU("abstract"),
     reported="reliance on the heaviest token is said to reduce plain Soft Thinking to a form of greedy decoding",
-    rule=difference(below=0.0),
-    comparisons=NUMBERS,
+    rule=less(),
+    comparisons=AT_EACH_N,
 )
-def test_concept_tokens_stay_with_greedy_decoding(lm, open_prompts, drift):
-    """The rival of drift into garbage. Value: divergence in bits from greedy of the concept tokens' path minus that
-    of the drawn tokens' path, at 8; the comparisons have it at each N.
+def test_concept_tokens_stay_with_greedy_decoding(open_prompts: list[str], drift: Drift) -> Evidence:
+    """The alternative to a drift into garbage: a path that stays with greedy decoding.
 
-    The tokens are drawn at temperature 1, the concept tokens are the study's, whose sharpening helps.
+    Value: the divergence, in bits, of the concept tokens' path from the greedy one, minus that of the drawn tokens'
+    path, at 8. The tokens are drawn at temperature 1; the concept tokens are the study's, whose sharpening helps.
     """
     nearer = drift.bits - drift.bits_drawn
-    arms = {name: paths(open_prompts, drift, nearer[:, n]) for n, name in enumerate(NUMBERS)}
-    return Evidence(paths(open_prompts, drift, nearer[:, -1]), arms)
+    return Evidence(paths(open_prompts, drift, nearer[:, -1]), at_each_n(open_prompts, drift, nearer))
 
 
-def paths(prompts, drift, values):
-    """A trial a prompt: its value [prompts], and the two paths."""
-    return [
-        Trial(prompt, output=soft, value=value, outputs={"greedy tokens": hard})
-        for prompt, soft, hard, value in zip(
-            prompts, drift.heaviest, drift.greedy, values.tolist(), strict=True
-        )
-    ]
+def at_each_n(
+    prompts: list[str], drift: Drift, values: torch.Tensor, prefix: str = ""
+) -> dict[str, list[Trial]]:
+    """The arms with the values [prompts, N] at each of DRIFT_AT."""
+    return {
+        prefix + name: paths(prompts, drift, column) for name, column in zip(AT_EACH_N, values.T, strict=True)
+    }
+
+
+def paths(prompts: list[str], drift: Drift, values: torch.Tensor) -> list[Trial]:
+    """One trial per prompt, with its value of [prompts] and both paths."""
+    return trials(prompts, output=drift.heaviest, value=values, outputs={"greedy tokens": drift.greedy})
