@@ -66,6 +66,9 @@ from .lazy import torch as torch
 from .records.across import QUANTISATION as QUANTISATION
 from .records.across import SIZE as SIZE
 from .records.across import TUNING as TUNING
+from .records.across import ModelPair as ModelPair
 from .records.across import Records as Records
+from .records.record import Record as Record
+from .records.record import StoredTrial as StoredTrial
 from .report.text.claim_table import ClaimTable as ClaimTable
 from .weights.loading import load_model as load_model
