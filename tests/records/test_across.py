@@ -8,6 +8,8 @@ import shutil
 import pytest
 from huggingface_hub import constants
 
+from vsg_core.records.files import read_record
+from vsg_core.records.record import NotRun
 from vsg_core.weights import registry
 
 REVISIONS = {"small": "a" * 40, "large": "b" * 40, "large, retrained": "c" * 40}
@@ -80,19 +82,16 @@ def test_it_is_judged_once_on_the_records_of_this_run(two_sizes):
         ["*test_reads?small?*", "*test_reads?large?*", "*test_larger_reads_more?across-models? holds, new*"]
     )
     record = two_sizes.record("larger_reads_more")
-    assert record["model"]["name"] == "across-models"
-    assert record["evidence"]["estimate"] == 30 / 40
-    rests_on = record["run"]["records"]
-    assert [(each["claim"], each["model"], each["weights"]) for each in rests_on] == [
+    assert record.model.name == "across-models"
+    assert record.evidence.estimate == 30 / 40
+    rests_on = record.run.records
+    assert [(used.claim, used.model, used.weights) for used in rests_on] == [
         ("reads", "small", "a" * 40),
         ("reads", "large", "b" * 40),
     ]
-    dates = [
-        json.loads(path.read_text())["run"]["started"]
-        for path in sorted(two_sizes.reports.glob("records/*/reads.json"))
-    ]
-    assert sorted(each["started"] for each in rests_on) == sorted(dates)
-    assert record["evidence"]["dtype"] == "float32"
+    dates = [read_record(path).run.started for path in two_sizes.reports.glob("records/*/reads.json")]
+    assert sorted(used.started for used in rests_on) == sorted(dates)
+    assert record.evidence.dtype == "float32"
 
 
 def test_the_reports_show_it(two_sizes):
@@ -135,12 +134,12 @@ def test_without_the_records_it_is_not_run_and_does_not_fail(two_sizes, monkeypa
     assert result.ret == 0
     result.assert_outcomes(skipped=1, passed=0 if "across" in options else 1)
     record = two_sizes.record("larger_reads_more")
-    assert (record["evidence"]["verdict"], record["outcome"]) == ("not run", "not run")
-    assert record["evidence"]["not_run"] == {
-        "cause": "records",
-        "reason": "needs records of reads on two models of one series: a smaller and a larger model",
-        "command": "pytest --model small --model large",
-    }
+    assert (record.verdict, record.outcome) == ("not run", "not run")
+    assert record.not_run == NotRun(
+        cause="records",
+        reason="needs records of reads on two models of one series: a smaller and a larger model",
+        command="pytest --model small --model large",
+    )
 
 
 def test_records_made_under_different_rules_are_not_compared(two_sizes):
@@ -151,7 +150,7 @@ def test_records_made_under_different_rules_are_not_compared(two_sizes):
     two_sizes.run("--model", "large").assert_outcomes(skipped=1, passed=1)
     assert (
         "those of small and large were made under different rules"
-        in two_sizes.record("larger_reads_more")["evidence"]["not_run"]["reason"]
+        in two_sizes.record("larger_reads_more").reason
     )
 
 
@@ -174,6 +173,4 @@ def test_one_of_several_workers_does_not_judge_it(two_sizes):
         conftest.read_text() + "\ndef pytest_configure(config):\n    config.workerinput = {}\n"
     )
     two_sizes.run("-m", "across", "-p", "no:html").assert_outcomes(skipped=1, deselected=2)
-    assert two_sizes.record("larger_reads_more")["evidence"]["not_run"]["reason"].endswith(
-        "to get them: pytest -m across"
-    )
+    assert two_sizes.record("larger_reads_more").reason.endswith("to get them: pytest -m across")

@@ -44,7 +44,7 @@ def test_a_pair_differs_in_one_thing_only(difference: str, pairs: list[tuple[str
 
 def test_the_widest_pair_of_a_series_is_used_with_its_records(tmp_path: Path) -> None:
     for reference in (MIDDLE, LARGE, SMALL):
-        write_record(record_of(30, model=reference), tmp_path)
+        write_record(record_of(30, model=reference), tmp_path / "records")
     records = Records(tmp_path)
     (pair,) = records.pairs(SIZE, ["example"])
     assert (pair.first.name, pair.second.name) == ("small", "large")
@@ -58,7 +58,7 @@ def test_the_widest_pair_of_a_series_is_used_with_its_records(tmp_path: Path) ->
 
 
 def test_without_a_pair_the_error_names_the_command(tmp_path: Path) -> None:
-    write_record(record_of(30, model=SMALL), tmp_path)
+    write_record(record_of(30, model=SMALL), tmp_path / "records")
     with pytest.raises(RecordsUnavailable) as error:
         Records(tmp_path, lambda difference: f"pytest {difference}").pairs(SIZE, ["example"])
     assert error.value.cause == "records"
@@ -68,15 +68,15 @@ def test_without_a_pair_the_error_names_the_command(tmp_path: Path) -> None:
 
 
 def test_records_of_different_rules_or_dtypes_are_not_paired(tmp_path: Path) -> None:
-    write_record(record_of(30, model=SMALL), tmp_path)
+    write_record(record_of(30, model=SMALL), tmp_path / "records")
     for other in (
         record_of(30, model=LARGE, dtype="bfloat16"),
         record_of(30, model=LARGE, rule=rate(above=0.4)),
     ):
-        write_record(other, tmp_path)
+        write_record(other, tmp_path / "records")
         with pytest.raises(
             RecordsUnavailable, match="small and large were made under different rules or dtypes"
         ):
             Records(tmp_path).pairs(SIZE)
-    write_record(judged_record(declare(rate(above=0.5)), successes(9), LARGE), tmp_path)
+    write_record(judged_record(declare(rate(above=0.5)), successes(9), LARGE), tmp_path / "records")
     assert len(Records(tmp_path).pairs(SIZE)) == 1
