@@ -51,10 +51,8 @@ class Trial:
                 raise JudgingError(f"{where}: {text!r} is a {type(text).__name__}, not text")
         if "output" in (self.outputs or {}):
             raise JudgingError(f"{where}: 'output' is the main arm's: rename that further arm")
-        if self.mixture is None and "mixture" in (self.inputs or {}):
-            inputs = dict(self.inputs or {})
-            object.__setattr__(self, "mixture", inputs.pop("mixture"))
-            object.__setattr__(self, "inputs", inputs or None)
+        if "mixture" in (self.inputs or {}):
+            raise JudgingError(f"{where}: a mixture among the inputs: give it as mixture=")
         if self.success is not None:
             object.__setattr__(self, "success", _truth(self.success, where))
         if self.value is not None:

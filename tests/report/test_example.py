@@ -1,0 +1,36 @@
+"""The committed example: its page is what its archive of records gives, and the archive is the one that is named."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from vsg_core.records.files import ARCHIVE, read_reports
+from vsg_core.report import report_of, write_report
+
+EXAMPLE = Path(__file__).parents[2] / "reports" / "example"
+
+
+def test_the_page_is_built_from_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built again in another folder, page and rows are the committed ones, byte for byte."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    shutil.copy(EXAMPLE / ARCHIVE, tmp_path)
+    shutil.copytree(EXAMPLE / "microscope", tmp_path / "microscope")
+    records = read_reports(tmp_path)
+    assert len(records) == 287
+    write_report(report_of(records), tmp_path)
+    for name in ("claims.json", "claims.html"):
+        assert (tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes(), (
+            f"vsg report --reports {EXAMPLE}"
+        )
+
+
+def test_the_archive_is_the_recorded_one() -> None:
+    recorded, name = (EXAMPLE / f"{ARCHIVE}.sha256").read_text().split()
+    assert name == ARCHIVE
+    assert hashlib.sha256((EXAMPLE / ARCHIVE).read_bytes()).hexdigest() == recorded
