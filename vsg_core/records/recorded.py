@@ -42,6 +42,9 @@ class RecordedVerdict(Stored):
     weights: str
     """sha256 of the weights, or their revision."""
 
+    form: str | None = None
+    """The form of the weights: Q4_K_M, bfloat16; null where it is not known."""
+
     dtype: str = "float32"
     """What it was computed in."""
 
@@ -151,6 +154,7 @@ def recorded_verdict(record: Record) -> RecordedVerdict:
         rule=record.claim.rule_text,
         rules=record.claim.rules_digest,
         weights=record.weights,
+        form=record.model.form,
         dtype=record.evidence.dtype or "float32",
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
 from vsg_core.records.recorded import RecordedVerdict, read_recorded
+from vsg_core.vocabulary import form_text, is_quantised
 from vsg_core.wording import Unit, estimate_text, measured_text
 
 
@@ -32,14 +33,19 @@ def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: 
             question = "" if headline else f"## {claim.question}\n\n"
             cells = [cell(verdict, claim.rule.unit) if verdict else "" for verdict in accepted]
             tables.setdefault(question, []).append([claim.statement, *cells])
-    return "\n\n".join(
-        question + _without_empty_columns(["claim", *models], rows) for question, rows in tables.items()
-    )
+    head = ["claim", *(_model_head(model, verdicts[model].values()) for model in models)]
+    return "\n\n".join(question + _without_empty_columns(head, rows) for question, rows in tables.items())
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table of cells that are Markdown already."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+def _model_head(model: str, verdicts: Iterable[RecordedVerdict]) -> str:
+    """gemma-3-270m (4-bit); the name alone where the weights are not quantised."""
+    forms = {verdict.form for verdict in verdicts if verdict.form and is_quantised(verdict.form)}
+    return f"{model} ({', '.join(sorted(map(form_text, forms)))})" if forms else model
 
 
 def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:
