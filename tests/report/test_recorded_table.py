@@ -48,9 +48,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     recorded.mkdir()
     (claims / "things.py").write_text(CLAIMS)
     for model, entries in RECORDED.items():
-        (recorded / f"{model}.toml").write_text(
-            entries.replace("SAME", 'rule = "r", weights = "w", dtype = "float32"')
-        )
+        form = 'form = "Q4_K_M", ' if model == "large" else ""
+        same = f'rule = "r", weights = "w", {form}dtype = "float32"'
+        (recorded / f"{model}.toml").write_text(entries.replace("SAME", same))
     return claims, recorded
 
 
@@ -58,7 +58,7 @@ def test_a_question_has_a_table_of_claims_by_models(folders: tuple[Path, Path]) 
     assert recorded_table(*folders).splitlines() == [
         "## Do things work?",
         "",
-        "| claim | large | small |",
+        "| claim | large (4-bit) | small |",
         "| --- | --- | --- |",
         "| It works | **holds** 100 % [91 %, 100 %] of 40 | *not run*, no chat format |",
         "| It works better |  | **inconclusive** −0.03 [−0.08, 0.02] of 60 |",
@@ -68,7 +68,7 @@ def test_a_question_has_a_table_of_claims_by_models(folders: tuple[Path, Path]) 
 
 def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path]) -> None:
     assert recorded_table(*folders, headline=True, short=True).splitlines() == [
-        "| claim | large | small |",
+        "| claim | large (4-bit) | small |",
         "| --- | --- | --- |",
         "| It works | **holds** 100 % | *not run* |",
         "| It always works | **refuted** 1 of 40 | **holds** none in 320 |",
