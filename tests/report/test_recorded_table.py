@@ -77,4 +77,4 @@ def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path
 
 def test_a_model_without_a_verdict_in_a_table_has_no_column_there(folders: tuple[Path, Path]) -> None:
     (folders[1] / "small.toml").write_text("")
-    assert recorded_table(*folders).splitlines()[2] == "| claim | large |"
+    assert recorded_table(*folders).splitlines()[2] == "| claim | large (4-bit) |"
