@@ -49,7 +49,7 @@ def test_a_record_is_complete() -> None:
         link="https://example.org",
         reported_verdict="refuted",
     )
-    trial = Trial("p", "out", True, 0.5, {"mixture": [["a", 0.5]], "x": 1}, {"greedy": "other"}, "c")
+    trial = Trial("p", "out", True, 0.5, {"x": 1}, {"greedy": "other"}, "c", [("a", 0.5)])
     evidence = Evidence(
         [*successes(39), trial],
         {"noise": successes(1), "copies": successes(40), "tokens": successes(2)},
@@ -198,8 +198,8 @@ def test_values_that_json_lacks_become_text() -> None:
 
 def test_judged_values_keep_all_digits_and_inputs_keep_six() -> None:
     """Half the digits of a float32 weight come from its conversion."""
-    value = {"mixture": [[" a", 1 / 3]], "nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], "f4")}
-    trials = [Trial("p", value=i / 3, inputs=value) for i in range(40)]
+    inputs = {"nested": {"x": (2e-9 / 3, 7)}, "array": np.array([0.1], "f4")}
+    trials = [Trial("p", value=i / 3, inputs=inputs, mixture=[(" a", 1 / 3)]) for i in range(40)]
     run = RUN.model_copy(update={"seconds": 1 / 3})
     record = judged_record(declare(difference(above=0)), trials, run=run)
     trial = Record.model_validate_json(record_text(record)).evidence.trials[1]
