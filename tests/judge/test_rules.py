@@ -221,6 +221,7 @@ def test_the_arm_of_comparison_must_be_large_enough() -> None:
         ({"success": math.nan}, "success is nan"),
         ({"output": ["a"]}, "['a'] is a list, not text"),
         ({"outputs": {"output": "a"}}, "rename that further arm"),
+        ({"inputs": {"mixture": []}}, "give it as mixture="),
         ({"outputs": {"ids": None}}, "None is a NoneType, not text"),
     ],
 )
