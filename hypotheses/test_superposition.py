@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fixtures.sources import STUDY
 from vsg_core import (
@@ -65,35 +65,34 @@ def test_mixture_is_recoverable_from_its_vector(lm: LanguageModel, forking_promp
     nearest = nearest_tokens(lm, vectors)[0].tolist()
     with lm.untrained() as twin:
         in_random_table = [mixture.normalised() for mixture in decompose(twin, twin.mix(mixtures))]
-    found = [
-        ", ".join(f"{token!r} {weight:.3f}" for token, weight in mixture.spelled(lm)) for mixture in recovered
-    ]
-
-    def arm(true: list[Mixture], read: list[Mixture], output: list[str], shown: bool = False) -> list[Trial]:
-        shares = [one.overlap(other) for one, other in zip(true, read, strict=True)]
-        return trials(
-            forking_prompts,
-            output=output,
-            success=[share >= 0.9 for share in shares],
-            value=shares,
-            mixture=[concept.mixture.spelled(lm) for concept in concepts] if shown else None,
-            inputs={"entropy_bits": [concept.entropy for concept in concepts]} if shown else None,
-        )
-
+    permuted = [mixture.permuted() for mixture in mixtures]
+    shown = {
+        "output": [spelled(lm, mixture) for mixture in recovered],
+        "mixture": [mixture.spelled(lm) for mixture in mixtures],
+        "inputs": {"entropy_bits": [concept.entropy for concept in concepts]},
+    }
+    only_nearest = [Mixture((token,), (1.0,)) for token in nearest]
     return Evidence(
-        arm(mixtures, recovered, found, shown=True),
+        overlaps(forking_prompts, mixtures, recovered, **shown),
         {
-            "weights permuted": arm(
-                [mixture.permuted() for mixture in mixtures], recovered, found, shown=True
+            "weights permuted": overlaps(forking_prompts, permuted, recovered, **shown),
+            "nearest token alone": overlaps(
+                forking_prompts, mixtures, only_nearest, output=[repr(lm.token(token)) for token in nearest]
             ),
-            "nearest token alone": arm(
-                mixtures,
-                [Mixture((top,), (1.0,)) for top in nearest],
-                [repr(lm.token(top)) for top in nearest],
-            ),
-            "in a random table": arm(mixtures, in_random_table, [""] * len(mixtures)),
+            "in a random table": overlaps(forking_prompts, mixtures, in_random_table),
         },
     )
+
+
+def overlaps(prompts: list[str], true: list[Mixture], read: list[Mixture], **columns: Any) -> list[Trial]:
+    """One trial per prompt: the weight that the true mixture and the one read share; success from 90 %."""
+    shares = [one.overlap(other) for one, other in zip(true, read, strict=True)]
+    return trials(prompts, success=[share >= 0.9 for share in shares], value=shares, **columns)
+
+
+def spelled(lm: LanguageModel, mixture: Mixture) -> str:
+    """The heaviest tokens with their weights, as one line."""
+    return ", ".join(f"{token!r} {weight:.3f}" for token, weight in mixture.spelled(lm))
 
 
 REST_PERMUTED = {
