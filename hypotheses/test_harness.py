@@ -44,7 +44,9 @@ ROUNDED, ANOTHER = "as rounded", "another token is first"
     reported="not tested; the study takes it for granted when it reads mixtures by their nearest token",
     rule=always(),
     controls={
-        "a tenth of it on another token": control(rarely(trials=100), "another case's token; it must show")
+        "a tenth of it on another token": control(
+            rarely(trials=100), "another case's token in the first 100 cases; it must show"
+        )
     },
 )
 def test_one_hot_mixture_is_the_token(lm: LanguageModel) -> Evidence:
@@ -80,7 +82,11 @@ def test_one_hot_mixture_is_the_token(lm: LanguageModel) -> Evidence:
     source=STUDY("experiments/test_hybrid_approach.py", FILE + "experiments/test_hybrid_approach.py"),
     reported="ids for special tokens, vectors for content were meant to help; the test embedded the ids after all",
     rule=always(),
-    controls={"one vector swapped": control(rarely(trials=100), "the first is another case's; it must show")},
+    controls={
+        "one vector swapped": control(
+            rarely(trials=100), "the first is another case's, in the first 100 cases; it must show"
+        )
+    },
     comparisons={ROUNDED: "the same cases without float64"},
 )
 def test_ids_then_embeddings_equal_embeddings_alone(lm: LanguageModel) -> Evidence:
@@ -142,7 +148,11 @@ def gaps_after_cache(lm: LanguageModel, cases: Cases, swapped: bool = False) -> 
     ),
     reported="the penalty reached only what was generated, since embeddings have no ids; a warning now says so",
     rule=always(),
-    controls={"without a penalty": control(rate(below=0.05, trials=100), "scores must not differ by 0.001")},
+    controls={
+        "without a penalty": control(
+            rate(below=0.05, trials=100), "in the first 100 cases scores must not differ by 0.001"
+        )
+    },
     comparisons={ANOTHER: "how often the penalty changes which token comes first"},
 )
 def test_repetition_penalty_breaks_parity(lm: LanguageModel) -> Evidence:

@@ -38,7 +38,8 @@ TOP, NOISE, WRITES_CYRILLIC = "their top-1 tokens", "noise of the same norms", "
     positive_controls={WRITES_CYRILLIC: control(mostly(), "prompts that repeat a name in Cyrillic letters")},
     controls={
         NOISE: control(
-            cannot(over=TOP), "noise in place of each mixture: any foreign vector would do the same"
+            cannot(over=TOP),
+            "noise in place of each mixture, which must not do the same: else any vector would",
         )
     },
     comparisons={TOP: "each mixture's heaviest token in its place"},

@@ -21,6 +21,17 @@ def paths(text: str) -> set[str]:
     return {path for path in named if not WRITTEN_BY_A_RUN.search(path)}
 
 
+def test_the_package_does_not_import_its_own_public_face() -> None:
+    """Through it a room could reach any other, which the import contracts would not see."""
+    for path in (ROOT / "vsg_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            assert "vsg_core" not in modules, (
+                f"{path}:{getattr(node, 'lineno', 0)}: import from the room itself"
+            )
+
+
 def names_in(path: Path) -> set[str]:
     """List the functions, classes and methods of a file; methods as Class.method."""
     names = set()

@@ -20,6 +20,7 @@ from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.judge.rules import Rule, always, difference, equivalence, rate
 from vsg_core.judge.trials import Evidence, Trial
 from vsg_core.records.files import (
+    has_record,
     read_record,
     read_records,
     read_reports,
@@ -29,7 +30,7 @@ from vsg_core.records.files import (
     write_record,
 )
 from vsg_core.records.making import not_run_record
-from vsg_core.records.record import ModelReference, Record, StoredTrial
+from vsg_core.records.record import ModelReference, NotRun, Record, StoredTrial
 from vsg_core.records.schemas import claim_row, claims_schema, record_schema
 
 
@@ -420,3 +421,52 @@ def test_any_trial_survives(trial: Trial) -> None:
     stored = again.evidence.trials[0]
     assert repr((stored.success, stored.value)) == repr((trial.success, trial.value))
     assert len(stored.mixture or ()) == len(trial.mixture or ())
+
+
+def test_lone_surrogates_anywhere_are_readable_again(tmp_path: Path) -> None:
+    """Sentences, docstrings, names of arms, errors: a record that is written can be read."""
+    example = declare(rate(above=0.5), comparisons={"an arm \ud800": "its sentence \ud800"})
+    record = judged_record(example, Evidence(successes(40), {"an arm \ud800": successes(40)}))
+    odd = record.model_copy(
+        update={
+            "claim": record.claim.model_copy(update={"statement": "It \ud800 works", "docstring": "\ud800"})
+        }
+    )
+    path = write_record(odd, tmp_path)
+    (read,) = read_records(tmp_path)
+    assert read.claim.statement == "It \\ud800 works"
+    assert read.evidence.arms[0].name == "an arm \\ud800"
+    assert "\\ud83d" in record_text(
+        odd.model_copy(update={"claim": odd.claim.model_copy(update={"question": "😀"})})
+    )
+    assert path.read_text().isascii()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": "not run"},
+        {"estimate": None},
+        {"trials": ()},
+        {"not_run": NotRun(cause="error", reason="it broke")},
+    ],
+)
+def test_a_verdict_without_its_numbers_or_trials_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    record = record_of(40)
+    path = write_record(
+        record.model_copy(update={"evidence": record.evidence.model_copy(update=change)}), tmp_path
+    )
+    with pytest.raises(VsgError, match=f"damaged record {path}"):
+        read_records(tmp_path)
+
+
+def test_a_record_is_found_in_the_folder_and_in_the_archive(tmp_path: Path) -> None:
+    record = record_of(40)
+    member = f"{record.model.name}/{record.claim.id}.json"
+    assert not has_record(tmp_path, member)
+    write_archive([record], tmp_path / "records.zip")
+    assert has_record(tmp_path, member)
+    assert not has_record(tmp_path, "other/claim.json")
+    (tmp_path / "records.zip").unlink()
+    write_record(record, tmp_path / "records")
+    assert has_record(tmp_path, member)

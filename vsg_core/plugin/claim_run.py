@@ -22,7 +22,7 @@ from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
-from vsg_core.records.files import FOLDER, record_member, write_record
+from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
@@ -142,7 +142,7 @@ class ClaimRun:
             recorded = recorded_verdicts(self.item.config, record.model.name).get(self.claim.id)
             record, comparison = compared(record, recorded)
             path = folder / record_member(record)
-            if not (keep_measured and path.exists()):
+            if not (keep_measured and has_record(folder.parent, record_member(record))):
                 write_record(record, folder)
         except VsgError as error:
             self.fault = f"broken, no verdict: {name}: {error}"

@@ -124,6 +124,14 @@ def read_run(place: str | Path) -> list[Record]:
     return records
 
 
+def has_record(reports: str | Path, member: str) -> bool:
+    """Return whether a folder of reports has the record MODEL/CLAIM.json, in records/ or in records.zip."""
+    if Path(reports, FOLDER, member).exists():
+        return True
+    archive = Path(reports, ARCHIVE)
+    return archive.is_file() and any(name == f"{archive}/{member}" for name, _ in _members(archive))
+
+
 def read_reports(reports: str | Path) -> list[Record]:
     """All records of a folder of reports, by model and then by claim; none where there is nothing.
 
@@ -244,4 +252,20 @@ def _lines(value: Any, name: str = "") -> str:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return json_text(value, separators=(",", ":"))
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """JSON in plain ASCII; a lone surrogate, which no JSON reader takes, becomes its escape as text."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, **options)
+    return (
+        text if "\\ud" not in text else json.dumps(_without_surrogates(value), ensure_ascii=True, **options)
+    )
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(entry) for key, entry in value.items()}
+    return [_without_surrogates(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -5,14 +5,13 @@ They judge nothing: a few fixed prompts to look at, which the report shows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from vsg_core.records.files import file_name, parsed, read_text, write_atomically
+from vsg_core.records.files import file_name, json_text, parsed, read_text, write_atomically
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Run, Stored
 from vsg_core.records.upgrade import upgraded_microscope
 
@@ -90,9 +89,7 @@ def write_microscope(seen: Microscope, reports: str | Path) -> Path:
         VsgError: the file cannot be written.
     """
     path = Path(reports, FOLDER, f"{file_name(seen.model.name)}.json")
-    text = json.dumps(
-        seen.model_dump(mode="json", by_alias=True), ensure_ascii=True, allow_nan=False, indent=1
-    )
+    text = json_text(seen.model_dump(mode="json", by_alias=True), indent=1)
     return write_atomically(path, text + "\n")
 
 

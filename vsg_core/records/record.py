@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.config import JsonDict
 
 from vsg_core.judge.arms import Dose
@@ -19,7 +19,9 @@ from vsg_core.vocabulary import ACROSS, Cause, Outcome, Role, Verdict
 from vsg_core.wording import Unit
 
 SCHEMA_VERSION: Literal[2] = 2
-Interval = tuple[float, float]
+# -0.0 becomes 0.0, so that equal numbers are equal bytes.
+Number = Annotated[float, AfterValidator(lambda number: number + 0.0)]
+Interval = tuple[Number, Number]
 
 
 class Stored(BaseModel):
@@ -141,7 +143,7 @@ class StoredTrial(Stored):
     success: bool | None = None
     """What a rate or always rule counts."""
 
-    value: float | None = None
+    value: Number | None = None
     """What a difference or equivalence rule averages."""
 
     mixture: tuple[tuple[str, float], ...] | None = None
@@ -160,7 +162,7 @@ class StoredTrial(Stored):
 class Measurement(Stored):
     """An estimate with its interval, as far as there is one."""
 
-    estimate: float | None = None
+    estimate: Number | None = None
     """A rate, a difference of rates, a rate of counterexamples (always), or a mean; rates are 0 to 1."""
 
     interval: Interval | None = None
@@ -243,6 +245,18 @@ class NotRun(Stored):
 
 class StoredEvidence(Measurement):
     """Everything that was measured, and what the judge made of it."""
+
+    @model_validator(mode="after")
+    def _numbers_with_a_verdict(self) -> Self:
+        """Check that a verdict has numbers and trials, and that what did not run has a cause and no numbers."""
+        numbers = [value is not None for value in (self.estimate, self.interval, self.n)]
+        if (self.verdict == "not run") != (self.not_run is not None):
+            raise ValueError("not_run belongs to the verdict 'not run', and to no other")
+        if self.verdict == "not run" and any(numbers):
+            raise ValueError("what was not run has no estimate, interval or n")
+        if self.verdict != "not run" and not (all(numbers) and self.trials):
+            raise ValueError("a verdict has an estimate, an interval, n and trials")
+        return self
 
     model_config = ConfigDict(
         json_schema_extra=numbers_with_a_verdict(

@@ -91,7 +91,9 @@ def compare(recorded: RecordedVerdict | None, record: Record) -> Comparison:
     not_run = record.verdict == "not run"
     if recorded is None:
         return Comparison("not run" if not_run else "new", now)
-    before = recorded.text(record.unit)
+    # Its numbers are in the unit of the rule that judged it, which is known only where the rules are the same.
+    same_rules = recorded.rules == record.claim.rules_digest
+    before = recorded.text(record.unit) if same_rules else recorded.verdict
     if obstacle := _obstacle(recorded, record):
         return Comparison("not comparable", f"{obstacle}; now {now}; recorded {before}")
     if record.verdict == recorded.verdict:
@@ -133,6 +135,8 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
             continue
         table = document.setdefault(record.claim.id, tomlkit.table())
         accepted = recorded_verdict(record).model_dump(mode="json", exclude_none=True)
+        # The key under which 0.1 kept why a claim does not apply.
+        table.pop("reason", None)
         for key in RecordedVerdict.model_fields:
             if key in accepted and (key, accepted[key]) != ("not_applicable", ""):
                 # In place, so that the line keeps its comment.
@@ -163,6 +167,8 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
     """Why a verdict cannot be compared with the recorded one; empty when it can."""
     if recorded.weights != record.weights or not recorded.weights:
         return "the recorded verdict is of different weights"
+    if not recorded.rules:
+        return "it was recorded before rules had digests: accept it again with pytest --record"
     if recorded.rules != record.claim.rules_digest:
         return "the recorded verdict was judged by a different rule"
     dtype = record.evidence.dtype

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from vsg_core.judge.rules import Rule, rules_digest
@@ -20,10 +21,11 @@ _LIMITS: dict[str, Side] = {"above": "above", "below": "below", "within": "withi
 _RULE = re.compile(
     r"(?P<kind>rate|difference|equivalence) (?P<side>above|below|within) (?P<limit>[-+]?[\d.]+(?:e[-+]?\d+)?)"
     r"(?: %| points)?(?: more than (?P<quote>['\"])(?P<over>.*)(?P=quote))?, at least (?P<trials>\d+) trials, "
-    r"alpha (?P<alpha>[\d.]+)"
+    r"alpha (?P<alpha>[\d.]+(?:e[-+]?\d+)?)"
 )
 _ALWAYS = re.compile(
-    r"always: no counterexample, and at most (?P<limit>[\d.]+(?:e[-+]?\d+)?) % left open, alpha (?P<alpha>[\d.]+)"
+    r"always: no counterexample, and at most (?P<limit>[\d.]+(?:e[-+]?\d+)?) % left open, "
+    r"alpha (?P<alpha>[\d.]+(?:e[-+]?\d+)?)"
 )
 _ARM = re.compile(r"; (?P<role>positive control|control) (?P<quote>['\"])(?P<name>.*?)(?P=quote): ")
 _RUN = (
@@ -81,7 +83,10 @@ def _run(provenance: Old) -> dict[str, Any]:
 
 def _claim(old: Old) -> dict[str, Any]:
     own, *controls = _rule_parts(old["rule"])
-    rule = _rule(own[1]) or _rule_of_bound(old["bound"])
+    rule = _rule(own[1])
+    # The bound has the limit with all its digits, and the name of the other arm as it is.
+    exact = _rule_of_bound(old["bound"])
+    rule = replace(rule, limit=exact.limit, over=exact.over) if rule else exact
     rules: dict[str, dict[str, Rule]] = {"positive control": {}, "control": {}}
     for name, text in controls:
         role, _, arm = name.partition(" | ")

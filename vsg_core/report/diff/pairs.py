@@ -133,10 +133,11 @@ def _control_notes(a: Record, b: Record) -> Iterator[str]:
 
 
 def _evidence_notes(a: Record, b: Record) -> Iterator[str]:
-    """In what the evidence differs; nothing where it is the same byte for byte, or where one side has none."""
+    """In what the evidence differs; nothing where it is the same byte for byte, or where one side was not run."""
     if a.claim.seed != b.claim.seed:
         yield f"seed {a.claim.seed} in A, {b.claim.seed} in B"
     in_a, in_b = a.evidence, b.evidence
+    # Only what was not run has no trials.
     if not in_a.trials or not in_b.trials or a.evidence_bytes == b.evidence_bytes:
         return
     trials = _trials_that_differ(in_a, in_b)
