@@ -1,4 +1,4 @@
-"""Numbers and bounds in words. The only place where a measured number becomes text.
+"""Numbers and bounds in words: the one place where estimates, intervals and limits become text.
 
 A number is read in the unit of the rule that judged it: "percent" for a rate, "points" for a difference of rates,
 "counterexamples" for the rate of counterexamples to a universal claim, "number" for a mean of values.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
 from vsg_core.errors import VsgError
-from vsg_core.records.files import write_record
+from vsg_core.records.files import read_reports, write_record
 from vsg_core.weights import loading
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +124,15 @@ def test_the_report_and_its_neighbours_are_rebuilt(vsg, tmp_path: Path) -> None:
     shown = dict.fromkeys(("claims.html", "claims.csv", "summary.md"), EMPTY.statement)
     for name, text in (shown | {"claims.json": EMPTY.id}).items():
         assert text in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_the_records_of_a_report_are_packed_into_an_archive(vsg, tmp_path: Path) -> None:
+    """The archive holds the same records as the folder, which may then be removed."""
+    record = measured(EMPTY, 0, successes(38), SLICED)
+    write_record(record, tmp_path / "records")
+    assert vsg("report", "--reports", str(tmp_path), "--archive")[0] == 0
+    shutil.rmtree(tmp_path / "records")
+    assert read_reports(tmp_path) == [record]
 
 
 def test_comparing_two_different_runs_succeeds(vsg, tmp_path: Path) -> None:

@@ -274,3 +274,13 @@ def test_a_test_without_a_claim_is_an_ordinary_test(suite):
     suite.claims("def test_plain(generator):\n    assert generator.initial_seed() == 0\n")
     suite.run().assert_outcomes(passed=1)
     assert not list(Path(suite.reports).glob("claims.*"))
+
+
+def test_an_unknown_fixture_is_named(suite):
+    suite.claims("""
+        @claim("It works", rule=rate(above=0.5), **ABOUT)
+        def test_one(lm, nope):
+            return trials(40)
+        """)
+    result = suite.run()
+    result.stdout.fnmatch_lines(["broken, no verdict: one on tiny-random: error: no fixture 'nope'*"])

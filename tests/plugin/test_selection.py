@@ -176,3 +176,17 @@ def test_collecting_imports_no_torch(suite):
 
 def test_the_default_is_in_the_registry():
     assert registry.entry(registry.DEFAULT_MODEL).kind == "instruct"
+
+
+def test_a_claim_without_a_model_is_refused_at_collection(suite):
+    """Nothing would judge it: it must not pass."""
+    suite.claims("""
+        @claim("It works", rule=rate(above=0.5), **ABOUT)
+        def test_one():
+            return trials(40)
+        """)
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*things.py::test_one asks for no model*add `lm` (or `records`) to its arguments*"]
+    )

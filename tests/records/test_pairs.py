@@ -75,7 +75,8 @@ def test_records_of_different_rules_or_dtypes_are_not_paired(tmp_path: Path) -> 
     ):
         write_record(other, tmp_path / "records")
         with pytest.raises(
-            RecordsUnavailable, match="small and large were made under different rules or dtypes"
+            RecordsUnavailable,
+            match="small and large were made under different rules, descriptions, seeds or dtypes",
         ):
             Records(tmp_path).pairs(SIZE)
     write_record(judged_record(declare(rate(above=0.5)), successes(9), LARGE), tmp_path / "records")

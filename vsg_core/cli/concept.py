@@ -82,7 +82,8 @@ def _print_concepts(concepts: list[dict[str, Any]], norm: float) -> None:
     click.echo(
         "\n"
         + paragraph(
-            "entropy: that of the weights, in bits. distance: L2 distance to the embedding of the nearest token; "
+            "entropy: of the next-token distribution, in bits. distance: L2 distance to the embedding of the nearest "
+            "token; "
             f"token embeddings have a mean norm of {norm:.3f}."
         )
     )

@@ -7,24 +7,27 @@ from pathlib import Path
 import click
 
 from vsg_core.cli.printing import as_json, print_json
-from vsg_core.errors import VsgError
+from vsg_core.errors import VsgError, WrongUse
 
 
 @click.command()
 @as_json
 @click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
-def report(as_json: bool, folder: str) -> None:
+@click.option("--archive", is_flag=True, help="Also pack all records into FOLDER/records.zip.")
+def report(as_json: bool, folder: str, archive: bool) -> None:
     """Build the claim report from the records in FOLDER/records or FOLDER/records.zip, and print its path.
 
     claims.json, claims.csv and summary.md are written next to it.
     """
-    from vsg_core.records.files import read_reports
+    from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
     records = read_reports(folder)
     if not records:
         raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
+    if archive:
+        write_archive(records, Path(folder, ARCHIVE))
     run = report_of(records)
     page = write_report(run, folder)
     write_neighbours(run, folder)
@@ -74,4 +77,6 @@ def table(headline: bool, short: bool) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.report.text.recorded_table import recorded_table
 
+    if not Path("hypotheses").is_dir():
+        raise WrongUse("there is no folder 'hypotheses': run this in the project's folder")
     click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline, short))

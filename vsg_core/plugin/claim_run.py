@@ -125,6 +125,9 @@ class ClaimRun:
             not_run = NotRun(cause="skipped", reason=str(error))
         elif isinstance(error, VsgError):
             not_run = not_run_for(error)
+        elif isinstance(error, pytest.FixtureLookupError):
+            missing = f"no fixture {error.argname!r}: `pytest --fixtures hypotheses` lists those there are"
+            not_run = NotRun(cause="error", reason=missing)
         else:
             not_run = NotRun(cause="error", reason=f"{type(error).__name__}: {error}")
             details = _trace(error)

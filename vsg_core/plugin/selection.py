@@ -88,10 +88,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 # Before any are deselected.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the headline claims, and refuse two claims that would write the same record."""
+    """Mark the headline claims; refuse claims without a model, and two that would write the same record."""
     seen: dict[tuple[str, object], pytest.Item] = {}
     for item in items:
         claim = getattr(getattr(item, "function", None), "claim", None)
+        if claim is not None and not {"lm", "records"} & set(getattr(item, "fixturenames", ())):
+            raise pytest.UsageError(
+                f"{item.nodeid} asks for no model, so nothing would judge it: add `lm` (or `records`) to its arguments"
+            )
         if claim is not None and claim.headline:
             item.add_marker(HEADLINE)
         if claim is not None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):

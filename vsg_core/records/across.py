@@ -111,7 +111,8 @@ class Records:
                 pairs.append(ModelPair(first, second, alike))
             elif len(alike) < len(both):
                 unlike.append(
-                    f"those of {first.name} and {second.name} were made under different rules or dtypes"
+                    f"those of {first.name} and {second.name} were made under different rules, descriptions, "
+                    "seeds or dtypes"
                 )
         if not pairs:
             of = f" of {', '.join(claims)}" if claims else ""

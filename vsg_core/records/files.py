@@ -216,7 +216,7 @@ def parsed(
             if version == 1:
                 text = json.dumps(upgrade(values), default=asdict)
             elif version != SCHEMA_VERSION:
-                raise VsgError(f"schema {version!r}, not {SCHEMA_VERSION}")
+                raise VsgError(f"schema {version!r}, and this version reads 1 and {SCHEMA_VERSION}")
         elif "NaN" in text or "Infinity" in text:
             # As names of numbers they are not JSON, but pydantic takes them inside `inputs`.
             json.loads(text, parse_constant=_refuse)
