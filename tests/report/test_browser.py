@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.chromium import browser, opened, visible
-from tests.support.report_records import MODELS, write_everything
+from tests.support.chromium import opened, visible
+from tests.support.report_records import MODELS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,17 +21,6 @@ RECOVERED = "The components of a mixture and their weights are recovered from th
 NOISE = "The next distribution moves away as noise grows"
 SIZE = "The larger of two models agrees more"
 ALL = [BRANCHES, RECOVERED, SIZE, LOGITS, EMPTY, NOISE]  # in the order at first, by question
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_everything(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ import pytest
 
 from tests.report.test_diff import empty, judged_by
 from tests.report.test_hostile import hostile_records, write_hostile
-from tests.support.chromium import PHONE, WIDE, browser, opened, visible
-from tests.support.report_records import large, provenance, run, write_everything
+from tests.support.chromium import PHONE, WIDE, opened, visible
+from tests.support.report_records import large, provenance, run
 from vsg_core.judge.rules import rate
 from vsg_core.records.record import NotRun, Record, StoredEvidence
 from vsg_core.report import report_of, write_report
@@ -19,17 +18,6 @@ from vsg_core.report.diff import compare_runs, write_diff
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_everything(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")

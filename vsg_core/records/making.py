@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import JudgedArm, Judgement
 from vsg_core.judge.trials import Evidence, Trial
+from vsg_core.records.plain import plain, utf8_text
 from vsg_core.records.record import (
     ClaimReference,
     ModelReference,
@@ -42,10 +41,10 @@ def make_record(
     """
     not_run = None
     if judgement.verdict == "not run":
-        not_run = NotRun(cause="not applicable", reason=_text(judgement.reason))
+        not_run = NotRun(cause="not applicable", reason=utf8_text(judgement.reason))
     measured = StoredEvidence(
         verdict=judgement.verdict,
-        reason="" if not_run else _text(judgement.reason),
+        reason="" if not_run else utf8_text(judgement.reason),
         not_run=not_run,
         estimate=judgement.estimate,
         interval=judgement.interval,
@@ -79,7 +78,7 @@ def not_run_record(
 
 def not_run_for(error: VsgError) -> NotRun:
     """Return why a claim that met this error was not run."""
-    return NotRun(cause=error.cause, reason=_text(error.reason), command=error.command)
+    return NotRun(cause=error.cause, reason=utf8_text(error.reason), command=error.command)
 
 
 def claim_reference(claim: Claim) -> ClaimReference:
@@ -101,27 +100,6 @@ def claim_reference(claim: Claim) -> ClaimReference:
     )
 
 
-def plain(value: Any, digits: int = 17) -> Any:
-    """Plain JSON values: numpy and torch ones by their own `tolist`, paths and the like as text.
-
-    NaN and infinity, which JSON lacks, become strings.
-
-    Args:
-        digits: significant digits of a float; 17 are all of them.
-    """
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {_text(key): plain(entry, digits) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(entry, digits) for entry in value]
-    return _text(value)
-
-
 def _arm(judged: JudgedArm) -> StoredArm:
     return StoredArm(
         name=judged.arm.name,
@@ -139,22 +117,17 @@ def _arm(judged: JudgedArm) -> StoredArm:
 
 def _trial(trial: Trial) -> StoredTrial:
     return StoredTrial(
-        prompt=_text(trial.prompt),
-        output=_text(trial.output),
+        prompt=utf8_text(trial.prompt),
+        output=utf8_text(trial.output),
         success=trial.success,
         value=trial.value,
         mixture=None if trial.mixture is None else tuple(map(_component, trial.mixture)),
         inputs=plain(trial.inputs or {}, INPUT_DIGITS),
         outputs=plain(trial.outputs or {}),
-        cluster=trial.cluster and _text(trial.cluster),
+        cluster=trial.cluster and utf8_text(trial.cluster),
     )
 
 
 def _component(component: tuple[str, float]) -> tuple[str, float]:
     token, weight = component
-    return _text(token), plain(weight, INPUT_DIGITS)
-
-
-def _text(value: Any) -> str:
-    """Text that UTF-8 can hold: a lone surrogate becomes its escape."""
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return utf8_text(token), plain(weight, INPUT_DIGITS)
