@@ -121,7 +121,8 @@ def test_rows_that_a_gguf_names_as_padding_are_not_tokens():
     lm = tiny("qwen2")
     known = lm.tokenizer.get_vocab()
     padded = {f"[PAD{TOKENS + 1}]": TOKENS + 1, "[PAD]": TOKENS + 2, "[PAD3]": TOKENS + 3}
-    named = type("Named", (), {"get_vocab": lambda self: known | padded, "chat_template": None})()
+    facts = {"get_vocab": lambda self: known | padded, "chat_template": None, "all_special_ids": []}
+    named = type("Named", (), facts)()
     tokens = type(lm)(lm.engine.model, named, end_ids=()).is_token[TOKENS:].tolist()
     assert tokens[1:4] == [False, True, True], "only [PADi] at row i is padding"
 

@@ -1,6 +1,7 @@
 from .batching import check_sequences as check_sequences
-from .batching import left_padded_batches as left_padded_batches
+from .batching import input_batches as input_batches
 from .batching import states_after as states_after
+from .configuration import position_table as position_table
 from .files import convert_gguf as convert_gguf
 from .files import open_model as open_model
 from .files import open_tokenizer as open_tokenizer
@@ -12,9 +13,10 @@ from .internals import head_table as head_table
 from .internals import last_hidden_states as last_hidden_states
 from .internals import lens as lens
 from .internals import library_scores as library_scores
-from .internals import position_table as position_table
 from .internals import untrained as untrained
 from .memory import check_memory as check_memory
+from .paths import Paths as Paths
 from .placement import as_device as as_device
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
+from .self_check import self_check as self_check

@@ -47,11 +47,16 @@ def states_after(
         batch = [sequences[row] for row in rows]
         shared = shared_length(engine, batch, room)
         if not shared:
-            yield rows, engine.start(*left_pad(engine, batch), keep_cache)
+            yield rows, engine.start(*together(engine, batch, room), keep_cache, room)
             continue
-        beginning = engine.start(*left_pad(engine, [batch[0][:shared]]))
-        copies = engine.select(beginning, torch.zeros(len(rows), dtype=torch.long))
-        yield rows, engine.step(copies, *left_pad(engine, [sequence[shared:] for sequence in batch]))
+        yield rows, after_shared(engine, batch, shared)
+
+
+def after_shared(engine: Engine, sequences: Sequence[Tensor], shared: int) -> State:
+    """Compute the state after sequences whose first `shared` positions are the same, those only once."""
+    beginning = engine.start(*left_pad(engine, [sequences[0][:shared]]))
+    copies = engine.select(beginning, torch.zeros(len(sequences), dtype=torch.long))
+    return engine.step(copies, *left_pad(engine, [sequence[shared:] for sequence in sequences]))
 
 
 def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int:
@@ -70,34 +75,49 @@ def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int
     return shared if shared * len(others) >= WORTH_SHARING else 0
 
 
-def left_padded_batches(
-    engine: Engine, sequences: Sequence[Tensor], room: int = 0
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Pad in batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask [batch, seq])."""
-    for rows in length_batches(engine, sequences, room):
-        yield rows, *left_pad(engine, [sequences[row] for row in rows])
+def input_batches(
+    engine: Engine, sequences: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Group into batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask or None)."""
+    for rows in length_batches(engine, sequences, room=0):
+        yield rows, *together(engine, [sequences[row] for row in rows], room=0)
 
 
 def length_batches(engine: Engine, sequences: Sequence[Tensor], room: int) -> Iterator[Tensor]:
-    """Group the sequences' numbers [batch]: those of similar length, as many as fit."""
+    """Group the sequences' numbers [batch]: those whose lengths may run together, as many as fit."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     rest = lengths.argsort(stable=True)
-    size = batch_size(engine, int(lengths.max()) + room)
+    most = batch_size(engine, int(lengths.max()) + room)
     while len(rest):
-        shortest = int(lengths[rest[0]])
-        longest = 2 * shortest + 8  # bounds the padding
-        if engine.context is not None:
-            # Near the context limit, batch only sequences of equal length, so that padding never exceeds it.
-            longest = max(shortest, min(longest, engine.context - room))
+        longest, size = _beside(engine, int(lengths[rest[0]]), room, most)
         rows = rest[lengths[rest] <= longest][:size]
         rest = rest[len(rows) :]
         yield rows
+
+
+def _beside(engine: Engine, shortest: int, room: int, most: int) -> tuple[int, int]:
+    """Return the longest sequence that may share a batch with the shortest one, and how many may."""
+    paths = engine.paths
+    if paths.batches == "single" or not paths.allow(shortest + room):
+        return shortest, 1
+    if paths.batches == "equal":
+        return shortest, most
+    # The factor bounds the padding. Near the context limit, and that of what was checked, padding must not exceed it.
+    limits = [limit - room for limit in (engine.context, paths.limit) if limit is not None]
+    return max(shortest, min([2 * shortest + 8, *limits])), most
 
 
 def batch_size(engine: Engine, positions: int) -> int:
     """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH."""
     each = positions * engine.bytes_per_position() + 16 * engine.vocab_size
     return max(1, min(MAX_BATCH, available(str(engine.device)) // 4 // each))
+
+
+def together(engine: Engine, sequences: Sequence[Tensor], room: int) -> tuple[Tensor, Tensor | None]:
+    """Make one batch as `left_pad` does; the mask is None where sequences of equal length must go unpadded."""
+    inputs, mask = left_pad(engine, sequences)
+    padded = engine.paths.batches == "padded" and engine.paths.allow(inputs.shape[1] + room)
+    return inputs, mask if padded else None
 
 
 def left_pad(engine: Engine, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,10 @@
-"""Forward passes of a batch from ids or embeddings, with a cache."""
+"""Forward passes of a batch from ids or embeddings, with a cache where it is exact."""
 
 from __future__ import annotations
 
 import copy
 import inspect
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,11 @@ import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
 
+from vsg_core.errors import NotApplicable
 from vsg_core.generator.engine.cache import growing_cache
+from vsg_core.generator.engine.configuration import borders, context_of
+from vsg_core.generator.engine.paths import Paths
+from vsg_core.generator.engine.wrapping import head_of, unwrapped
 
 
 @dataclass
@@ -39,39 +44,56 @@ class State:
     Args:
         logits: [batch, vocab] float32, of the next token.
         hidden: [batch, hidden] the last hidden state, as the model's head saw it.
-        cache: transformers' key-value cache.
-        attention_mask: [batch, past]; of the encoder's input for an encoder-decoder.
+        cache: transformers' key-value cache; None if steps compute the whole sequence again.
+        attention_mask: [batch, past], None if nothing is padded; of the encoder's input for an encoder-decoder.
         lengths: positions of each row without padding, prompt included; the position id of the next input.
+        fed: ids [batch, past] or embeddings [batch, past, hidden] so far, where there is no cache; those of the
+            decoder for an encoder-decoder.
         encoded: [batch, seq, hidden] the encoder's output of an encoder-decoder.
+        written: positions that the decoder of an encoder-decoder has read.
     """
 
     logits: Tensor
     hidden: Tensor
     cache: Any
-    attention_mask: Tensor
+    attention_mask: Tensor | None
     lengths: list[int]
+    fed: Tensor | None = None
     encoded: Tensor | None = None
+    written: int = 0
 
 
 class Engine:
     """Runs a transformers model, causal or encoder-decoder, on ids or embeddings.
 
     For an encoder-decoder, sequences go to the encoder and `step` feeds the decoder.
+
+    Args:
+        model: the model; one wrapped by torch.compile, DataParallel or PEFT is unwrapped.
+        paths: the ways of computing it may take; by default all, until a self-check says more.
+
+    Raises:
+        WrongUse: it is not a language model of transformers, or part of it is not in memory.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model.eval()
+    def __init__(self, model: Any, paths: Paths | None = None) -> None:
+        self.model: PreTrainedModel = unwrapped(model).eval()
+        self.paths = paths or Paths()
         self.meter = Meter()
-        self.is_encoder_decoder = bool(model.config.is_encoder_decoder)
-        accepted = inspect.signature(model.forward).parameters
+        self.is_encoder_decoder = bool(self.model.config.is_encoder_decoder)
+        accepted = inspect.signature(self.model.forward).parameters
         # Some models silently ignore an unknown keyword: pass only those that are declared.
         self._takes_positions = "position_ids" in accepted
         self._takes_logits_to_keep = "logits_to_keep" in accepted
-        self._seen = torch.empty(0)  # the head's last input [batch, hidden]
-        model.get_output_embeddings().register_forward_pre_hook(self._look)
+        # Number of positions the model was built for; None if it has no limit (relative positions).
+        self.context = context_of(self.model)
+        self._borders = borders(self.model.config)
+        self._seen: Tensor | None = None  # the head's last input [batch, hidden]
+        head_of(self.model).register_forward_pre_hook(self._look)
 
     def _look(self, head: Any, inputs: tuple[Tensor, ...]) -> None:
-        self._seen = inputs[0][:, -1].detach()  # [batch, hidden]
+        if inputs and inputs[0].dim() == 3:
+            self._seen = inputs[0][:, -1].detach()  # [batch, hidden]
 
     @property
     def device(self) -> torch.device:
@@ -95,29 +117,30 @@ class Engine:
         """Number of rows of the embedding table, including rows that only pad it."""
         return int(self.embedding.weight.shape[0])
 
-    @property
-    def context(self) -> int | None:
-        """Number of positions the model was built for; None if it has no limit (relative positions)."""
-        if self.is_encoder_decoder:
-            return None
-        return getattr(self.model.config, "max_position_embeddings", None)
+    def context_left(self, state: State, row: int) -> int:
+        """Number of positions that a row of a state can still take; very large if the model has no limit."""
+        if self.context is None:
+            return sys.maxsize
+        return self.context - (state.written if self.is_encoder_decoder else state.lengths[row])
 
     def can_share(self, positions: int) -> bool:
         """Return whether sequences of up to `positions` positions can share the cache of a common beginning.
 
-        Padding then comes after that beginning, so the model must take position ids and have no attention window
-        shorter than `positions`, because a window would count the padding.
+        Padding then comes after that beginning, so the model must take position ids and have no border (of a window,
+        of a chunk) within `positions`, because it would count the padding.
         """
-        config = self.model.config.get_text_config()
-        windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
-        fits = all(window is None or positions <= window for window in windows)
-        return fits and self._takes_positions and not self.is_encoder_decoder
+        paths = self.paths
+        if not (paths.shared and paths.cached and paths.batches == "padded" and paths.allow(positions)):
+            return False
+        within = all(positions <= border for border in self._borders)
+        return within and self._takes_positions and not self.is_encoder_decoder
 
     def bytes_per_position(self) -> int:
         """Bytes for one more position of one sequence: keys, values, and the activations of a layer."""
         config = self.model.config.get_text_config()
-        layers = config.num_hidden_layers * (2 if self.is_encoder_decoder else 1)
-        return int((2 * layers + 8) * config.hidden_size * self.dtype.itemsize)
+        layers = getattr(config, "num_hidden_layers", 24) * (2 if self.is_encoder_decoder else 1)
+        hidden = getattr(config, "hidden_size", None) or self.embedding.weight.shape[-1]
+        return int((2 * layers + 8) * hidden * self.dtype.itemsize)
 
     @contextmanager
     def metered(self, positions: int) -> Iterator[None]:
@@ -144,20 +167,30 @@ class Engine:
             return module.weight.detach()
         return self.embed(torch.arange(self.vocab_size))
 
-    def start(self, inputs: Tensor, attention_mask: Tensor, keep_cache: bool = True) -> State:
+    def start(
+        self, inputs: Tensor, attention_mask: Tensor | None, keep_cache: bool = True, room: int = 0
+    ) -> State:
         """Run one pass over a left-padded batch.
 
         Args:
             inputs: ids [batch, seq] or embeddings [batch, seq, hidden].
-            attention_mask: [batch, seq], 0 at padding.
+            attention_mask: [batch, seq], 0 at padding; None if nothing is padded, and the model counts by itself.
             keep_cache: False if only the logits are needed.
+            room: number of further positions that each sequence will need.
         """
-        lengths = attention_mask.sum(-1).tolist()
+        batch, seq = inputs.shape[:2]
+        lengths = [seq] * batch if attention_mask is None else attention_mask.sum(-1).tolist()
         if self.is_encoder_decoder:
-            return self._start_decoder(inputs, attention_mask, lengths)
-        cache = growing_cache(self.model.config) if keep_cache else None
+            return self._start_decoder(inputs, attention_mask, lengths, room)
+        steps = keep_cache and self.steps_cached(seq + room)
+        cache = growing_cache(self.model.config) if steps else None
         output = self.forward(inputs, attention_mask, cache=cache)
-        return State(_last(output.logits), self._seen, cache, attention_mask, lengths)
+        fed = inputs if keep_cache and not steps else None
+        return State(_last(output.logits), self.last_seen(batch), cache, attention_mask, lengths, fed)
+
+    def steps_cached(self, positions: int) -> bool:
+        """Return whether a sequence that grows to that many positions may use the cache."""
+        return self.paths.cached and self.paths.allow(positions)
 
     def step(self, state: State, inputs: Tensor, attention_mask: Tensor | None = None) -> State:
         """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; change `state` in place and return it.
@@ -165,36 +198,61 @@ class Engine:
         Args:
             attention_mask: [batch, n] of the new positions, if some of them are padding on the left.
         """
+        new = inputs.shape[1]
+        if state.fed is not None:
+            inputs = state.fed = self._continued(state.fed, inputs)
         if self.is_encoder_decoder:
-            state.logits, state.hidden = self._decode(inputs, state), self._seen
-            return state
-        new = state.attention_mask.new_ones(inputs.shape[:2]) if attention_mask is None else attention_mask
-        past = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
-        position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
-        # The mask must cover the past too.
-        state.attention_mask = torch.cat([state.attention_mask, new], dim=1)
-        output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
-        state.logits, state.hidden = _last(output.logits), self._seen
-        state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()
+            state.logits = self._decode(state, inputs)
+        else:
+            state.logits = self._extend(state, inputs, new, attention_mask)
+        state.hidden = self.last_seen(len(inputs))
         return state
+
+    def _extend(self, state: State, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
+        """Feed a causal model `n` next inputs, after all others without a cache -> logits [batch, vocab] float32."""
+        past = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
+        new = past.new_ones(len(inputs), n) if attention_mask is None else attention_mask
+        position_ids = None
+        if state.attention_mask is not None:
+            # The mask must cover the past too.
+            state.attention_mask = torch.cat([state.attention_mask, new], dim=1)
+            if state.cache is not None:
+                position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
+        output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
+        state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()
+        return _last(output.logits)
+
+    def _continued(self, past: Tensor, inputs: Tensor) -> Tensor:
+        """Append inputs [batch, n, ...] to those of the past; ids become embeddings next to embeddings."""
+        if past.is_floating_point() != inputs.is_floating_point():
+            past, inputs = (each if each.is_floating_point() else self.embed(each) for each in (past, inputs))
+        return torch.cat([past, inputs.to(past.dtype)], dim=1)
 
     def select(self, state: State, rows: Tensor) -> State:
         """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
         cache = copy.deepcopy(state.cache)
-        cache.batch_select_indices(rows.to(self.device))
+        if cache is not None:
+            # Unlike batch_select_indices, every kind of layer has it, recurrent ones included.
+            cache.reorder_cache(rows.to(self.device))
+
+        def chosen(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[rows]
+
         return State(
             state.logits[rows],
             state.hidden[rows],
             cache,
-            state.attention_mask[rows],
+            chosen(state.attention_mask),
             [state.lengths[row] for row in rows.tolist()],
-            None if state.encoded is None else state.encoded[rows],
+            chosen(state.fed),
+            chosen(state.encoded),
+            state.written,
         )
 
     def forward(
         self,
         inputs: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         position_ids: Tensor | None = None,
         cache: Any = None,
         **options: Any,
@@ -203,43 +261,76 @@ class Engine:
 
         Args:
             inputs: ids [batch, n] or embeddings [batch, n, hidden].
-            attention_mask: [batch, past + n].
+            attention_mask: [batch, past + n]; None if nothing is padded.
             position_ids: [batch, n]; counted from the mask by default.
         """
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
             arguments["cache"] = cache
-        if self._takes_positions:
-            if position_ids is None:
-                position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
-            arguments["position_ids"] = position_ids
+        if attention_mask is not None:
+            arguments["attention_mask"] = attention_mask
+            if self._takes_positions:
+                if position_ids is None:
+                    position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
+                arguments["position_ids"] = position_ids
         if self._takes_logits_to_keep:
             arguments["logits_to_keep"] = 1
+        self._seen = None
         with self.metered(inputs.shape[0] * inputs.shape[1]):
-            return self.model(
-                **{keyword(inputs): inputs}, attention_mask=attention_mask, **arguments, **options
-            )
+            return self.model(**{keyword(inputs): inputs}, **arguments, **options)
 
-    def _start_decoder(self, inputs: Tensor, attention_mask: Tensor, lengths: list[int]) -> State:
+    def last_seen(self, batch: int) -> Tensor:
+        """[batch, hidden] what the head saw at the last position of the last pass; NaN where that is unknown."""
+        if self.paths.hidden and self._seen is not None and len(self._seen) == batch:
+            return self._seen
+        return torch.full((batch, self.embedding.weight.shape[-1]), torch.nan, device=self.device)
+
+    def _start_decoder(
+        self, inputs: Tensor, attention_mask: Tensor | None, lengths: list[int], room: int
+    ) -> State:
         batch = inputs.shape[0]
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
             encoded = encoder(**{keyword(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
-        cache = EncoderDecoderCache(growing_cache(self.model.config), growing_cache(self.model.config))
-        first = self.model.config.decoder_start_token_id
-        state = State(torch.empty(0), torch.empty(0), cache, attention_mask, lengths, encoded)
-        return self.step(state, torch.full((batch, 1), first, device=self.device))
+        first = torch.full((batch, 1), self.decoder_start, device=self.device)
+        state = State(torch.empty(0), torch.empty(0), None, attention_mask, lengths, None, encoded)
+        if self.steps_cached(room + 1):
+            config = self.model.config
+            state.cache = EncoderDecoderCache(growing_cache(config), growing_cache(config))
+        else:
+            state.fed = first[:, :0]
+        return self.step(state, first)
 
-    def _decode(self, inputs: Tensor, state: State) -> Tensor:
+    @property
+    def decoder_start(self) -> int:
+        """The token that starts the decoder of an encoder-decoder.
+
+        Raises:
+            NotApplicable: the configuration names none.
+        """
+        configs = (self.model.config, self.model.generation_config)
+        names = ("decoder_start_token_id", "bos_token_id")
+        found = (getattr(config, name, None) for name in names for config in configs)
+        start = next((token for token in found if token is not None), None)
+        if start is None:
+            raise NotApplicable(
+                f"the configuration of {type(self.model).__name__} names no decoder_start_token_id: add it"
+            )
+        return int(start)
+
+    def _decode(self, state: State, inputs: Tensor) -> Tensor:
         """Run one metered pass of the decoder -> logits [batch, vocab] float32 of the last position."""
+        options = {} if state.cache is None else {"cache": state.cache}
+        self._seen = None
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             output = self.model(
                 **{f"decoder_{keyword(inputs)}": inputs},
                 encoder_outputs=(state.encoded,),
                 attention_mask=state.attention_mask,
-                cache=state.cache,
-                use_cache=True,
+                use_cache=state.cache is not None,
+                **options,
             )
+        state.written = inputs.shape[1] + (state.written if state.fed is None else 0)
         return _last(output.logits)
 
 

@@ -6,7 +6,7 @@ The baselines are an untrained twin and transformers' own `generate`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -19,51 +19,74 @@ from vsg_core.errors import NotApplicable
 from vsg_core.generator.engine.forward import Engine, keyword
 
 # Names that architectures give to the norm between their last layer and their head.
-FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-POSITION_TABLES = ("wpe", "embed_positions")
+FINAL_NORMS = (
+    "norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "final_norm", "ln_out", "embedding_norm",
+)  # fmt: skip
+# Names of settings that scale the logits; a self-check finds out whether a model has others.
+SCALES: dict[str, Callable[[float], float]] = {
+    "logit_scale": lambda scale: scale,
+    "logits_scaling": lambda scale: 1 / scale,
+    "lm_head_multiplier": lambda scale: scale,
+}
 
 
-def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor) -> Tensor:
-    """Hidden states [batch, layers + 1, hidden] float32 at the last position of a left-padded batch.
+def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Hidden states [batch, layers + 1, hidden] float32 at the last position of a batch.
 
     The embedding comes first; the last is as the head sees it, after the final norm.
 
     Raises:
-        NotApplicable: an encoder-decoder, whose decoder does not read the sequence.
+        NotApplicable: an encoder-decoder, whose decoder does not read the sequence; or an architecture that gives
+            none, or gives others than its head sees.
     """
     if engine.is_encoder_decoder:
         raise NotApplicable("an encoder-decoder has no decoder hidden states at its prompt")
+    if not engine.paths.states:
+        raise NotApplicable(
+            f"{type(engine.model).__name__} does not give the hidden states that its head sees"
+        )
     output = engine.forward(inputs, attention_mask, output_hidden_states=True)
     return torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1).float()
 
 
-def lens(model: PreTrainedModel, hidden_states: Tensor) -> Tensor:
+def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
     """The logit lens (nostalgebraist, 2020): final norm, then head, with the model's own caps and scales of logits.
 
     Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
 
     Raises:
-        NotApplicable: the architecture's final norm is not known.
+        NotApplicable: the architecture's final norm is not known, or these steps do not give its logits.
     """
-    body = getattr(model.base_model, "decoder", model.base_model)
-    norm = next((getattr(body, name) for name in FINAL_NORMS if hasattr(body, name)), None)
-    if norm is None:
-        raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
-    config = model.config.get_text_config()
+    model = engine.model
+    norm = final_norm(model)
+    if not engine.paths.lens:
+        raise NotApplicable(f"final norm and head do not give the logits of {type(model).__name__}")
     with torch.no_grad():
-        normed = norm(hidden_states.to(model.device, model.dtype))
-        logits: Tensor = model.get_output_embeddings()(normed).float()
-    logits = logits * (getattr(config, "logit_scale", None) or 1.0)
+        return head_logits(model, norm(hidden_states.to(model.device, model.dtype)))
+
+
+def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """The logits [..., vocab] float32 from what the head sees [..., hidden], scaled and capped as configured."""
+    config = model.config.get_text_config()
+    logits: Tensor = model.get_output_embeddings()(hidden).float()
+    for name, scale in SCALES.items():
+        logits = logits * scale(getattr(config, name, None) or 1.0)
     cap = getattr(config, "final_logit_softcapping", None)
     return cap * (logits / cap).tanh() if cap else logits
 
 
-def position_table(model: PreTrainedModel) -> Tensor | None:
-    """[positions, hidden] learned absolute position embeddings, which the model adds itself; None if it has none."""
-    for name, module in model.base_model.named_modules():
-        if name.split(".")[-1] in POSITION_TABLES and isinstance(module, torch.nn.Embedding):
-            return module.weight.detach()[getattr(module, "offset", 0) :]
-    return None
+def final_norm(model: PreTrainedModel) -> torch.nn.Module:
+    """Return the norm between the last layer and the head.
+
+    Raises:
+        NotApplicable: the architecture's name for it is not known.
+    """
+    body = getattr(model.base_model, "decoder", model.base_model)
+    norm = next((found for name in FINAL_NORMS if (found := getattr(body, name, None)) is not None), None)
+    if norm is None:
+        raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
+    module: torch.nn.Module = norm
+    return module
 
 
 def head_table(model: PreTrainedModel) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +60,11 @@ class LanguageModel(Embeddings):
         identity: facts about the weights for the records, such as their digest.
         initial: settings that an untrained twin needs in its configuration (see `untrained`).
         end_ids: tokens that end an answer; by default the model's own and the well-known ones of its vocabulary.
+        paths: the ways of computing that are exact for the model; by default a self-check finds them.
+
+    Raises:
+        VsgError: the self-check finds no exact way, or NaN in the weights.
+        WrongUse: it is not a language model of transformers.
     """
 
     def __init__(
@@ -74,14 +78,18 @@ class LanguageModel(Embeddings):
         identity: Mapping[str, Any] | None = None,
         initial: Mapping[str, Any] | None = None,
         end_ids: Iterable[int] | None = None,
+        paths: engine.Paths | None = None,
     ) -> None:
-        self.engine = engine.Engine(model)
+        self.engine = engine.Engine(model, paths)
         self.tokenizer = tokenizer
         self.name, self.family = name, family
         self.kind = kind or ("instruct" if self.has_chat else "base")
         self.identity = dict(identity or {})
         self.initial = initial
         self.end_ids = self._known_end_ids() if end_ids is None else frozenset(end_ids)
+        if paths is None:
+            special = [i for i in self.tokenizer.all_special_ids if i in set(self.token_ids)]
+            self.engine.paths = engine.self_check(self.engine, self.token_ids, special)
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +192,7 @@ class LanguageModel(Embeddings):
         """
         tensors = self._as_tensors(sequences)
         by_row: dict[int, Tensor] = {}
-        for rows, inputs, attention_mask in engine.left_padded_batches(self.engine, tensors):
+        for rows, inputs, attention_mask in engine.input_batches(self.engine, tensors):
             states = engine.last_hidden_states(self.engine, inputs, attention_mask).cpu()
             by_row |= zip(rows.tolist(), states, strict=True)
         return torch.stack([by_row[row] for row in range(len(tensors))])
@@ -195,7 +203,7 @@ class LanguageModel(Embeddings):
         Raises:
             NotApplicable: the architecture's final norm is not known.
         """
-        logits = engine.lens(self.engine.model, hidden_states)
+        logits = engine.lens(self.engine, hidden_states)
         return logits.index_fill(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
@@ -205,7 +213,9 @@ class LanguageModel(Embeddings):
         initial standard deviation, and unties tied weights.
         """
         model = engine.untrained(self.engine.model, seed, self.initial or {})
-        twin = LanguageModel(model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind)
+        twin = LanguageModel(
+            model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind, paths=self.engine.paths
+        )
         twin.engine.meter = self.engine.meter
         return twin
 
@@ -240,7 +250,7 @@ class LanguageModel(Embeddings):
 
     def context_left(self, state: engine.State, row: int) -> int:
         """Number of positions that a row of a state can still take; very large if the model has no limit."""
-        return sys.maxsize if self.engine.context is None else self.engine.context - state.lengths[row]
+        return self.engine.context_left(state, row)
 
     def close(self) -> None:
         """Drop the weights, to free memory for the next model."""
@@ -262,5 +272,9 @@ class LanguageModel(Embeddings):
 
     def _masked(self, state: engine.State) -> engine.State:
         """Exclude the rows of the table that are not tokens, so that they never receive weight."""
-        state.logits.index_fill_(-1, self._padding, -torch.inf)
+        logits = state.logits
+        # A sum is the cheapest look at all of them; rows that are not tokens may be infinite.
+        if not logits.sum().isfinite() and not logits[:, self.is_token].isfinite().all():
+            raise VsgError(f"the logits of {self.name} contain NaN or infinity: no claim is judged on it")
+        logits.index_fill_(-1, self._padding, -torch.inf)
         return state

@@ -1,0 +1,323 @@
+"""A model's self-check: which ways of computing give what one pass over each sequence alone gives, from its ids.
+
+A few short random sequences are enough: a mask that is ignored, a state that is lost or positions that are counted
+otherwise change every logit that follows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from vsg_core.errors import NotEnoughMemory, VsgError
+from vsg_core.generator.engine.batching import after_shared, states_after
+from vsg_core.generator.engine.configuration import borders
+from vsg_core.generator.engine.forward import Engine, keyword
+from vsg_core.generator.engine.internals import (
+    final_norm,
+    float64,
+    head_logits,
+    last_hidden_states,
+    lens,
+)
+from vsg_core.generator.engine.memory import check_memory
+from vsg_core.generator.engine.paths import SLOWEST, Paths
+
+# Largest difference of two logits that is rounding, in standard deviations of the logits.
+ROUNDING = {torch.float64: 1e-3, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.3}
+# Positions before and during the steps of a sequence.
+LENGTHS, STEPS = (8, 4, 8), 3
+# Positions times parameters of a pass that is worth its time once per model.
+AFFORDABLE = 4e11
+# Causes of a library's refusal to compute, anything that is not an interrupt.
+FAULTS = Exception
+
+
+def self_check(engine: Engine, tokens: Sequence[int], special: Sequence[int] = ()) -> Paths:
+    """Find the ways of computing that are exact for a model. Passes do not count in the engine's meter.
+
+    Where a difference is larger than rounding, and always for 16-bit weights, float64 decides if memory allows.
+
+    Args:
+        tokens: ids that are tokens; other rows of the table are not compared.
+        special: special tokens, which are put among random ones.
+
+    Raises:
+        VsgError: no way is exact; one line that names what differs.
+    """
+    before = engine.paths
+    meter, engine.meter = engine.meter, type(engine.meter)()
+    try:
+        _check_weights(engine)
+        return _decided(engine, tokens, special)
+    finally:
+        engine.paths, engine.meter = before, meter
+
+
+def _decided(engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> Paths:
+    check = _Check(engine, tokens, special)
+    found = check.outcome()
+    if check.doubtful or engine.dtype.itemsize < 4:
+        try:
+            with _as_float64(engine):
+                exact = _Check(engine, tokens, special)
+                second = exact.outcome()
+            # Some architectures cannot compute in float64.
+            found = found if exact.crashed else second
+        except NotEnoughMemory:
+            pass
+    if isinstance(found, VsgError):
+        raise found
+    return found
+
+
+@contextmanager
+def _as_float64(engine: Engine) -> Iterator[None]:
+    more = sum(weight.numel() * (8 - weight.itemsize) for weight in engine.model.parameters())
+    check_memory(f"{_name(engine)} in float64", more, str(engine.device))
+    with float64(engine.model):
+        yield
+
+
+def _check_weights(engine: Engine) -> None:
+    """Refuse NaN and infinity in the weights."""
+    for name, weight in engine.model.named_parameters():
+        # A sum reads the weights once and allocates nothing.
+        weight = weight.detach()
+        total = weight.sum(dtype=torch.float32) if weight.is_floating_point() else torch.zeros(())
+        if not total.isfinite() and not weight.isfinite().all():
+            raise VsgError(
+                f"the weights of {_name(engine)} contain NaN or infinity ({name}): no claim is judged"
+            )
+
+
+class _Check:
+    """One self-check in the dtype that the model has now.
+
+    Attributes:
+        doubtful: a difference was found that could be rounding.
+        crashed: the model raised an error on some path.
+        fault: the last difference, or error, in words.
+    """
+
+    def __init__(self, engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> None:
+        self.engine, self.model = engine, engine.model
+        self.tolerance = ROUNDING.get(engine.dtype, ROUNDING[torch.bfloat16])
+        self.doubtful = self.crashed = False
+        self.fault = ""
+        self.known: dict[tuple[int, ...], Tensor] = {}
+        self.tokens = torch.tensor(tokens, device=engine.device)  # [tokens]
+        self.generator = torch.Generator().manual_seed(0)
+        # The last positions of each sequence are fed step by step.
+        self.whole = [self.draw(length + STEPS) for length in LENGTHS]
+        for place, token in zip((0, 2, 5, 3, 6), dict.fromkeys(special), strict=False):
+            self.whole[0][place] = token
+
+    def draw(self, length: int) -> Tensor:
+        """Draw random ids [length]."""
+        places = torch.randint(len(self.tokens), (length,), generator=self.generator)
+        return self.tokens[places.to(self.tokens.device)]
+
+    def outcome(self) -> Paths | VsgError:
+        """Find what is exact, or why nothing is."""
+        try:
+            self.sound()
+            return self.paths()
+        except VsgError as error:
+            return error
+
+    def paths(self) -> Paths:
+        """Find the fastest ways that are exact.
+
+        Raises:
+            VsgError: the model cannot be fed step by step.
+        """
+        order: Sequence[Paths] = [
+            replace(SLOWEST, batches=batches, cached=cached)
+            for cached, batches in product((True, False), ("padded", "equal", "single"))
+        ]
+        found = next((paths for paths in order if self.agrees(paths, self.batch, self.steps)), None)
+        if found is None:
+            raise VsgError(f"{_name(self.engine)} cannot be fed step by step: {self.fault}")
+        for field, test in (("hidden", self.hidden), ("lens", self.lens), ("states", self.states)):
+            wanted = replace(found, **{field: True})
+            found = wanted if self.agrees(wanted, test) else found
+        wanted = replace(found, shared=True)
+        found = wanted if found.cached and self.agrees(wanted, self.sharing) else found
+        return replace(found, limit=self.limit(found))
+
+    def sound(self) -> None:
+        """Refuse a model whose single passes are not those of a causal language model fed with its embeddings."""
+        start, fed = self.whole[0][:4], self.whole[0][4:]
+        embed = self.engine.embed
+        self.demand("gives no logits", lambda: [(self.alone(ids[:4], ids[4:]),) * 2 for ids in self.whole])
+        again = "gives different logits the second time"
+        self.demand(again, lambda: [(self.pass_over(start, fed), self.alone(start, fed))])
+        later = "is not causal, a later token changes earlier logits"
+        self.demand(later, lambda: [(self.alone(start, fed[:4]), self.alone(start, fed)[:5])])
+        vectors = "computes from the embeddings of tokens something else than from their ids"
+        self.demand(vectors, lambda: [(self.alone(embed(start), embed(fed)), self.alone(start, fed))])
+
+    def batch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare a batch of embeddings of several lengths with each sequence alone."""
+        whole = self.whole
+        sequences = [self.engine.embed(ids[: len(ids) - STEPS]) for ids in whole]
+        for rows, state in states_after(self.engine, sequences, STEPS, keep_cache=False):
+            for row, logits in zip(rows.tolist(), state.logits, strict=True):
+                yield logits, self.alone(whole[row][:-STEPS], whole[row][-STEPS:])[0]
+
+    def steps(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare steps after a batch of ids, first of ids and then of vectors, and of branches that took turns."""
+        engine, whole = self.engine, self.whole
+        for rows, state in states_after(engine, [ids[:-STEPS] for ids in whole], STEPS, keep_cache=True):
+            batch = [whole[row] for row in rows.tolist()]
+            turned = torch.arange(len(batch)).flip(0).repeat(2)[:2]
+            state = engine.step(state, torch.stack([ids[-STEPS, None] for ids in batch]))
+            branch = engine.select(state, turned)
+            others = self.draw(2 * len(turned)).reshape(len(turned), 2)
+            for step in range(1, STEPS):
+                vectors = engine.embed(torch.stack([ids[step - STEPS, None] for ids in batch]))
+                state = engine.step(state, vectors)
+                branch = engine.step(branch, others[:, step - 1, None])
+                for logits, ids in zip(state.logits, batch, strict=True):
+                    yield logits, self.alone(ids[:-STEPS], ids[-STEPS:])[step + 1]
+            for logits, row, fed in zip(branch.logits, turned.tolist(), others, strict=True):
+                start = batch[row][:-STEPS]
+                yield logits, self.alone(start, torch.cat([batch[row][len(start) : len(start) + 1], fed]))[-1]
+
+    def sharing(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare sequences of different lengths after a beginning that is computed once."""
+        engine = self.engine
+        sizes = ((8, (5, 2)), (2, (2, 1)))
+        common, tails = next(each for each in sizes if engine.can_share(each[0] + max(each[1]) + 1))
+        sequences = [torch.cat([self.whole[2][:common], self.draw(tail)]) for tail in tails]
+        state = after_shared(engine, sequences, common)
+        fed = self.draw(len(tails)).unsqueeze(1)  # [batch, 1]
+        state = engine.step(state, fed)
+        for logits, sequence, token in zip(state.logits, sequences, fed, strict=True):
+            yield logits, self.alone(sequence, token)[-1]
+
+    def limit(self, paths: Paths) -> int | None:
+        """Return the first border of the configuration that steps or batches cannot cross exactly; None if none."""
+        size = sum(weight.numel() for weight in self.model.parameters())
+        short = self.whole
+        for border in borders(self.model.config):
+            last = self.engine.context or sys.maxsize
+            if border >= last:
+                return None
+            if border * size > AFFORDABLE:
+                return border
+            self.whole = [self.draw(min(border - 1 + STEPS, last)), self.draw(LENGTHS[1] + STEPS)]
+            crossed = self.agrees(paths, self.batch, self.steps)
+            self.whole = short
+            if not crossed:
+                return border
+        return None
+
+    def hidden(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare the head's output for what it saw with the logits, but for a shift and a scale."""
+        state = self.engine.start(self.whole[0][None, :4], None, keep_cache=False)
+        with torch.no_grad():
+            logits = head_logits(self.model, state.hidden.unsqueeze(1))[0, -1]  # [vocab]
+        found, expected = logits[self.tokens], state.logits[0, self.tokens]
+        yield (found - found.mean()) / found.std(), (expected - expected.mean()) / expected.std()
+
+    def lens(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare the lens of what enters the final norm with the logits."""
+        engine, seen = self.engine, list[Tensor]()
+        hook = final_norm(self.model).register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0][:, -1])
+        )
+        try:
+            state = engine.start(self.whole[0][None, :4], None, keep_cache=False)
+        finally:
+            hook.remove()
+        yield lens(engine, seen[-1])[0], state.logits[0]
+
+    def states(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Compare the last hidden state by layer with what the head saw."""
+        states = last_hidden_states(self.engine, self.whole[0][None, :4], None)
+        yield states[0, -1], self.engine.last_seen(1)[0].float()
+
+    def agrees(self, paths: Paths, *tests: Callable[[], Iterator[tuple[Tensor, Tensor]]]) -> bool:
+        """Return whether a model that takes these paths passes the tests."""
+        self.engine.paths = paths
+        try:
+            return all(self.close(found, expected) for test in tests for found, expected in test())
+        except FAULTS as error:
+            self.crashed, self.fault = True, _line(error)
+            return False
+
+    def demand(self, what: str, pairs: Callable[[], Sequence[tuple[Tensor, Tensor]]]) -> None:
+        """Refuse the model if a pair differs."""
+        self.engine.paths = SLOWEST
+        try:
+            differs = not all(self.close(found, expected) for found, expected in pairs())
+        except VsgError:
+            raise
+        except FAULTS as error:
+            differs, self.crashed, self.fault = True, True, _line(error)
+        if differs:
+            raise VsgError(f"{_name(self.engine)} {what} ({self.fault}): it cannot be judged")
+
+    def close(self, found: Tensor, expected: Tensor) -> bool:
+        """Return whether two sets of numbers differ by rounding only."""
+        if found.shape != expected.shape:
+            self.fault = f"shape {list(found.shape)} for {list(expected.shape)}"
+            return False
+        if found.shape[-1] == self.engine.vocab_size:
+            found, expected = found[..., self.tokens], expected[..., self.tokens]
+        spread = expected.double().std().item() or 1.0
+        off = (found.double() - expected.double()).abs().max().item() / spread
+        self.fault = f"off by {off:.2g} standard deviations"
+        self.doubtful |= off > self.tolerance
+        # NaN compares False.
+        return off <= self.tolerance
+
+    def alone(self, sequence: Tensor, fed: Tensor) -> Tensor:
+        """The logits [fed + 1, vocab] after a sequence and after each position fed; kept if all are ids.
+
+        Args:
+            sequence, fed: ids [seq], [fed] or embeddings [seq, hidden], [fed, hidden].
+
+        Raises:
+            VsgError: they are not finite.
+        """
+        if sequence.is_floating_point():
+            return self.pass_over(sequence, fed)
+        key = (len(sequence), *sequence.tolist(), *fed.tolist())
+        if key not in self.known:
+            logits = self.known[key] = self.pass_over(sequence, fed)
+            if not logits[..., self.tokens].isfinite().all():
+                raise VsgError(
+                    f"the logits of {_name(self.engine)} contain NaN or infinity: no claim is judged"
+                )
+        return self.known[key]
+
+    def pass_over(self, sequence: Tensor, fed: Tensor) -> Tensor:
+        """Run one pass over one sequence alone, without mask, position ids and cache, as `alone` describes it."""
+        model, inputs = self.model, sequence.unsqueeze(0)
+        with torch.no_grad():
+            if not self.engine.is_encoder_decoder:
+                inputs = torch.cat([sequence, fed]).unsqueeze(0)
+                logits = model(**{keyword(inputs): inputs}, use_cache=False).logits[0]
+                return logits[len(sequence) - 1 :].float()
+            first = torch.tensor([self.engine.decoder_start], device=inputs.device)
+            first = self.engine.embed(first) if fed.is_floating_point() else first
+            answer = torch.cat([first, fed]).unsqueeze(0)
+            options = {keyword(inputs): inputs, f"decoder_{keyword(answer)}": answer}
+            return model(**options, use_cache=False).logits[0].float()
+
+
+def _name(engine: Engine) -> str:
+    return type(engine.model).__name__
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
