@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -121,7 +123,11 @@ def test_rows_that_a_gguf_names_as_padding_are_not_tokens():
     lm = tiny("qwen2")
     known = lm.tokenizer.get_vocab()
     padded = {f"[PAD{TOKENS + 1}]": TOKENS + 1, "[PAD]": TOKENS + 2, "[PAD3]": TOKENS + 3}
-    facts = {"get_vocab": lambda self: known | padded, "chat_template": None, "all_special_ids": []}
+    facts: dict[str, Any] = {
+        "get_vocab": lambda self: known | padded,
+        "chat_template": None,
+        "all_special_ids": [],
+    }
     named = type("Named", (), facts)()
     tokens = type(lm)(lm.engine.model, named, end_ids=()).is_token[TOKENS:].tolist()
     assert tokens[1:4] == [False, True, True], "only [PADi] at row i is padding"

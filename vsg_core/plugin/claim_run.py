@@ -225,6 +225,7 @@ class ClaimRun:
             meter = loaded.meter
             spent = {
                 "device": loaded.device_name,
+                "paths": str(loaded.engine.paths),
                 "forward_seconds": meter.forward_seconds,
                 "forward_passes": meter.passes,
                 "tokens": meter.tokens,

@@ -330,6 +330,12 @@ class Run(Stored):
     device: str | None = None
     """What the model ran on, say cpu."""
 
+    paths: str | None = None
+    """The ways of computing that the model's self-check found exact."""
+
+    notes: tuple[str, ...] = ()
+    """What the model's tokenizer and chat template do that was taken away or fixed."""
+
     machine: str | None = None
     """The operating system, cores and memory."""
 

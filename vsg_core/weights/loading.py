@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
+from vsg_core.weights.checked import check_key, keep_paths, known_paths
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, converted, identify, read_header
@@ -44,7 +45,7 @@ def load_model(
         WeightsUnavailable: every source failed; the message gives the reason for each.
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
     """
-    from vsg_core.generator.engine.placement import as_device, as_dtype
+    from vsg_core.generator.engine.placement import as_device, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
 
     entry = describe(name_or_path)
@@ -56,8 +57,10 @@ def load_model(
     except WeightsUnavailable as error:
         raise WeightsUnavailable(error.reason, f"vsg models fetch {name_or_path}") from error
     check_memory(entry.name, parameters(weights.folder) * each, on)
+    key = check_key(weights.identity, str(as_dtype(dtype)), device_text(as_device(device)))
+    known = known_paths(key)
     try:
-        return LanguageModel.from_folder(
+        lm = LanguageModel.from_folder(
             weights.folder,
             dtype=dtype,
             device=device,
@@ -66,11 +69,15 @@ def load_model(
             kind=entry.kind,
             initial={} if entry.gguf is None else entry.initial,
             identity=weights.identity,
+            paths=known,
         )
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         # transformers raises these when configuration, weights and tokenizer do not fit together.
         lines = str(error).strip().splitlines() or [""]
         raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {lines[0]})") from error
+    if known is None:
+        keep_paths(key, lm.engine.paths)
+    return lm
 
 
 def weights_here(entry: Entry) -> bool:

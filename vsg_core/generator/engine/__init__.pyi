@@ -1,4 +1,3 @@
-from .batching import check_sequences as check_sequences
 from .batching import input_batches as input_batches
 from .batching import states_after as states_after
 from .configuration import position_table as position_table
@@ -20,3 +19,5 @@ from .placement import as_device as as_device
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
 from .self_check import self_check as self_check
+from .sequences import as_ids as as_ids
+from .sequences import as_sequences as as_sequences

@@ -8,30 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vsg_core.errors import WrongUse
 from vsg_core.generator.engine.forward import Engine, State
 from vsg_core.generator.engine.memory import available
 
 MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
 WORTH_SHARING = 64  # positions saved; one more pass over a single sequence costs about as much
-
-
-def check_sequences(engine: Engine, name: str, sequences: Sequence[Tensor]) -> None:
-    """Raise an error for sequences that the model `name` cannot process.
-
-    Raises:
-        WrongUse: no sequence, an empty one, or one longer than the context.
-    """
-    if not len(sequences):
-        raise WrongUse("no sequence given: give at least one")
-    for place, sequence in enumerate(sequences):
-        if not len(sequence):
-            raise WrongUse(f"sequence {place} is empty: give at least one token")
-        if engine.context is not None and len(sequence) > engine.context:
-            raise WrongUse(
-                f"sequence {place} has {len(sequence)} tokens, above the {engine.context} positions "
-                f"of {name}: shorten it"
-            )
 
 
 def states_after(

@@ -87,6 +87,7 @@ class Engine:
         self._takes_logits_to_keep = "logits_to_keep" in accepted
         # Number of positions the model was built for; None if it has no limit (relative positions).
         self.context = context_of(self.model)
+        self.hidden_size = self.embed(torch.zeros(1, dtype=torch.long)).shape[-1]
         self._borders = borders(self.model.config)
         self._seen: Tensor | None = None  # the head's last input [batch, hidden]
         head_of(self.model).register_forward_pre_hook(self._look)
@@ -139,7 +140,7 @@ class Engine:
         """Bytes for one more position of one sequence: keys, values, and the activations of a layer."""
         config = self.model.config.get_text_config()
         layers = getattr(config, "num_hidden_layers", 24) * (2 if self.is_encoder_decoder else 1)
-        hidden = getattr(config, "hidden_size", None) or self.embedding.weight.shape[-1]
+        hidden = getattr(config, "hidden_size", self.hidden_size)
         return int((2 * layers + 8) * hidden * self.dtype.itemsize)
 
     @contextmanager
@@ -198,6 +199,8 @@ class Engine:
         Args:
             attention_mask: [batch, n] of the new positions, if some of them are padding on the left.
         """
+        if self.paths.batches == "single" and len(inputs) > 1:
+            return self._step_each(state, inputs)
         new = inputs.shape[1]
         if state.fed is not None:
             inputs = state.fed = self._continued(state.fed, inputs)
@@ -206,6 +209,18 @@ class Engine:
         else:
             state.logits = self._extend(state, inputs, new, attention_mask)
         state.hidden = self.last_seen(len(inputs))
+        return state
+
+    def _step_each(self, state: State, inputs: Tensor) -> State:
+        """Step each row of a state without a cache alone: branches, in a model whose rows affect each other."""
+        each = [
+            self.step(self.select(state, torch.tensor([row])), inputs[row : row + 1])
+            for row in range(len(inputs))
+        ]
+        state.logits = torch.cat([row.logits for row in each])
+        state.hidden = torch.cat([row.hidden for row in each])
+        state.fed = torch.cat([row.fed for row in each if row.fed is not None])
+        state.lengths, state.written = [row.lengths[0] for row in each], each[0].written
         return state
 
     def _extend(self, state: State, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
@@ -283,7 +298,7 @@ class Engine:
         """[batch, hidden] what the head saw at the last position of the last pass; NaN where that is unknown."""
         if self.paths.hidden and self._seen is not None and len(self._seen) == batch:
             return self._seen
-        return torch.full((batch, self.embedding.weight.shape[-1]), torch.nan, device=self.device)
+        return torch.full((batch, self.hidden_size), torch.nan, device=self.device)
 
     def _start_decoder(
         self, inputs: Tensor, attention_mask: Tensor | None, lengths: list[int], room: int

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -139,15 +138,21 @@ class _Check:
             VsgError: the model cannot be fed step by step.
         """
         order: Sequence[Paths] = [
-            replace(SLOWEST, batches=batches, cached=cached)
-            for cached, batches in product((True, False), ("padded", "equal", "single"))
+            replace(SLOWEST, batches="padded", cached=True),
+            replace(SLOWEST, batches="equal", cached=True),
+            replace(SLOWEST, batches="padded"),
+            replace(SLOWEST, batches="equal"),
+            SLOWEST,
         ]
         found = next((paths for paths in order if self.agrees(paths, self.batch, self.steps)), None)
         if found is None:
             raise VsgError(f"{_name(self.engine)} cannot be fed step by step: {self.fault}")
-        for field, test in (("hidden", self.hidden), ("lens", self.lens), ("states", self.states)):
-            wanted = replace(found, **{field: True})
-            found = wanted if self.agrees(wanted, test) else found
+        found = replace(
+            found,
+            hidden=self.agrees(replace(found, hidden=True), self.hidden),
+            lens=self.agrees(replace(found, lens=True), self.lens),
+            states=self.agrees(replace(found, hidden=True, states=True), self.states),
+        )
         wanted = replace(found, shared=True)
         found = wanted if found.cached and self.agrees(wanted, self.sharing) else found
         return replace(found, limit=self.limit(found))
@@ -306,13 +311,14 @@ class _Check:
         with torch.no_grad():
             if not self.engine.is_encoder_decoder:
                 inputs = torch.cat([sequence, fed]).unsqueeze(0)
-                logits = model(**{keyword(inputs): inputs}, use_cache=False).logits[0]
-                return logits[len(sequence) - 1 :].float()
+                logits: Tensor = model(**{keyword(inputs): inputs}, use_cache=False).logits[0].float()
+                return logits[len(sequence) - 1 :]
             first = torch.tensor([self.engine.decoder_start], device=inputs.device)
             first = self.engine.embed(first) if fed.is_floating_point() else first
             answer = torch.cat([first, fed]).unsqueeze(0)
             options = {keyword(inputs): inputs, f"decoder_{keyword(answer)}": answer}
-            return model(**options, use_cache=False).logits[0].float()
+            logits = model(**options, use_cache=False).logits[0].float()
+            return logits
 
 
 def _name(engine: Engine) -> str:

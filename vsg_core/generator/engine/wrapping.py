@@ -44,7 +44,7 @@ def head_of(model: PreTrainedModel) -> torch.nn.Module:
     Raises:
         WrongUse: the model has none.
     """
-    head = model.get_output_embeddings()
+    head: torch.nn.Module | None = model.get_output_embeddings()
     if head is None:
         raise WrongUse(
             f"{type(model).__name__} has no language-model head: load it with AutoModelForCausalLM, or "

@@ -102,7 +102,7 @@ class Embeddings(Tokenizing):
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embed ids [batch, seq] or [seq] as the model itself does -> [..., hidden]."""
-        return self.engine.embed(input_ids)
+        return self.engine.embed(engine.as_ids(self.engine, input_ids))
 
     def embed_text(self, text: str) -> Tensor:
         """Tokenize and embed a text -> [seq, hidden]."""

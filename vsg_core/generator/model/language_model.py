@@ -203,6 +203,9 @@ class LanguageModel(Embeddings):
         Raises:
             NotApplicable: the architecture's final norm is not known.
         """
+        width = self.engine.hidden_size
+        if not hidden_states.dim() or hidden_states.shape[-1] != width:
+            raise WrongUse(f"hidden states have shape {list(hidden_states.shape)}: give [..., {width}]")
         logits = engine.lens(self.engine, hidden_states)
         return logits.index_fill(-1, self._padding, -torch.inf)
 
@@ -264,11 +267,8 @@ class LanguageModel(Embeddings):
         """Tokenize the texts among the sequences, and refuse what the model cannot take."""
         if isinstance(sequences, str):
             raise WrongUse(f"{sequences!r} is one text: give a list of sequences")
-        tensors = [
-            self.tokenize(sequence) if isinstance(sequence, str) else sequence for sequence in sequences
-        ]
-        engine.check_sequences(self.engine, self.name, tensors)
-        return tensors
+        tokenized = [self.tokenize(each) if isinstance(each, str) else each for each in sequences]
+        return engine.as_sequences(self.engine, self.name, tokenized)
 
     def _masked(self, state: engine.State) -> engine.State:
         """Exclude the rows of the table that are not tokens, so that they never receive weight."""

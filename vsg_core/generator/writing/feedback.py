@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from vsg_core.errors import NotApplicable
 from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Written, decode
 from vsg_core.lazy import torch
@@ -63,6 +64,10 @@ class FeedbackWriter:
         self.lm, self.align = lm, align
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
+        if hidden.isnan().all() or hidden.shape[-1] != self.lm.embedding_table.shape[-1]:
+            raise NotApplicable(
+                "the model's last hidden state is unknown, or does not have the size of an embedding"
+            )
         vectors = self.align(hidden.float()).to(self.lm.dtype)  # [batch, hidden]
         tokens, entropies = logits.argmax(-1).tolist(), entropy_bits(logits).tolist()
         kept = [HiddenState(*state) for state in zip(vectors, tokens, entropies, strict=True)]

@@ -35,6 +35,8 @@ class Origin:
             "Weights from": model.source,
             "Parameters": model.parameters and f"{model.parameters / 1e6:,.0f} million",
             "Computed in": " on ".join(filter(None, (self.record.evidence.dtype, run.device))),
+            "Computed by": run.paths,
+            "Text": "; ".join(run.notes),
             "Machine": run.machine,
             "Versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()),
             "Code": run.commit and run.commit + (" with uncommitted changes" if run.dirty else ""),
@@ -99,5 +101,5 @@ def _shared(record: Record) -> Hashable:
     run = record.run
     return (
         record.weights, record.evidence.dtype, record.evidence.engine, run.device, tuple(run.versions.items()),
-        run.commit, run.dirty, run.machine,
+        run.commit, run.dirty, run.machine, run.paths, run.notes,
     )  # fmt: skip
