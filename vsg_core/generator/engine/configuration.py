@@ -1,4 +1,4 @@
-"""What a model's configuration and modules say of its positions: context, borders, position table."""
+"""A model's positions by its configuration and modules: context, borders, position table."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ WORDS: dict[Batches, str] = {
 
 @dataclass(frozen=True)
 class Paths:
-    """What is exact for a model: the same numbers as one pass over each sequence alone, from ids, within rounding.
+    """The ways that are exact for a model: they give the same numbers as one pass over each sequence alone, from ids, within rounding.
 
     Args:
         batches: which sequences may run together.

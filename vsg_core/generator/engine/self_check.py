@@ -226,7 +226,7 @@ class _Check:
         return None
 
     def hidden(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Compare the head's output for what it saw with the logits, but for a shift and a scale."""
+        """Compare the head's output for what it saw with the logits, except for a shift and a scale."""
         state = self.engine.start(self.whole[0][None, :4], None, keep_cache=False)
         with torch.no_grad():
             logits = head_logits(self.model, state.hidden.unsqueeze(1))[0, -1]  # [vocab]
