@@ -123,6 +123,19 @@ def scales_ids_only(model: PreTrainedModel, forward: Forward) -> Forward:
     return call
 
 
+def looks_vectors_up(model: PreTrainedModel, forward: Forward) -> Forward:
+    """As Gemma 4 does, which needs the ids that vectors are embeddings of, for its per-layer embeddings."""
+    table = model.get_input_embeddings().weight
+
+    def call(**given: Any) -> Any:
+        if given.get("inputs_embeds") is not None:
+            found = (given.pop("inputs_embeds")[:, :, None] == table).all(-1).nonzero()
+            given["input_ids"] = found[:, 2].reshape(1, -1)
+        return forward(**given)
+
+    return call
+
+
 def gives_nan(model: PreTrainedModel, forward: Forward) -> Forward:
     def call(**given: Any) -> Any:
         output = forward(**given)
@@ -207,7 +220,7 @@ def test_a_model_in_training_mode_with_dropout_is_evaluated() -> None:
 
 
 class Wrapped(torch.nn.Module):
-    """What DataParallel and its kin are: a module that passes everything on."""
+    """A wrapper as DataParallel is: a module that passes everything on."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
