@@ -15,7 +15,9 @@ WORDS: dict[Batches, str] = {
 
 @dataclass(frozen=True)
 class Paths:
-    """The ways that are exact for a model: they give the same numbers as one pass over each sequence alone, from ids, within rounding.
+    """The ways that are exact for a model.
+
+    They give, within rounding, the numbers of one pass over each sequence alone, from its ids.
 
     Args:
         batches: which sequences may run together.
