@@ -164,6 +164,7 @@ def is_random(model: PreTrainedModel, forward: Forward) -> Forward:
             r"is not causal, a later token changes earlier logits \(off by .* standard deviations\)",
         ),
         (scales_ids_only, r"from the embeddings of tokens something else than from their ids \(off by"),
+        (looks_vectors_up, r"takes only vectors that are embeddings of tokens \("),
         (
             raises_with("inputs_embeds"),
             r"something else than from their ids \(AttributeError: no inputs_embeds",
