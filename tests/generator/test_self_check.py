@@ -13,7 +13,7 @@ from transformers import AutoModel, GPT2LMHeadModel, PreTrainedModel
 
 from tests.support.architectures import ROWS, TOKENS, reference_logits, tiny
 from vsg_core import LanguageModel
-from vsg_core.errors import VsgError, WrongUse
+from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator.engine import Paths
 
 Forward = Callable[..., Any]
@@ -276,3 +276,52 @@ def test_the_lens_applies_the_scale_of_the_logits(factor: float) -> None:
     lm.engine.model.model.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, -1]))
     logits = lm.next_logits([torch.arange(5)])
     torch.testing.assert_close(lm.lens(seen[-1]), logits)
+
+
+@pytest.mark.parametrize("rows", [TOKENS - 5, ROWS + 8])
+def test_a_head_with_fewer_or_more_rows_than_the_table_is_fitted(rows: int) -> None:
+    """Rows that it lacks are never predicted; rows beyond the table are not tokens that could be fed."""
+    lm = tiny("llama")
+    model = copy.deepcopy(lm.engine.model)
+    head = torch.nn.Linear(32, rows, bias=False)
+    common = min(rows, ROWS)
+    head.weight.data[:common] = model.lm_head.weight.data[:common]
+    model.lm_head = head.requires_grad_(False)
+    opened = LanguageModel(model, lm.tokenizer)
+    found, whole = (each.next_logits([torch.arange(5)])[0] for each in (opened, lm))
+    kept = min(rows, TOKENS)
+    assert found.shape == whole.shape
+    torch.testing.assert_close(found[:kept], whole[:kept])
+    assert found[kept:].eq(-torch.inf).all()
+    assert opened.engine.paths.lens
+
+
+def test_tokens_that_stand_for_images_are_not_fed() -> None:
+    """A model that takes images refuses their tokens without one, which says nothing about text."""
+    lm = tiny("llama")
+    model = copy.deepcopy(lm.engine.model)
+    model.config.image_token_id = 17
+    forward = model.forward
+
+    def call(**given: Any) -> Any:
+        assert not (given.get("input_ids") is not None and (given["input_ids"] == 17).any())
+        return forward(**given)
+
+    vars(call)["__signature__"] = inspect.signature(forward)
+    model.forward = call
+    assert LanguageModel(model, lm.tokenizer).engine.paths == Paths()
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_fault_of_the_model() -> None:
+    """Otherwise a slower path would be kept for weights that need none."""
+
+    def full(model: PreTrainedModel, forward: Forward) -> Forward:
+        def call(**given: Any) -> Any:
+            if given.get("cache") is not None:
+                raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory")
+            return forward(**given)
+
+        return call
+
+    with pytest.raises(NotEnoughMemory):
+        with_fault(full)

@@ -15,9 +15,13 @@ CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "c
 POSITION_TABLES = ("wpe", "embed_positions", "position_embeddings")
 # Names of settings that hold a number of positions at which the computation changes.
 BORDER = re.compile(
-    r"(window|window_size|chunk_size|chunk_length|block_size|block_length|local_attention"
-    r"|original_max_position_embeddings)$"
+    r"(window|window_size|window_length|chunk_size|chunk_length|block_size|block_length|local_size|local_attention"
+    r"|radius|index_topk|dense_len|original_max_position_embeddings)$"
 )
+# Positions of the chunks in which linear attention computes, where no setting names them.
+CHUNK = 64
+# Tokens that a configuration names and that text may contain; others stand for images and sounds.
+OF_TEXT = re.compile(r"^(bos|eos|pad|unk|sep|cls|mask|decoder_start|forced_\w+)_token_(id|index)$")
 
 
 def context_of(model: PreTrainedModel) -> int | None:
@@ -38,20 +42,31 @@ def position_table(model: PreTrainedModel) -> Tensor | None:
     return None
 
 
-def borders(config: Any) -> list[int]:
-    """Numbers of positions at which the configuration says that the computation changes, in order.
+def borders(model: PreTrainedModel) -> list[int]:
+    """Numbers of positions at which a model's configuration says that its computation changes, in order.
 
     These are attention windows and chunks, blocks, and the original context of a stretched one.
     """
-    named = (value for name, value in _settings(config.get_text_config()) if BORDER.search(name))
-    return sorted({value for value in named if type(value) is int and value > 1})
+    named = {value for name, value in _numbers(model.config.get_text_config()) if BORDER.search(name)}
+    chunks = {CHUNK} if getattr(model, "_is_stateful", False) else set()
+    return sorted(value for value in named | chunks if value > 1)
 
 
-def _settings(config: Any) -> Iterator[tuple[str, Any]]:
-    """The settings of a configuration by name, those inside dictionaries included."""
+def placeholders(model: PreTrainedModel) -> set[int]:
+    """Ids of tokens that stand for an image or a sound, which text cannot contain."""
+    named = re.compile(r"_token_(id|index)$")
+    numbers = _numbers(model.config)
+    return {value for name, value in numbers if named.search(name) and not OF_TEXT.search(name)}
+
+
+def _numbers(config: Any) -> Iterator[tuple[str, int]]:
+    """The whole numbers of a configuration by name, those inside dictionaries and lists included."""
     pending = list(config.to_dict().items())
     while pending:
         name, value = pending.pop()
         if isinstance(value, dict):
             pending.extend((str(key), each) for key, each in value.items())
-        yield name, value
+        elif isinstance(value, list):
+            pending.extend((name, each) for each in value)
+        elif type(value) is int:
+            yield name, value

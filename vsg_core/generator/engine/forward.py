@@ -88,7 +88,9 @@ class Engine:
         # Number of positions the model was built for; None if it has no limit (relative positions).
         self.context = context_of(self.model)
         self.hidden_size = self.embed(torch.zeros(1, dtype=torch.long)).shape[-1]
-        self._borders = borders(self.model.config)
+        self._borders = borders(self.model)
+        # Tokens that the model predicts: its head may have fewer rows than its table.
+        self.predicted = self.vocab_size
         self._seen: Tensor | None = None  # the head's last input [batch, hidden]
         head_of(self.model).register_forward_pre_hook(self._look)
 
@@ -187,7 +189,9 @@ class Engine:
         cache = growing_cache(self.model.config) if steps else None
         output = self.forward(inputs, attention_mask, cache=cache)
         fed = inputs if keep_cache and not steps else None
-        return State(_last(output.logits), self.last_seen(batch), cache, attention_mask, lengths, fed)
+        return State(
+            self.last_logits(output.logits), self.last_seen(batch), cache, attention_mask, lengths, fed
+        )
 
     def steps_cached(self, positions: int) -> bool:
         """Return whether a sequence that grows to that many positions may use the cache."""
@@ -235,7 +239,7 @@ class Engine:
                 position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
         output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
         state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()
-        return _last(output.logits)
+        return self.last_logits(output.logits)
 
     def _continued(self, past: Tensor, inputs: Tensor) -> Tensor:
         """Append inputs [batch, n, ...] to those of the past; ids become embeddings next to embeddings."""
@@ -294,6 +298,19 @@ class Engine:
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             return self.model(**{keyword(inputs): inputs}, **arguments, **options)
 
+    def last_logits(self, logits: Tensor) -> Tensor:
+        """Take the last position of [batch, seq, predicted] -> [batch, vocab] float32."""
+        return self.fitted(logits[:, -1].float())
+
+    def fitted(self, logits: Tensor) -> Tensor:
+        """Fit logits [..., predicted] to the rows of the embedding table [..., vocab].
+
+        Rows that the head lacks get -inf; what it has beyond the table is not a token that could be fed, and is cut.
+        """
+        self.predicted = min(logits.shape[-1], self.vocab_size)
+        missing = self.vocab_size - logits.shape[-1]
+        return logits if not missing else torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
+
     def last_seen(self, batch: int) -> Tensor:
         """[batch, hidden] what the head saw at the last position of the last pass; NaN where that is unknown."""
         if self.paths.hidden and self._seen is not None and len(self._seen) == batch:
@@ -346,12 +363,7 @@ class Engine:
                 **options,
             )
         state.written = inputs.shape[1] + (state.written if state.fed is None else 0)
-        return _last(output.logits)
-
-
-def _last(logits: Tensor) -> Tensor:
-    """Take the last position [batch, vocab] of [batch, seq, vocab], in float32."""
-    return logits[:, -1].float()
+        return self.last_logits(output.logits)
 
 
 def keyword(inputs: Tensor) -> str:

@@ -62,13 +62,13 @@ def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
     if not engine.paths.lens:
         raise NotApplicable(f"final norm and head do not give the logits of {type(model).__name__}")
     with torch.no_grad():
-        return head_logits(model, norm(hidden_states.to(model.device, model.dtype)))
+        return head_logits(engine, norm(hidden_states.to(model.device, model.dtype)))
 
 
-def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+def head_logits(engine: Engine, hidden: Tensor) -> Tensor:
     """The logits [..., vocab] float32 from what the head sees [..., hidden], scaled and capped as configured."""
-    config = model.config.get_text_config()
-    logits: Tensor = model.get_output_embeddings()(hidden).float()
+    config = engine.model.config.get_text_config()
+    logits: Tensor = engine.fitted(engine.model.get_output_embeddings()(hidden).float())
     for name, scale in SCALES.items():
         logits = logits * scale(getattr(config, name, None) or 1.0)
     cap = getattr(config, "final_logit_softcapping", None)
@@ -160,5 +160,4 @@ def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
             )
     finally:
         model.generation_config = own
-    scores: Tensor = output.scores[0].float()
-    return scores
+    return engine.fitted(output.scores[0].float())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vsg_core.errors import NotEnoughMemory, VsgError
 from vsg_core.generator.engine.batching import after_shared, states_after
-from vsg_core.generator.engine.configuration import borders
+from vsg_core.generator.engine.configuration import borders, placeholders
 from vsg_core.generator.engine.forward import Engine, keyword
 from vsg_core.generator.engine.internals import (
     final_norm,
@@ -113,12 +113,20 @@ class _Check:
         self.doubtful = self.crashed = False
         self.fault = ""
         self.known: dict[tuple[int, ...], Tensor] = {}
-        self.tokens = torch.tensor(tokens, device=engine.device)  # [tokens]
+        text = sorted(set(tokens) - placeholders(self.model))
+        self.tokens = torch.tensor(text, device=engine.device)  # [tokens]
         self.generator = torch.Generator().manual_seed(0)
         # The last positions of each sequence are fed step by step.
         self.whole = [self.draw(length + STEPS) for length in LENGTHS]
-        for place, token in zip((0, 2, 5, 3, 6), dict.fromkeys(special), strict=False):
+        for place, token in zip(
+            (0, 2, 5, 3, 6), dict.fromkeys(i for i in special if i in text), strict=False
+        ):
             self.whole[0][place] = token
+
+    @property
+    def columns(self) -> Tensor:
+        """The tokens whose logits are compared: those that the model predicts."""
+        return self.tokens[self.tokens < self.engine.predicted]
 
     def draw(self, length: int) -> Tensor:
         """Draw random ids [length]."""
@@ -132,6 +140,9 @@ class _Check:
             return self.paths()
         except VsgError as error:
             return error
+        except FAULTS as error:
+            self.crashed = True
+            return VsgError(f"{_name(self.engine)} cannot be checked ({_line(error)}): it cannot be judged")
 
     def paths(self) -> Paths:
         """Find the fastest ways that are exact.
@@ -157,21 +168,29 @@ class _Check:
         )
         wanted = replace(found, shared=True)
         found = wanted if found.cached and self.agrees(wanted, self.sharing) else found
-        return replace(found, limit=self.limit(found))
+        found = replace(found, limit=self.limit(found))
+        # Once more after all others: nothing that they left behind may matter.
+        self.repeats()
+        return found
 
     def sound(self) -> None:
         """Refuse a model whose single passes are not those of a causal language model fed with its embeddings."""
         start, fed = self.whole[0][:4], self.whole[0][4:]
         embed = self.engine.embed
         self.demand("gives no logits", lambda: [(self.alone(ids[:4], ids[4:]),) * 2 for ids in self.whole])
-        again = "gives different logits the second time"
-        self.demand(again, lambda: [(self.pass_over(start, fed), self.alone(start, fed))])
+        self.repeats()
         later = "is not causal, a later token changes earlier logits"
         self.demand(later, lambda: [(self.alone(start, fed[:4]), self.alone(start, fed)[:5])])
         vectors = "computes from the embeddings of tokens something else than from their ids"
         self.demand(vectors, lambda: [(self.alone(embed(start), embed(fed)), self.alone(start, fed))])
         near = "takes only vectors that are embeddings of tokens"
         self.demand(near, lambda: [(self.nudged(start, fed), self.alone(start, fed))], NEAR)
+
+    def repeats(self) -> None:
+        """Refuse a model whose passes depend on chance, or on those before."""
+        start, fed = self.whole[0][:4], self.whole[0][4:]
+        again = "gives different logits the second time"
+        self.demand(again, lambda: [(self.pass_over(start, fed), self.alone(start, fed))])
 
     def batch(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Compare a batch of embeddings of several lengths with each sequence alone."""
@@ -216,7 +235,7 @@ class _Check:
         """Return the first border of the configuration that steps or batches cannot cross exactly; None if none."""
         size = sum(weight.numel() for weight in self.model.parameters())
         short = self.whole
-        for border in borders(self.model.config):
+        for border in borders(self.model):
             last = self.engine.context or sys.maxsize
             if border >= last:
                 return None
@@ -233,8 +252,8 @@ class _Check:
         """Compare the head's output for what it saw with the logits, except for a shift and a scale."""
         state = self.engine.start(self.whole[0][None, :4], None, keep_cache=False)
         with torch.no_grad():
-            logits = head_logits(self.model, state.hidden.unsqueeze(1))[0, -1]  # [vocab]
-        found, expected = logits[self.tokens], state.logits[0, self.tokens]
+            logits = head_logits(self.engine, state.hidden.unsqueeze(1))[0, -1]  # [vocab]
+        found, expected = logits[self.columns], state.logits[0, self.columns]
         yield (found - found.mean()) / found.std(), (expected - expected.mean()) / expected.std()
 
     def lens(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -284,7 +303,7 @@ class _Check:
             self.fault = f"shape {list(found.shape)} for {list(expected.shape)}"
             return False
         if found.shape[-1] == self.engine.vocab_size:
-            found, expected = found[..., self.tokens], expected[..., self.tokens]
+            found, expected = found[..., self.columns], expected[..., self.columns]
         spread = expected.double().std().item() or 1.0
         off = (found.double() - expected.double()).abs().max().item() / spread
         self.fault = f"off by {off:.2g} standard deviations"
@@ -306,7 +325,7 @@ class _Check:
         key = (len(sequence), *sequence.tolist(), *fed.tolist())
         if key not in self.known:
             logits = self.known[key] = self.pass_over(sequence, fed)
-            if not logits[..., self.tokens].isfinite().all():
+            if not logits[..., self.columns].isfinite().all():
                 raise VsgError(
                     f"the logits of {_name(self.engine)} contain NaN or infinity: no claim is judged"
                 )
@@ -324,14 +343,13 @@ class _Check:
         with torch.no_grad():
             if not self.engine.is_encoder_decoder:
                 inputs = torch.cat([sequence, fed]).unsqueeze(0)
-                logits: Tensor = model(**{keyword(inputs): inputs}, use_cache=False).logits[0].float()
-                return logits[len(sequence) - 1 :]
+                logits = model(**{keyword(inputs): inputs}, use_cache=False).logits[0].float()
+                return self.engine.fitted(logits[len(sequence) - 1 :])
             first = torch.tensor([self.engine.decoder_start], device=inputs.device)
             first = self.engine.embed(first) if fed.is_floating_point() else first
             answer = torch.cat([first, fed]).unsqueeze(0)
             options = {keyword(inputs): inputs, f"decoder_{keyword(answer)}": answer}
-            logits = model(**options, use_cache=False).logits[0].float()
-            return logits
+            return self.engine.fitted(model(**options, use_cache=False).logits[0].float())
 
 
 def _name(engine: Engine) -> str:
@@ -339,4 +357,13 @@ def _name(engine: Engine) -> str:
 
 
 def _line(error: Exception) -> str:
+    """Describe an error in one line.
+
+    Raises:
+        NotEnoughMemory: that was the error, which says nothing of the model.
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error):
+        raise NotEnoughMemory(
+            "the self-check of the model needs more memory than is free: close other programs"
+        )
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"

@@ -274,7 +274,11 @@ class LanguageModel(Embeddings):
         """Exclude the rows of the table that are not tokens, so that they never receive weight."""
         logits = state.logits
         # A sum is the cheapest look at all of them; rows that are not tokens may be infinite.
-        if not logits.sum().isfinite() and not logits[:, self.is_token].isfinite().all():
+        predicted = self.engine.predicted
+        if (
+            not logits.sum().isfinite()
+            and not logits[:, :predicted][:, self.is_token[:predicted]].isfinite().all()
+        ):
             raise VsgError(f"the logits of {self.name} contain NaN or infinity: no claim is judged on it")
         logits.index_fill_(-1, self._padding, -torch.inf)
         return state
