@@ -22,6 +22,8 @@ from vsg_core.generator.engine.forward import Engine, keyword
 FINAL_NORMS = (
     "norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "final_norm", "ln_out", "embedding_norm",
 )  # fmt: skip
+# Names under which models keep the part that has that norm.
+BODIES = ("decoder", "language_model", "text_model", "model", "transformer", "backbone")
 # Names of settings that scale the logits; a self-check finds out whether a model has others.
 SCALES: dict[str, Callable[[float], float]] = {
     "logit_scale": lambda scale: scale,
@@ -81,12 +83,14 @@ def final_norm(model: PreTrainedModel) -> torch.nn.Module:
     Raises:
         NotApplicable: the architecture's name for it is not known.
     """
-    body = getattr(model.base_model, "decoder", model.base_model)
-    norm = next((found for name in FINAL_NORMS if (found := getattr(body, name, None)) is not None), None)
-    if norm is None:
-        raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
-    module: torch.nn.Module = norm
-    return module
+    bodies: list[torch.nn.Module] = [model.base_model]
+    for body in bodies:
+        modules = dict(body.named_children())
+        norm = next((modules[name] for name in FINAL_NORMS if name in modules), None)
+        if norm is not None:
+            return norm
+        bodies.extend(modules[name] for name in BODIES if name in modules)
+    raise NotApplicable(f"{type(model).__name__} has none of the final norms {', '.join(FINAL_NORMS)}")
 
 
 def head_table(model: PreTrainedModel) -> Tensor:
