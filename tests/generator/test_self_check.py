@@ -325,3 +325,13 @@ def test_a_lack_of_memory_is_not_taken_for_a_fault_of_the_model() -> None:
 
     with pytest.raises(NotEnoughMemory):
         with_fault(full)
+
+
+def test_a_context_of_a_few_positions_is_enough() -> None:
+    lm = tiny("gpt2")
+    config = copy.deepcopy(lm.engine.model.config)
+    config.n_positions = 7
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        short = LanguageModel(GPT2LMHeadModel(config), lm.tokenizer)
+    assert (short.engine.context, short.engine.paths) == (7, Paths())

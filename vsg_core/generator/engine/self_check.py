@@ -117,7 +117,8 @@ class _Check:
         self.tokens = torch.tensor(text, device=engine.device)  # [tokens]
         self.generator = torch.Generator().manual_seed(0)
         # The last positions of each sequence are fed step by step.
-        self.whole = [self.draw(length + STEPS) for length in LENGTHS]
+        room = max(1, (engine.context or sys.maxsize) - STEPS)
+        self.whole = [self.draw(min(length, room) + STEPS) for length in LENGTHS]
         for place, token in zip(
             (0, 2, 5, 3, 6), dict.fromkeys(i for i in special if i in text), strict=False
         ):
@@ -130,6 +131,10 @@ class _Check:
 
     def draw(self, length: int) -> Tensor:
         """Draw random ids [length]."""
+        if not len(self.tokens):
+            raise VsgError(
+                "the tokenizer has no token that is a row of the embedding table: give the model's own"
+            )
         places = torch.randint(len(self.tokens), (length,), generator=self.generator)
         return self.tokens[places.to(self.tokens.device)]
 
@@ -278,6 +283,9 @@ class _Check:
         self.engine.paths = paths
         try:
             return all(self.close(found, expected) for test in tests for found, expected in test())
+        except VsgError as error:
+            self.fault = str(error)
+            return False
         except FAULTS as error:
             self.crashed, self.fault = True, _line(error)
             return False
