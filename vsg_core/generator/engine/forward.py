@@ -135,7 +135,8 @@ class Engine:
         paths = self.paths
         if not (paths.shared and paths.cached and paths.batches == "padded" and paths.allow(positions)):
             return False
-        within = all(positions <= border for border in self._borders)
+        limits = [*self._borders, *([] if self.context is None else [self.context])]
+        within = all(positions <= limit for limit in limits)
         return within and self._takes_positions and not self.is_encoder_decoder
 
     def bytes_per_position(self) -> int:
