@@ -20,6 +20,7 @@ from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, 
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
+from vsg_core.plugin.places import recorded_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
@@ -51,17 +52,6 @@ class Bench:
 BENCH = pytest.StashKey[Bench]()
 # The recorded verdicts by model, read once per run.
 RECORDED = pytest.StashKey[dict[str, dict[str, RecordedVerdict]]]()
-
-
-def reports_folder(config: pytest.Config) -> Path:
-    """The folder in which this run writes its records and reports."""
-    chosen = config.option.reports
-    return config.invocation_params.dir / chosen if chosen else config.rootpath / "reports"
-
-
-def recorded_folder(config: pytest.Config) -> Path:
-    """The folder of the accepted verdicts."""
-    return config.rootpath / "hypotheses" / "recorded"
 
 
 def recorded_verdicts(config: pytest.Config, model: str) -> dict[str, RecordedVerdict]:
@@ -202,7 +192,7 @@ class ClaimRun:
         loaded = self.loaded.identity if self.loaded is not None else {}
         about = {key: value for key, value in loaded.items() if key in ModelReference.model_fields}
         return ModelReference(
-            name=entry.name,
+            name=self.selected.name,
             family=entry.family,
             kind=entry.kind,
             parameters=entry.parameters,

@@ -6,7 +6,8 @@ from collections.abc import Generator
 
 import pytest
 
-from vsg_core.plugin.claim_run import BENCH, ClaimRun, reports_folder
+from vsg_core.plugin.claim_run import BENCH, ClaimRun
+from vsg_core.plugin.places import reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, write_microscope
 
@@ -23,7 +24,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
             )
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            item.warn(pytest.PytestWarning(f"no look at the concept tokens of {selected.entry.name}: {text}"))
+            item.warn(pytest.PytestWarning(f"no look at the concept tokens of {selected.name}: {text}"))
     yield
 
 

@@ -32,7 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         run.begin()
     if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
         kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
-        run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.entry.name} is a {kind} model"))
+        run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.name} is a {kind} model"))
         _end(item, run.fault, run.skipped)
     try:
         yield

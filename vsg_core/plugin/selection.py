@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.plugin.places import recorded_folder, reports_folder
+from vsg_core.records.naming import Named, recorded_names
 from vsg_core.vocabulary import KINDS
 from vsg_core.weights import loading, registry
+from vsg_core.weights.names import shown
 from vsg_core.weights.registry import DEFAULT_MODEL, Entry
 
 # The marker of claims declared with headline=True.
@@ -25,13 +30,15 @@ class Selected:
     """One model of this run.
 
     Args:
-        target: what `load_model` takes: a registry name, or what was given to --model.
+        target: what `load_model` takes: a registry name, or what was given to --model; a path is absolute.
         entry: what is known of it before it is loaded.
+        name: the name under which it is recorded.
         named: it was named at --model, so its weights are fetched whatever their size.
     """
 
     target: str
     entry: Entry
+    name: str
     named: bool = False
 
     def check_weights(self) -> None:
@@ -78,11 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every claim on every selected model, one model at a time: the scope makes pytest group by it."""
     if hasattr(metafunc.function, "claim") and "lm" in metafunc.fixturenames:
-        models = [
-            pytest.param(model, id=model.entry.name, marks=_marks(model.entry))
-            for model in selected(metafunc.config)
-        ]
+        models = [pytest.param(model, marks=_marks(model.entry)) for model in selected(metafunc.config)]
         metafunc.parametrize("lm", models, indirect=True, scope="session")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a model in the ids of its tests; pytest would escape a name in another script given as `id`."""
+    return val.name if isinstance(val, Selected) else None
 
 
 # Before any are deselected.
@@ -110,7 +119,7 @@ def left_out(config: pytest.Config) -> list[str]:
     """The registered models that a run without a choice of models left out: their weights are not downloaded."""
     if config.option.models or _chooses_models(config):
         return []
-    taken = {model.entry.name for model in selected(config)}
+    taken = {model.name for model in selected(config)}
     return [entry.name for entry in registry.entries() if entry.name not in taken]
 
 
@@ -121,7 +130,7 @@ def selected(config: pytest.Config) -> list[Selected]:
     downloaded; else the embedded one.
     """
     if SELECTED not in config.stash:
-        models = [Selected(entry.name, entry) for entry in registry.entries()]
+        models = [Selected(entry.name, entry, entry.name) for entry in registry.entries()]
         if not _chooses_models(config):
             local = [model for model in models if loading.weights_here(model.entry)]
             models = local or [default_model()]
@@ -131,7 +140,7 @@ def selected(config: pytest.Config) -> list[Selected]:
 
 def default_model() -> Selected:
     """The embedded model."""
-    return Selected(DEFAULT_MODEL, registry.entry(DEFAULT_MODEL))
+    return Selected(DEFAULT_MODEL, registry.entry(DEFAULT_MODEL), DEFAULT_MODEL)
 
 
 def _chooses_models(config: pytest.Config) -> bool:
@@ -161,22 +170,32 @@ def _check_markers(config: pytest.Config) -> None:
 
 
 def _named_models(config: pytest.Config) -> list[Selected]:
-    models: dict[str, Selected] = {}
-    for target in dict.fromkeys(config.option.models):
+    described: dict[str, Entry] = {}
+    for target in config.option.models:
         try:
             entry = loading.describe(target)
         except VsgError as error:
-            raise pytest.UsageError(f"--model {target}: {error}") from None
-        if entry.name in models:
-            raise pytest.UsageError(
-                f"--model {models[entry.name].target} and --model {target} would both be reported as "
-                f"{entry.name!r}: run them one at a time, with another --reports DIR"
-            )
+            raise pytest.UsageError(f"--model {shown(target)}: {error}") from None
+        described[loading.target_of(entry, target)] = entry
+    for entry in described.values():
         for marker in (entry.family, entry.kind):
             if marker not in model_markers():
                 config.addinivalue_line("markers", f"{marker}: claims on {marker} models")
-        models[entry.name] = Selected(target, entry, named=True)
-    return list(models.values())
+    names = _names_of(config, described)
+    return [Selected(target, entry, names[target], named=True) for target, entry in described.items()]
+
+
+def _names_of(config: pytest.Config, described: Mapping[str, Entry]) -> dict[str, str]:
+    """The names under which models are recorded, by target. A name of the registry is never changed."""
+    known = {entry.name for entry in registry.entries()}
+    own = {target: entry for target, entry in described.items() if entry.name not in known}
+    models = [Named(target, entry.name, partial(loading.weights_id, entry)) for target, entry in own.items()]
+    try:
+        names = recorded_names(models, reports_folder(config), recorded_folder(config))
+    except VsgError as error:
+        raise pytest.UsageError(str(error)) from None
+    given = dict(zip(own, names, strict=True))
+    return {target: given.get(target, entry.name) for target, entry in described.items()}
 
 
 def _marks(entry: Entry) -> list[Any]:

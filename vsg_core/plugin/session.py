@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from vsg_core.errors import VsgError
-from vsg_core.plugin.claim_run import CHANGED, recorded_folder, reports_folder
+from vsg_core.plugin.claim_run import CHANGED
+from vsg_core.plugin.places import recorded_folder, reports_folder
 from vsg_core.plugin.selection import left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,15 +19,13 @@ from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.plain import plain
-from vsg_core.records.record import SCHEMA_VERSION, Record, Stored, first_fault
+from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
+from vsg_core.weights.names import is_name, with_digest
 
 Model = TypeVar("Model", bound=Stored)
 
 FOLDER, ARCHIVE = "records", "records.zip"
-_NAME = r"\w[\w.+-]*"
-# Matches a record in a folder or archive; other files are ignored.
-_MEMBER = re.compile(rf"{_NAME}/{_NAME}\.json")
 _SCHEMA_2 = re.compile(r'\s*\{\s*"schema"\s*:\s*2\b')
 # Members carry no time of their own, so that the same records give the same archive.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -44,11 +42,18 @@ def record_text(record: Record) -> str:
 def write_record(record: Record, folder: str | Path) -> Path:
     """Write a record to `folder`/MODEL/CLAIM.json, whole or not at all; returns the path.
 
+    A record of other weights that has this place is kept under a name with the digest of its weights.
+
     Raises:
         WrongUse: the model's or claim's name cannot name a file.
-        VsgError: the file cannot be written.
+        VsgError: the file cannot be written, or the record to keep cannot be read.
     """
-    return write_atomically(Path(folder, record_member(record)), record_text(record) + "\n")
+    path = Path(folder, record_member(record))
+    if record.weights and not record.model.is_across and path.is_file():
+        before = _weights_in(path)
+        if before and before != record.weights:
+            write_record(_set_apart(read_record(path)), folder)
+    return write_atomically(path, record_text(record) + "\n")
 
 
 def record_member(record: Record) -> str:
@@ -66,9 +71,15 @@ def file_name(name: str) -> str:
     Raises:
         WrongUse: it cannot.
     """
-    if not re.fullmatch(_NAME, name):
+    if not is_name(name):
         raise WrongUse(f"{name!r} cannot name a file: use letters, digits, '.', '-', '_' and '+'")
     return name
+
+
+def _is_member(place: str) -> bool:
+    """Return whether this is the place of a record in a folder or archive; other files are ignored."""
+    model, _, file = place.partition("/")
+    return is_name(model) and file.endswith(".json") and is_name(file.removesuffix(".json"))
 
 
 def write_archive(records: Iterable[Record], path: str | Path) -> Path:
@@ -95,7 +106,8 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        # The beginning of a long name, so that the temporary one is not too long.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
             temporary = Path(file.name)
             file.write(content.encode() if isinstance(content, str) else content)
         # A temporary file is readable by its owner alone.
@@ -140,11 +152,81 @@ def read_reports(reports: str | Path) -> list[Record]:
     """All records of a folder of reports, by model and then by claim; none where there is nothing.
 
     They are in records/ or in records.zip. Where both have a record of the same claim and model, the one in records/
-    counts. Errors as of `read_records`.
+    counts. Records of one name but of several weights do not share it: the last one measured in records/ decides
+    which weights have the name, and the others get a name with the digest of theirs. Errors as of `read_records`.
     """
-    places = [read_records(Path(reports, name)) for name in (ARCHIVE, FOLDER)]
-    by_key = {(record.model.name, record.claim.id): record for records in places for record in records}
+    archived, own = (read_records(Path(reports, name)) for name in (ARCHIVE, FOLDER))
+    latest = _latest_weights(archived) | _latest_weights(own)
+    by_key = {
+        (record.model.name, record.claim.id): record
+        for record in (_apart(each, latest) for each in [*archived, *own])
+    }
     return [by_key[key] for key in sorted(by_key)]
+
+
+def held_by(reports: str | Path, name: str) -> set[str]:
+    """The weights whose records have this model's name in a folder of reports, in records/ or in records.zip.
+
+    Reads one line of each record. Records that do not say of which weights they are, and damaged ones, are skipped.
+    """
+    folder, archive = Path(reports, FOLDER, name), Path(reports, ARCHIVE)
+    found = {_weights_in(path) for path in folder.glob("*.json")}
+    if archive.is_file():
+        with suppress(VsgError), _opened(archive) as opened:
+            members = [member for member in opened.namelist() if member.partition("/")[0] == name]
+            found |= {_weights(member, opened.read(member).decode("utf-8")) for member in members}
+    return found - {""}
+
+
+def model_names(reports: str | Path) -> set[str]:
+    """The names of the models that have records in a folder of reports, in records/ or in records.zip."""
+    folder, archive = Path(reports, FOLDER), Path(reports, ARCHIVE)
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if archive.is_file():
+        with suppress(VsgError), _opened(archive) as opened:
+            names |= {member.partition("/")[0] for member in opened.namelist()}
+    return set(filter(is_name, names))
+
+
+def _latest_weights(records: Iterable[Record]) -> dict[str, str]:
+    """The weights of the last record of each model's name, as far as it says of which weights it is."""
+    by_age = sorted(records, key=lambda record: record.run.started)
+    return {record.model.name: record.weights for record in by_age if record.weights}
+
+
+def _apart(record: Record, latest: Mapping[str, str]) -> Record:
+    other = record.weights and latest.get(record.model.name, record.weights) != record.weights
+    return _set_apart(record) if other and not record.model.is_across else record
+
+
+def _set_apart(record: Record) -> Record:
+    """The record under a name with the digest of its weights."""
+    return record.model_copy(update={"model": set_apart(record.model)})
+
+
+def set_apart(model: ModelReference) -> ModelReference:
+    """The model under a name with the digest of its weights."""
+    return model.model_copy(update={"name": with_digest(model.name, model.weights)})
+
+
+def _weights_in(path: Path) -> str:
+    try:
+        return _weights(path, read_text(path))
+    except VsgError:
+        return ""
+
+
+def _weights(place: Path | str, text: str) -> str:
+    """The weights of a record's text, from its line about the model; empty where it does not say or is damaged."""
+    try:
+        line = next(line for line in text.splitlines() if line.startswith('"model":'))
+        return ModelReference.model_validate_json(line.removeprefix('"model":').removesuffix(",")).weights
+    except (StopIteration, ValidationError):
+        pass
+    try:
+        return _record(place, text).weights
+    except VsgError:
+        return ""
 
 
 def read_records(place: str | Path) -> list[Record]:
@@ -158,7 +240,7 @@ def read_records(place: str | Path) -> list[Record]:
         if place.is_file():
             return [_record(name, text) for name, text in _members(place)]
         paths = sorted(place.glob("*/*.json"))
-        return [read_record(path) for path in paths if _MEMBER.fullmatch(f"{path.parent.name}/{path.name}")]
+        return [read_record(path) for path in paths if _is_member(f"{path.parent.name}/{path.name}")]
 
 
 def read_record(path: Path) -> Record:
@@ -198,7 +280,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
 
 def _members(archive: Path) -> Iterator[tuple[str, str]]:
     with _opened(archive) as opened:
-        for name in sorted(filter(_MEMBER.fullmatch, opened.namelist()), key=lambda name: name.split("/")):
+        for name in sorted(filter(_is_member, opened.namelist()), key=lambda name: name.split("/")):
             yield f"{archive}/{name}", opened.read(name).decode("utf-8")
 
 

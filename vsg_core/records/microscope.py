@@ -6,12 +6,14 @@ They judge nothing: a few fixed prompts to look at, which the report shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from vsg_core.records.files import file_name, json_text, parsed, read_text, write_atomically
+from vsg_core.errors import VsgError
+from vsg_core.records.files import file_name, json_text, parsed, read_text, set_apart, write_atomically
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Run, Stored
 from vsg_core.records.upgrade import upgraded_microscope
 
@@ -84,11 +86,18 @@ class Microscope(Stored):
 def write_microscope(seen: Microscope, reports: str | Path) -> Path:
     """Write it to `reports`/microscope/MODEL.json, whole or not at all; returns the path.
 
+    A look at other weights that has this place is kept under a name with the digest of its weights.
+
     Raises:
         WrongUse: the model's name cannot name a file.
         VsgError: the file cannot be written.
     """
     path = Path(reports, FOLDER, f"{file_name(seen.model.name)}.json")
+    if seen.model.weights and path.is_file():
+        with suppress(VsgError):
+            before = _read(path)
+            if before.model.weights not in ("", seen.model.weights):
+                write_microscope(before.model_copy(update={"model": set_apart(before.model)}), reports)
     text = json_text(seen.model_dump(mode="json", by_alias=True), indent=1)
     return write_atomically(path, text + "\n")
 

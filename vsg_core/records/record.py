@@ -126,6 +126,11 @@ class ModelReference(Stored):
     """What `pytest --model` takes for this model."""
 
     @property
+    def weights(self) -> str:
+        """Identifies the bytes of the model: its sha256, else its revision, else nothing."""
+        return self.sha256 or self.revision or ""
+
+    @property
     def is_across(self) -> bool:
         """Return whether this stands for several models, which the claim was judged over."""
         return self.name == ACROSS
@@ -416,7 +421,7 @@ class Record(Stored):
         """
         if self.run.records:
             return ", ".join(sorted({f"{used.model} {used.weights}" for used in self.run.records}))
-        return self.model.sha256 or self.model.revision or ""
+        return self.model.weights
 
     @property
     def evidence_bytes(self) -> bytes:

@@ -16,6 +16,7 @@ folder can be emptied at any time. Hub downloads are in huggingface_hub's own ca
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -23,6 +24,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -56,6 +58,17 @@ def digest(path: Path) -> str:
     """Compute the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_digest(path: Path) -> str:
+    """Compute the sha256 of a file; compute it again only if the file's size or time changed."""
+    stat = path.stat()
+    return _digest_at(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _digest_at(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+    return digest(path)
 
 
 @contextmanager
@@ -121,7 +134,7 @@ def building(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}."
-    for left in target.parent.glob(f"{prefix}*"):
+    for left in target.parent.glob(f"{glob.escape(prefix)}*"):
         shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     try:

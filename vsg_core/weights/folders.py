@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsg_core.errors import VsgError
-from vsg_core.weights.cache import digest
+from vsg_core.weights.cache import known_digest
 
 # Weights, configuration and tokenizer; no pickles, and no code.
 FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
@@ -120,7 +120,7 @@ def parameters(folder: Path) -> int:
 def folder_digest(folder: Path) -> str:
     """Compute one sha256, in hex, over the bytes of weights, configuration and tokenizer."""
     files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in FILES))
-    listing = "".join(f"{digest(path)}  {path.name}\n" for path in files if path.is_file())
+    listing = "".join(f"{known_digest(path)}  {path.name}\n" for path in files if path.is_file())
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

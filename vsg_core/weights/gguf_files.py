@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vsg_core.errors import VsgError
-from vsg_core.weights.cache import building, bytes_text, check_room, digest, disk_faults, root, say
+from vsg_core.generator.engine.memory import check_memory
+from vsg_core.weights.cache import building, check_room, disk_faults, known_digest, root, say
 from vsg_core.weights.forms import gguf_form
-from vsg_core.weights.registry import Gguf
+from vsg_core.weights.gguf_header import GgufHeader, check_complete, check_model, scan, type_names
+from vsg_core.weights.registry import Gguf, entries
 
-# Increase it when the output of convert_gguf changes for the same file.
-CONVERTER = 1
+# Increase it when the output of convert_gguf changes for the same file, or when files are refused that it converted.
+CONVERTER = 2
+# The converter whose output for the registry's own files is the same as that of the present one.
+REGISTRY_CONVERTER = 1
+# Bytes of a file's stem in the name of its conversion.
+LONGEST_STEM = 100
 META = "vsg.json"
 
 
@@ -38,51 +45,36 @@ def identify(path: Path) -> Gguf:
     """
     if not path.is_file():
         raise VsgError(f"there is no file {path}")
-    stat = path.stat()
-    return Gguf(path.name, stat.st_size, _digest(path.absolute(), stat.st_size, stat.st_mtime_ns))
-
-
-@lru_cache(maxsize=8)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    """Compute the sha256 of a file; recompute it only if the file's size or time changed."""
-    return digest(path)
+    return Gguf(path.name, path.stat().st_size, known_digest(path))
 
 
 def read_header(path: Path) -> Header:
     """Read the header of a GGUF file.
 
     Raises:
-        VsgError: the file is truncated, or not a GGUF.
+        VsgError: the file does not hold a whole language model; the message says what it is instead.
     """
-    from gguf import GGUFReader
-
-    try:
-        # Maps the file; in a truncated one some tensors cannot get their shape.
-        reader = GGUFReader(path)
-        return Header(
-            architecture=str(reader.fields["general.architecture"].contents()),
-            parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
-            has_chat_template="tokenizer.chat_template" in reader.fields,
-            form=gguf_form(
-                _file_type(reader),
-                [(tensor.tensor_type.name, int(tensor.n_elements)) for tensor in reader.tensors],
-            ),
-        )
-    except Exception as error:
-        # The reader checks little, so the error depends on where the file ends.
-        size = bytes_text(path.stat().st_size)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise VsgError(
-            f"{path} ({size}) is truncated or not a GGUF file: download it again ({reason})"
-        ) from error
+    header = checked_header(path)
+    return Header(
+        architecture=header.architecture,
+        parameters=sum(tensor.elements for tensor in header.tensors),
+        has_chat_template="tokenizer.chat_template" in header.fields,
+        form=gguf_form(_file_type(header), type_names(header.tensors)),
+    )
 
 
-def _file_type(reader: Any) -> str | None:
+def checked_header(path: Path) -> GgufHeader:
+    """Read the whole header of a GGUF file that holds a language model. Errors as of `read_header`."""
+    header = scan(path)
+    check_model(header)
+    return header
+
+
+def _file_type(header: GgufHeader) -> str | None:
     """Return llama.cpp's name for the file's type; None if the header has none or `gguf` does not know it."""
     from gguf import LlamaFileType
 
-    field = reader.fields.get("general.file_type")
-    number = None if field is None else int(field.contents())
+    number = header.fields.get("general.file_type")
     return next((known.name for known in LlamaFileType if known.value == number), None)
 
 
@@ -93,7 +85,12 @@ def stored(gguf: Gguf) -> Path:
 
 def converted(gguf: Gguf) -> Path:
     """Return the folder of a GGUF file as converted by the installed transformers."""
-    return root() / "models" / f"{_label(gguf)}-c{CONVERTER}-transformers{version('transformers')}"
+    converter = REGISTRY_CONVERTER if gguf.sha256 in _registered() else CONVERTER
+    return root() / "models" / f"{_label(gguf)}-c{converter}-transformers{version('transformers')}"
+
+
+def _registered() -> set[str]:
+    return {entry.gguf.sha256 for entry in entries() if entry.gguf}
 
 
 def about(folder: Path) -> dict[str, Any]:
@@ -124,17 +121,56 @@ def convert(path: Path, target: Path, parameters: int, note: dict[str, Any], pro
         say(f"converting {path.name} ({parameters / 1e6:,.0f} M parameters) to safetensors (only once)")
     from vsg_core.generator.engine import convert_gguf
 
-    with disk_faults(f"converting {path.name}", target, needed), building(target) as folder:
-        try:
-            convert_gguf(path, folder, progress)
-        except (ValueError, KeyError, NotImplementedError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise VsgError(f"transformers cannot convert {path}: {reason}") from error
+    with _faults(path), disk_faults(f"converting {path.name}", target, needed), building(target) as folder:
+        convert_gguf(path, folder, progress)
         versions = {"converter": CONVERTER, "transformers": version("transformers")}
         date = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({**note, **versions, "date": date}, indent=2)
         (folder / META).write_text(f"{text}\n", encoding="utf-8")
 
 
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Turn any error of the libraries that read a GGUF file into one line."""
+    try:
+        yield
+    except (VsgError, KeyboardInterrupt, SystemExit):
+        raise
+    # A panic in Rust code is not an Exception.
+    except BaseException as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        if not isinstance(error, (ValueError, NotImplementedError)) or not reason:
+            reason = f"{type(error).__name__} {reason}".strip()
+        raise VsgError(f"transformers cannot convert {path}: {reason}") from error
+
+
+def check_convertible(path: Path) -> None:
+    """Check, before tensors are read, that transformers can read the file, and that memory holds what it would build.
+
+    Raises:
+        VsgError: transformers does not read its architecture, tokenizer, a tensor type or a setting.
+        NotEnoughMemory: the model that its header describes is too large.
+    """
+    from vsg_core.generator.engine import check_gguf, gguf_bytes
+
+    header = checked_header(path)
+    check_complete(header)
+    with _faults(path):
+        check_gguf(path, header.fields, dict(_one_of_each(header)))
+        # The tensors are dequantised one after another, and the model takes them over.
+        needed = max(gguf_bytes(path), 4 * sum(tensor.elements for tensor in header.tensors))
+    check_memory(f"converting {path.name}", needed)
+
+
+def _one_of_each(header: GgufHeader) -> Iterator[tuple[str, int]]:
+    """Yield a tensor of each type: its name and the number of its type."""
+    first: dict[int, str] = {}
+    for tensor in header.tensors:
+        first.setdefault(tensor.type, tensor.name)
+    for kind, name in first.items():
+        yield name, kind
+
+
 def _label(gguf: Gguf) -> str:
-    return f"{Path(gguf.file).stem}-{gguf.sha256[:12]}"
+    stem = Path(gguf.file).stem.encode("utf-8", "replace")[:LONGEST_STEM].decode("utf-8", "ignore")
+    return f"{stem}-{gguf.sha256[:12]}"

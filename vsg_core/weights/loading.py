@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
-from vsg_core.weights.gguf_files import about, converted, identify, read_header
+from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
+from vsg_core.weights.gguf_header import is_gguf
 from vsg_core.weights.hub import cached
+from vsg_core.weights.names import shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
 
 if TYPE_CHECKING:
     from vsg_core.generator.model.language_model import LanguageModel
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# OWNER/NAME or OWNER/NAME@REVISION; a revision is a commit, a branch or a tag.
+HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+# A file of a repository, as others write it.
+HUB_FILE = re.compile(
+    r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)[/:](?P<file>[^:]+\.gguf)", re.ASCII | re.IGNORECASE
+)
+GGUF = ".gguf"
+# Hexadecimal digits of a commit in a name.
+COMMIT_DIGITS = 12
 
 
 def load_model(
@@ -34,7 +45,8 @@ def load_model(
     """Load a model, fetching its weights first if needed.
 
     Args:
-        name_or_path: a registry name, a .gguf file, a local folder or a hub id, looked for in this order.
+        name_or_path: a registry name, a GGUF file, a local folder, or a hub id, OWNER/NAME or OWNER/NAME@REVISION,
+            looked for in this order.
         dtype: "float32" (also None), "bfloat16" or "float16".
         device: "cuda", "mps", "cpu", or "auto" for the first of these that is available.
         fetch: False to use only weights that are already on this machine.
@@ -55,7 +67,9 @@ def load_model(
     try:
         weights = sources.get(entry, fetch=fetch, progress=progress)
     except WeightsUnavailable as error:
-        raise WeightsUnavailable(error.reason, f"vsg models fetch {name_or_path}") from error
+        raise WeightsUnavailable(
+            error.reason, shlex.join(["vsg", "models", "fetch", str(name_or_path)])
+        ) from error
     check_memory(entry.name, parameters(weights.folder) * each, on)
     key = check_key(weights.identity, str(as_dtype(dtype)), device_text(as_device(device)))
     known = known_paths(key)
@@ -85,33 +99,98 @@ def weights_here(entry: Entry) -> bool:
     return sources.is_local(entry)
 
 
+def weights_id(entry: Entry) -> str:
+    """Identify the weights as a record does, by sha256 or the hub's commit; empty if they are not on this machine.
+
+    The first time it reads all files of a local model.
+    """
+    return sources.identity_of(entry)
+
+
+def target_of(entry: Entry, name_or_path: str | Path) -> str:
+    """Return what `load_model` takes for a described model from any working directory."""
+    path = _path(name_or_path)
+    return str(path) if path and isinstance(entry.sources[0], Local) else str(name_or_path)
+
+
 def describe(name_or_path: str | Path) -> Entry:
     """Describe a model without loading it or using the network.
 
     A model outside the registry gets a slug of its name, the registry's family that its name or architecture
     suggests, and the kind "instruct" if it has a chat template. For a hub id whose weights are not downloaded,
-    family and kind are guessed from the name.
+    family and kind are guessed from the name. A folder without safetensors stands for its only GGUF file.
 
     Raises:
         WrongUse: it is none of the four; the message suggests similar names.
-        VsgError: the folder or file is damaged.
+        VsgError: the folder or file is damaged, or its path cannot be used.
     """
-    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    name, path = str(name_or_path), _path(name_or_path)
     if name in {known.name for known in registry.entries()}:
         return registry.entry(name)
-    if path.suffix == ".gguf":
-        return _file(path.absolute())
-    if path.is_dir():
-        path = path.absolute()
-        return _ad_hoc(_own(path.name), Local(path), path)
-    if HUB_ID.fullmatch(name):
-        return _hub(name)
+    if path and path.is_dir():
+        return _folder(path)
+    if path and path.is_file():
+        return _file(path)
+    if found := HUB_FILE.fullmatch(name):
+        command = shlex.join(["hf", "download", found["repo"], found["file"]])
+        raise WrongUse(
+            f"there is no file {shown(name)}; get one from the hub with `{command}` and give the path that it prints"
+        )
+    if path and path.suffix.lower() == GGUF:
+        raise WrongUse(f"there is no file {shown(path)}")
+    if (found := HUB_ID.fullmatch(name)) and ".." not in name:
+        return _hub(found["repo"], found["revision"])
     return registry.entry(name)
 
 
+def _path(name_or_path: str | Path) -> Path | None:
+    """Return the absolute path of what exists under this name; None if nothing does, or nothing can.
+
+    Raises:
+        VsgError: it exists, but records and messages cannot hold its path.
+    """
+    try:
+        # `..` goes up from where a link points, as in the file system.
+        path = Path(name_or_path).expanduser()
+        path = path.resolve() if ".." in path.parts else path.absolute()
+        exists = path.exists()
+    # No such user, a NUL in it.
+    except (RuntimeError, ValueError):
+        return None
+    except OSError as error:
+        raise VsgError(f"{shown(name_or_path)} cannot be read: {error.strerror}") from error
+    if exists and shown(path) != str(path):
+        raise VsgError(f"the path {shown(path)} has control characters or is not UTF-8: rename it")
+    return path
+
+
+def _folder(path: Path) -> Entry:
+    """Describe a model folder: its safetensors, else its only GGUF file."""
+    files = sorted(each.name for each in _listed(path))
+    ggufs = [name for name in files if name.lower().endswith(GGUF)]
+    if not ggufs or any(name.endswith((".safetensors", ".safetensors.index.json")) for name in files):
+        return _ad_hoc(_own(path.name), Local(path), path)
+    if len(ggufs) > 1:
+        raise VsgError(
+            f"{path} has {len(ggufs)} GGUF files and no safetensors: give the path of one of {', '.join(ggufs)}"
+        )
+    return _file(path / ggufs[0])
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        return list(path.iterdir())
+    except OSError as error:
+        raise VsgError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def _file(path: Path) -> Entry:
+    if path.suffix.lower() != GGUF and not is_gguf(path):
+        raise WrongUse(f"{path} is a file, but not a GGUF file: give a .gguf file or a model's folder")
+    # Before its digest, which takes seconds for a large file.
+    checked_header(path)
     gguf = identify(path)
-    name, source = _own(path.stem), Local(path)
+    name, source = _own(path.stem if path.suffix.lower() == GGUF else path.name), Local(path)
     if (folder := converted(gguf)).is_dir():
         form = about(folder).get("form") or read_header(path).form
         return replace(_ad_hoc(name, source, folder), gguf=gguf, form=form)
@@ -129,12 +208,19 @@ def _file(path: Path) -> Entry:
     )
 
 
-def _hub(repo: str) -> Entry:
+def _hub(repo: str, revision: str | None) -> Entry:
     for known in registry.entries():
         for source in known.sources:
-            if isinstance(source, Hub) and source.repo.lower() == repo.lower():
+            if (
+                isinstance(source, Hub)
+                and source.repo.lower() == repo.lower()
+                and revision in (None, source.revision)
+            ):
                 return known
-    source, name = Hub(repo), _slug(repo.replace("/", "--"))
+    source, name = Hub(repo, revision or "main"), slug(repo.replace("/", "--"))
+    if revision:
+        commit = re.fullmatch(r"[0-9a-f]{40}", revision)
+        name = f"{name}@{revision[:COMMIT_DIGITS] if commit else slug(revision)}"
     if folder := cached(source, None):
         return _ad_hoc(name, source, folder)
     chat = re.search(r"instruct|chat|(^|[-_])it($|[-_])", repo.lower()) is not None
@@ -161,7 +247,7 @@ def _ad_hoc(name: str, source: Hub | Local, folder: Path) -> Entry:
 
 def _own(text: str) -> str:
     """Name a user's own file or folder; never like a registry entry, whose name identifies pinned bytes."""
-    name = _slug(text)
+    name = slug(text)
     return f"{name}-local" if name in {known.name for known in registry.entries()} else name
 
 
@@ -179,8 +265,3 @@ def _family(name: str, architecture: str) -> str:
         return alike.pop()
     word = re.sub(r"\W", "_", architecture) or "other"
     return word if word.isidentifier() else f"_{word}"
-
-
-def _slug(text: str) -> str:
-    """Make a text safe for use in file names."""
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.") or "model"

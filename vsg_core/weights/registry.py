@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.vocabulary import Kind, is_quantised
+from vsg_core.weights.names import is_name
 
 # The embedded model: small, and available from a package index.
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -77,7 +77,7 @@ class Local:
     kind: Literal["local"] = Field(default="local", repr=False)
 
     def __str__(self) -> str:
-        return f"file {self.path}" if self.path.suffix == ".gguf" else f"folder {self.path}"
+        return f"folder {self.path}" if self.path.is_dir() else f"file {self.path}"
 
 
 Source = Hub | Wheels | Local
@@ -123,7 +123,7 @@ class Entry:
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not re.fullmatch(r"[a-z0-9_][a-z0-9._-]*", self.name):
+        if not is_name(self.name) or self.name != self.name.lower():
             raise ValueError('name must be lower case letters, digits, ".", "-" and "_"')
         if not self.family.isidentifier():
             raise ValueError(f"family {self.family!r} must be an identifier: it is a marker")

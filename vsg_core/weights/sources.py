@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import gguf_files, hub
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
@@ -46,6 +45,17 @@ def is_local(entry: Entry) -> bool:
     """
     own = isinstance(entry.sources[0], Local)
     return own or _ready_folder(entry) is not None or _local_gguf(entry) is not None
+
+
+def identity_of(entry: Entry) -> str:
+    """Identify the weights by their sha256, or by the commit on the hub; empty if they are not on this machine."""
+    first = entry.sources[0]
+    if isinstance(first, Local) and first.path.is_dir():
+        return folder_digest(first.path)
+    if entry.gguf:
+        return entry.gguf.sha256
+    folder = _ready_folder(entry)
+    return hub.commit_of(folder) if folder else ""
 
 
 def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
@@ -173,7 +183,7 @@ def _convert(entry: Entry, gguf: Gguf, progress: bool) -> None:
         raise VsgError(
             f"{path} holds {header.form} weights, but the registry states {entry.form}: correct the registry"
         )
-    check_memory(f"converting {path.name}", 4 * header.parameters)
+    gguf_files.check_convertible(path)
     note = {
         "name": entry.name,
         "source": str(source),

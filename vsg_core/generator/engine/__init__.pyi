@@ -7,6 +7,8 @@ from .files import open_tokenizer as open_tokenizer
 from .forward import Engine as Engine
 from .forward import Meter as Meter
 from .forward import State as State
+from .gguf import check_gguf as check_gguf
+from .gguf import gguf_bytes as gguf_bytes
 from .internals import float64 as float64
 from .internals import head_table as head_table
 from .internals import last_hidden_states as last_hidden_states

@@ -18,6 +18,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
 from vsg_core.errors import VsgError
+from vsg_core.generator.engine.gguf import check_taken
 
 
 def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
@@ -61,8 +62,11 @@ def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
         gguf_file=gguf.name,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
+        local_files_only=True,
+        trust_remote_code=False,
         output_loading_info=True,
     )
+    check_taken(gguf, model, loading)
     _check_whole(gguf, loading)
     # save_pretrained refuses a model that still carries its quantizer, though every weight is dense by now.
     model.hf_quantizer = None

@@ -1,0 +1,205 @@
+"""What transformers reads of a GGUF file: checked before its tensors are read, and after they were taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, dequantize
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, __version__
+from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
+from transformers.integrations.gguf.dequant import GGML_BLOCK
+from transformers.integrations.gguf.gguf_conversion_mapping import GGUF_ARCHS
+from transformers.integrations.gguf.gguf_tokenizer_mapping import (
+    GGUF_PRE_TOKENIZER_SPLITS,
+    GGUF_TOKENIZER_TYPES,
+)
+from transformers.integrations.gguf.reader import read_gguf_metadata
+from transformers.modeling_gguf_pytorch_utils import (
+    TENSOR_PROCESSORS,
+    TensorProcessor,
+    get_gguf_hf_weights_map,
+)
+
+from vsg_core.errors import VsgError
+
+# Pre-tokenizers that split text as GPT-2 does, which is what transformers takes for one that it does not know.
+AS_GPT2 = {
+    "gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "roberta-bpe", "gigachat", "mpt", "olmo",
+    "jais", "trillion", "exaone4", "granite-docling", "mellum", "modern-bert", "a.x-4.0",
+}  # fmt: skip
+# Those that also split numbers into digits: the same, as long as no token holds two of them, or a space and one.
+DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
+SEVERAL_DIGITS = re.compile(r"[Ġ0-9][0-9]")
+# Settings that the shapes of the tensors also state, so that they cannot be lost silently, or that change no number.
+IN_SHAPES = re.compile(
+    r".*(feed_forward_length|key_length|value_length|vocab_size|dimension_count|_count)$|tensor_data_layout"
+)
+# Values with which a setting does nothing.
+NEUTRAL = (0, 1, "", "none")
+TOKENS = "tokenizer.ggml.tokens"
+# What a header that does not name its types' blocks may leave to transformers' older reader.
+FLOATS = {0, 1, 30}
+
+
+def check_gguf(path: Path, fields: Mapping[str, Any], types: Mapping[str, int]) -> None:
+    """Check that transformers can read a GGUF file, from its header.
+
+    Args:
+        fields: the header's numbers and strings by key; an array has any other value.
+        types: the name of a tensor of each type, and the number of its type.
+
+    Raises:
+        VsgError: it cannot read the architecture, the tokenizer, a type or a setting.
+    """
+    architecture = str(fields["general.architecture"])
+    _check_types(path, architecture, types)
+    _check_tokenizer(path, fields)
+    if architecture not in GGUF_ARCHS:
+        _check_settings(path, architecture, fields)
+
+
+def gguf_bytes(path: Path) -> int:
+    """Return the bytes that the model described by a GGUF's header takes in float32, without allocating them.
+
+    Raises:
+        VsgError: transformers cannot convert its architecture.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    except ValueError as error:
+        if "not supported" not in str(error):
+            raise
+        architecture = read_gguf_metadata(str(path))[0]["general.architecture"]
+        raise VsgError(
+            f"{path} is a {architecture} model, an architecture that transformers {__version__} cannot convert from "
+            "GGUF: load its safetensors"
+        ) from error
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in held.values())
+
+
+def check_taken(path: Path, model: PreTrainedModel, loading: Mapping[str, Any]) -> None:
+    """Refuse a GGUF with a tensor that no parameter took.
+
+    Args:
+        loading: what from_pretrained reports about the load.
+
+    Raises:
+        VsgError: the message names the tensor.
+    """
+    fields, names = read_gguf_metadata(str(path))
+    architecture = fields["general.architecture"]
+    unexpected = list(loading.get("unexpected_keys", ()))
+    left = unexpected if architecture in GGUF_ARCHS else _left(architecture, model, names)
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        hint = ": its positions are scaled" if any("rope_" in name for name in left) else ""
+        raise VsgError(
+            f"{path} has tensors that transformers {__version__} does not read for {architecture} "
+            f"({left[0]}{more}{hint}), so the result would be a different model: load its safetensors"
+        )
+    if mismatched := list(loading.get("mismatched_keys", ())):
+        raise VsgError(f"{path}: the shape of {mismatched[0]} does not fit its header: download it again")
+    if "output.weight" in names:
+        _check_head(path, model)
+
+
+def _left(architecture: str, model: PreTrainedModel, names: Iterable[str]) -> list[str]:
+    """The tensors that the reader for all other architectures drops without a word."""
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
+    taken = set(get_gguf_hf_weights_map(model, processor))
+    # These go by other names on their way.
+    taken |= {f"{name}.weight" for name in taken if "_exps" in name}
+    if architecture == "gpt2":
+        taken.add("output.weight")
+    return [name for name in names if name not in taken]
+
+
+def _check_head(path: Path, model: PreTrainedModel) -> None:
+    """Check that a head in the file is the model's: transformers ties those of some architectures always."""
+    own = model.get_output_embeddings()
+    if own is None or own.weight is not model.get_input_embeddings().weight:
+        return
+    (head,) = (tensor for tensor in GGUFReader(path).tensors if tensor.name == "output.weight")
+    stored = torch.from_numpy(np.array(dequantize(head.data, head.tensor_type)))
+    if stored.shape != own.weight.shape or not torch.equal(stored, own.weight.detach()):
+        raise VsgError(
+            f"{path} has a head (output.weight) apart from its embedding table, which transformers ties for this "
+            "architecture: load its safetensors"
+        )
+
+
+def _check_types(path: Path, architecture: str, types: Mapping[str, int]) -> None:
+    for name, number in types.items():
+        kind = GGMLQuantizationType(number)
+        if number in FLOATS or (architecture in GGUF_ARCHS and number in GGML_BLOCK):
+            continue
+        block = np.zeros((1, GGML_QUANT_SIZES[kind][1]), dtype=np.uint8)
+        try:
+            if architecture in GGUF_ARCHS:
+                raise NotImplementedError
+            dequantize(block, kind)
+        except NotImplementedError as error:
+            raise VsgError(
+                f"{name} in {path} is of type {kind.name}, which cannot be converted to float32: get the model in "
+                "another quantisation"
+            ) from error
+
+
+def _check_settings(path: Path, architecture: str, fields: Mapping[str, Any]) -> None:
+    """Refuse settings of the model that transformers leaves out of the configuration."""
+    known = _known_settings(architecture)
+    if not known:
+        return
+    for key, value in fields.items():
+        setting = key.removeprefix(f"{architecture}.")
+        if setting == key or setting in known or IN_SHAPES.fullmatch(setting) or value in NEUTRAL:
+            continue
+        scaling = fields.get(f"{architecture}.rope.scaling.type", "none")
+        if setting.startswith("rope.scaling.") and scaling in NEUTRAL and setting != "rope.scaling.factor":
+            continue
+        raise VsgError(
+            f"{path} sets {key} to {value!r}, which transformers {__version__} does not read, so the result would be "
+            "a different model: load its safetensors"
+        )
+
+
+def _known_settings(architecture: str) -> set[str]:
+    """The settings that transformers reads; its names of architectures have underscores."""
+    plain = re.sub(r"[-_]", "", architecture)
+    return {
+        setting
+        for name, settings in GGUF_CONFIG_MAPPING.items()
+        if re.sub(r"[-_]", "", name) == plain
+        for setting in settings
+    }
+
+
+def _check_tokenizer(path: Path, fields: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer that transformers does not build, or would build with another way of splitting text."""
+    kind, split = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre")
+    if kind is None or TOKENS not in fields:
+        raise VsgError(f"{path} has no tokenizer (tokenizer.ggml.model): get a GGUF that has one")
+    if kind not in GGUF_TOKENIZER_TYPES:
+        raise VsgError(
+            f"{path} has a tokenizer of the kind {kind!r}, and transformers {__version__} builds "
+            f"{', '.join(GGUF_TOKENIZER_TYPES)}: load its safetensors"
+        )
+    # A file without a rule splits text as GPT-2 does, after which this kind of tokenizer is named.
+    if kind != "gpt2" or split is None or split in GGUF_PRE_TOKENIZER_SPLITS or split in AS_GPT2:
+        return
+    if split in DIGITS_APART:
+        tokens = read_gguf_metadata(str(path), (TOKENS,))[0][TOKENS]
+        if not any(map(SEVERAL_DIGITS.search, tokens)):
+            return
+    raise VsgError(
+        f"{path} splits text by the rule {split!r} (tokenizer.ggml.pre), which transformers {__version__} does not "
+        "know: load its safetensors"
+    )
