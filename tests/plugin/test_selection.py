@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 
 import pytest
 
+from vsg_core.records.files import read_record
+from vsg_core.report.view.origins import command
 from vsg_core.weights import loading, registry
 
 REGISTRY = """
@@ -145,12 +148,76 @@ def test_an_unknown_model_is_one_line(catalogue, target):
     assert len(result.errlines) <= 2
 
 
-def test_two_models_with_one_name_are_refused(suite, tiny_llama, tmp_path):
+def test_one_model_under_two_paths_is_refused(suite, tiny_llama, tmp_path):
     shutil.copytree(tiny_llama, tmp_path / "twin" / tiny_llama.name)
     suite.claims(suite.rate_claim(38))
     result = suite.run("--model", tmp_path / "twin" / tiny_llama.name)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *would both be reported as 'tiny-random'*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: *tiny-random and *tiny-random have the same weights: give one of them"]
+    )
+
+
+def test_two_models_of_one_name_have_a_column_each(suite, other_llama, tmp_path):
+    twin = shutil.copytree(other_llama, tmp_path / "twin" / suite.model.name)
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
+    suite.run("--model", twin).assert_outcomes(passed=4)
+    folders = sorted((suite.reports / "records").iterdir())
+    assert [len(list(folder.iterdir())) for folder in folders] == [2, 2]
+    assert {read_record(folder / "one.json").weights[:8] for folder in folders} == {
+        folder.name.removeprefix("tiny-random-") for folder in folders
+    }
+    page = (suite.reports / "claims.html").read_text()
+    assert all(folder.name in page for folder in folders)
+
+
+def test_a_folder_with_new_weights_never_shares_a_column_with_the_old(suite, other_llama, tmp_path):
+    """As in a loop of fine-tuning, also where the second run measures one claim only."""
+    suite.model = shutil.copytree(suite.model, tmp_path / "checkpoint")
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(2, name="two"))
+    suite.run().assert_outcomes(passed=2)
+    shutil.copy(other_llama / "model.safetensors", suite.model)
+    suite.run("-k", "one").assert_outcomes(passed=1, deselected=1)
+    old, new = sorted((suite.reports / "records").iterdir())
+    assert (old.name, len(list(old.iterdir()))) == ("checkpoint", 2)
+    (record,) = map(read_record, new.iterdir())
+    assert new.name == f"checkpoint-{record.weights[:8]}"
+    assert record.weights not in {read_record(each).weights for each in old.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("名前 模型", "名前-模型"),
+        ("🙂 a[1] 'q'", "🙂-a-1-q"),
+        ("across-models", "across-models-local"),
+        ("n" * 250, f"{'n' * 151}-"),
+    ],
+)
+def test_a_folder_of_any_name_runs_and_is_run_again_by_its_command(suite, tmp_path, folder, name):
+    suite.model = shutil.copytree(suite.model, tmp_path / folder)
+    suite.claims(suite.rate_claim(38))
+    result = suite.run("-v", "-p", "no:html")
+    result.assert_outcomes(passed=1)
+    shown = suite.record("one").model.name
+    assert shown.startswith(name)
+    assert f"test_one[{shown}]" in result.stdout.str()
+    assert shown in (suite.reports / "claims.html").read_text()
+    again = shlex.split(command(suite.record("one")))
+    suite.model = None
+    suite.run(*again[1:], "-p", "no:html").assert_outcomes(passed=1)
+    assert suite.record("one").model.name == shown
+
+
+def test_a_path_that_no_record_can_hold_is_one_line(suite, tmp_path):
+    odd = tmp_path / "new\nline"
+    shutil.copytree(suite.model, odd)
+    suite.model = odd
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --model *new?nline: * has control characters or is not UTF-8: rename it"]
+    )
 
 
 def test_two_claims_with_one_name_are_refused(suite):

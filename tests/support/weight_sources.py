@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,8 +25,16 @@ from vsg_core.weights.registry import Entry, Gguf, Hub, Package, Wheels
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def write_gguf(path: Path, seed: int = 0) -> Path:
-    """Write a random Llama of one layer with a byte-level tokenizer and a chat template."""
+def write_gguf(
+    path: Path,
+    seed: int = 0,
+    adjust: Callable[[GGUFWriter, dict[str, tuple[int, ...]]], object] = lambda writer, shapes: None,
+) -> Path:
+    """Write a random Llama of one layer with a byte-level tokenizer and a chat template.
+
+    Args:
+        adjust: gets the writer, to add fields, and the shapes of the tensors by name, to change them.
+    """
     hidden, inner, heads = 32, 64, 2
     tokens = ["<|endoftext|>", *(chr(code) for code in range(ord("!"), ord("~") + 1)), "Ġ", "Ċ", "th", "the"]
     writer = GGUFWriter(path, "llama")
@@ -58,6 +66,7 @@ def write_gguf(path: Path, seed: int = 0) -> Path:
         "blk.0.ffn_up.weight": (inner, hidden),
         "blk.0.ffn_down.weight": (hidden, inner),
     }
+    adjust(writer, shapes)
     for name, shape in shapes.items():
         writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32))
     writer.write_header_to_file()

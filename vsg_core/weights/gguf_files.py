@@ -138,7 +138,8 @@ def _faults(path: Path) -> Iterator[None]:
         raise
     # A panic in Rust code is not an Exception.
     except BaseException as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
+        lines = str(error).strip().splitlines() or [""]
+        reason = " ".join(" ".join(lines).split()) if lines[0].endswith(":") else lines[0]
         if not isinstance(error, (ValueError, NotImplementedError)) or not reason:
             reason = f"{type(error).__name__} {reason}".strip()
         raise VsgError(f"transformers cannot convert {path}: {reason}") from error

@@ -12,17 +12,20 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsg_core.errors import VsgError
 from vsg_core.weights.cache import bytes_text
+from vsg_core.weights.names import shown
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 # The most dimensions that ggml has.
 DIMENSIONS = 4
+# Bytes of a key, by the format; characters of a value in a message.
+LONGEST_NAME, LONGEST_SHOWN = 65535, 60
 # struct's format of the values that have a fixed size, by the number of their type.
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -71,7 +74,7 @@ class GgufHeader:
     @property
     def architecture(self) -> str:
         """The model's architecture; empty if the header has none."""
-        return str(self.fields.get("general.architecture", ""))
+        return shown(self.fields.get("general.architecture", ""))[:LONGEST_SHOWN]
 
 
 class _Damaged(Exception):
@@ -106,7 +109,8 @@ def scan(path: Path) -> GgufHeader:
 
 def _damaged(path: Path, why: str) -> VsgError:
     size = bytes_text(path.stat().st_size)
-    return VsgError(f"{path} ({size}) is truncated or not a GGUF file: download it again ({why})")
+    short = why if len(why) <= 300 else f"{why[:300]}..."
+    return VsgError(f"{path} ({size}) is truncated or not a GGUF file: download it again ({short})")
 
 
 def check_model(header: GgufHeader) -> None:
@@ -115,7 +119,7 @@ def check_model(header: GgufHeader) -> None:
     Raises:
         VsgError: it holds something else, or a part; the message says what.
     """
-    _check_whole(header)
+    check_whole(header)
     _check_purpose(header)
     _check_layers(header)
     _check_data(header)
@@ -158,7 +162,7 @@ class _Scan:
         self.check_count(fields, LEAST_FIELD, "header fields")
         values: dict[str, Any] = {}
         for _ in range(fields):
-            key = self.string("a key")
+            key = self.name("a key")
             if key in values:
                 raise _Damaged(f"the key {key!r} appears twice")
             values[key] = self.value(key)
@@ -182,6 +186,13 @@ class _Scan:
         text = self.content[self.at : self.at + length]
         self.at += length
         return text.decode("utf-8", "backslashreplace")
+
+    def name(self, what: str) -> str:
+        """Read a key or a tensor's name, on one line."""
+        (length,) = struct.unpack_from("<Q", self.content[self.at : self.at + 8].ljust(8, b"\0"))
+        if length > LONGEST_NAME:
+            raise _Damaged(f"its header states {length:,} bytes of {what}")
+        return shown(self.string(what))
 
     def value(self, key: str) -> Any:
         kind = self.number("I")
@@ -218,7 +229,7 @@ class _Scan:
         self.at = at
 
     def tensor(self) -> TensorInfo:
-        name = self.string("a tensor's name")
+        name = self.name("a tensor's name")
         dimensions = self.number("I")
         if not 1 <= dimensions <= DIMENSIONS:
             raise _Damaged(f"tensor {name!r} has {dimensions} dimensions")
@@ -233,8 +244,12 @@ class _Scan:
             raise _Damaged(f"its header states {count:,} {what}, and {left:,} bytes are left")
 
 
-def _check_whole(header: GgufHeader) -> None:
-    """Refuse a part of a split file, with the command that joins the parts."""
+def check_whole(header: GgufHeader) -> None:
+    """Refuse a part of a split file, with the command that joins the parts.
+
+    Raises:
+        VsgError: the file is one.
+    """
     count, path = header.fields.get("split.count", 0), header.path
     if not isinstance(count, int) or count <= 1:
         return
@@ -266,7 +281,7 @@ def _missing_part(path: Path, count: int) -> str:
 def _check_purpose(header: GgufHeader) -> None:
     """Refuse files that are not a language model."""
     path, architecture = header.path, header.architecture
-    kind = header.fields.get("general.type", "model")
+    kind = str(header.fields.get("general.type", "model"))[:LONGEST_SHOWN]
     names = [tensor.name for tensor in header.tensors]
     if kind == "imatrix" or any(key.startswith("imatrix.") for key in header.fields):
         raise VsgError(
@@ -302,6 +317,11 @@ def check_complete(header: GgufHeader) -> None:
             raise VsgError(
                 f"{header.path} is a {header.architecture} file without {key}: it is not a whole language model"
             )
+    for key, value in header.fields.items():
+        recurrent = f"{header.architecture}.ssm.state_size" in header.fields
+        heads = key.endswith(".attention.head_count") and not recurrent
+        if (isinstance(value, float) and not isfinite(value)) or (heads and value == 0):
+            raise VsgError(f"{header.path} states {key} {value}: its header is damaged; download it again")
 
 
 def _check_layers(header: GgufHeader) -> None:

@@ -62,6 +62,8 @@ def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
         gguf_file=gguf.name,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
+        # Reported by check_taken, with their shapes.
+        ignore_mismatched_sizes=True,
         local_files_only=True,
         trust_remote_code=False,
         output_loading_info=True,

@@ -39,8 +39,8 @@ SEVERAL_DIGITS = re.compile(r"[Ġ0-9][0-9]")
 IN_SHAPES = re.compile(
     r".*(feed_forward_length|key_length|value_length|vocab_size|dimension_count|_count)$|tensor_data_layout"
 )
-# Values with which a setting does nothing.
-NEUTRAL = (0, 1, "", "none")
+# Values with which a setting does nothing; a scale also does nothing if it is one, and attention that is causal.
+NEUTRAL = (0, "", "none")
 TOKENS = "tokenizer.ggml.tokens"
 # What a header that does not name its types' blocks may leave to transformers' older reader.
 FLOATS = {0, 1, 30}
@@ -50,7 +50,7 @@ def check_gguf(path: Path, fields: Mapping[str, Any], types: Mapping[str, int]) 
     """Check that transformers can read a GGUF file, from its header.
 
     Args:
-        fields: the header's numbers and strings by key; an array has any other value.
+        fields: the header's numbers and strings by key; of an array any value with its length as `count`.
         types: the name of a tensor of each type, and the number of its type.
 
     Raises:
@@ -105,8 +105,11 @@ def check_taken(path: Path, model: PreTrainedModel, loading: Mapping[str, Any]) 
             f"{path} has tensors that transformers {__version__} does not read for {architecture} "
             f"({left[0]}{more}{hint}), so the result would be a different model: load its safetensors"
         )
-    if mismatched := list(loading.get("mismatched_keys", ())):
-        raise VsgError(f"{path}: the shape of {mismatched[0]} does not fit its header: download it again")
+    for name, stored, described in sorted(loading.get("mismatched_keys", ()))[:1]:
+        raise VsgError(
+            f"{path}: {name} has the shape {list(stored)} in the file, and its header describes {list(described)}: "
+            "its header belongs to a different model"
+        )
     if "output.weight" in names:
         _check_head(path, model)
 
@@ -158,17 +161,27 @@ def _check_settings(path: Path, architecture: str, fields: Mapping[str, Any]) ->
     known = _known_settings(architecture)
     if not known:
         return
-    for key, value in fields.items():
-        setting = key.removeprefix(f"{architecture}.")
-        if setting == key or setting in known or IN_SHAPES.fullmatch(setting) or value in NEUTRAL:
+    own = {key.removeprefix(f"{architecture}."): key for key in fields if key.startswith(f"{architecture}.")}
+    epsilons = [name for name in known if name.endswith("epsilon")]
+    if epsilons and not set(epsilons) & set(own):
+        raise VsgError(f"{path} does not set {architecture}.{epsilons[0]}: it is not a whole language model")
+    for setting, key in own.items():
+        value = fields[key]
+        if setting in known or IN_SHAPES.fullmatch(setting) or _is_neutral(setting, value):
             continue
         scaling = fields.get(f"{architecture}.rope.scaling.type", "none")
         if setting.startswith("rope.scaling.") and scaling in NEUTRAL and setting != "rope.scaling.factor":
             continue
         raise VsgError(
-            f"{path} sets {key} to {value!r}, which transformers {__version__} does not read, so the result would be "
-            "a different model: load its safetensors"
+            f"{path} sets {key} to {repr(value)[:60]}, which transformers {__version__} does not read, so the result "
+            "would be a different model: load its safetensors"
         )
+
+
+def _is_neutral(setting: str, value: Any) -> bool:
+    if setting == "attention.causal":
+        return bool(value)
+    return value in NEUTRAL or (setting.endswith(("scale", "factor")) and value == 1)
 
 
 def _known_settings(architecture: str) -> set[str]:
@@ -189,9 +202,18 @@ def _check_tokenizer(path: Path, fields: Mapping[str, Any]) -> None:
         raise VsgError(f"{path} has no tokenizer (tokenizer.ggml.model): get a GGUF that has one")
     if kind not in GGUF_TOKENIZER_TYPES:
         raise VsgError(
-            f"{path} has a tokenizer of the kind {kind!r}, and transformers {__version__} builds "
+            f"{path} has a tokenizer of the kind {repr(kind)[:60]}, and transformers {__version__} builds "
             f"{', '.join(GGUF_TOKENIZER_TYPES)}: load its safetensors"
         )
+    count = fields[TOKENS].count
+    for name in ("bos", "eos", "unknown", "padding"):
+        token = fields.get(key := f"tokenizer.ggml.{name}_token_id")
+        if token is not None and not (isinstance(token, int) and 0 <= token < count):
+            raise VsgError(
+                f"{path} sets {key} to {token}, but its tokenizer has {count:,} tokens: download it again"
+            )
+    if kind == "gpt2" and "tokenizer.ggml.merges" not in fields:
+        raise VsgError(f"{path} has no tokenizer.ggml.merges, which a tokenizer of the kind 'gpt2' needs")
     # A file without a rule splits text as GPT-2 does, after which this kind of tokenizer is named.
     if kind != "gpt2" or split is None or split in GGUF_PRE_TOKENIZER_SPLITS or split in AS_GPT2:
         return
@@ -200,6 +222,6 @@ def _check_tokenizer(path: Path, fields: Mapping[str, Any]) -> None:
         if not any(map(SEVERAL_DIGITS.search, tokens)):
             return
     raise VsgError(
-        f"{path} splits text by the rule {split!r} (tokenizer.ggml.pre), which transformers {__version__} does not "
-        "know: load its safetensors"
+        f"{path} splits text by the rule {repr(split)[:60]} (tokenizer.ggml.pre), which transformers {__version__} "
+        "does not know: load its safetensors"
     )

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vsg_core.records.record import Record
+from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
-from vsg_core.vocabulary import ACROSS, form_text
+from vsg_core.vocabulary import form_text
 from vsg_core.wording import count_text
 
 
@@ -74,10 +74,12 @@ def rests_on(record: Record) -> list[str]:
 def command(record: Record) -> str:
     """Return the command that measures this cell again, and no other.
 
-    The brackets around the model end the name that -k looks for.
+    The bracket before the model ends the name that -k looks for. A model outside the registry may get a different
+    name in another folder of reports, and --model chooses it already.
     """
-    claim, model = record.claim.id, record.model.name
-    return _pytest(record, ["-k", f"test_{claim}" + ("" if model == ACROSS else f"[{model}]")])
+    claim, model = record.claim.id, record.model
+    which = "" if model.is_across else f"[{model.name}]" if _target(model) == model.name else "["
+    return _pytest(record, ["-k", f"test_{claim}{which}"])
 
 
 def model_command(record: Record) -> str:
@@ -87,8 +89,17 @@ def model_command(record: Record) -> str:
 
 def _pytest(record: Record, which: Sequence[str]) -> str:
     model, dtype = record.model, record.evidence.dtype or "float32"
-    on = [] if model.is_across else ["--model", model.target or model.name]
+    target = _target(model)
+    # What begins with a hyphen would be taken for an option.
+    named = [f"--model={target}"] if target.startswith("-") else ["--model", target]
+    on = [] if model.is_across else named
     return shlex.join(["pytest", *on, *which, *(["--dtype", dtype] if dtype != "float32" else [])])
+
+
+def _target(model: ModelReference) -> str:
+    """Return what --model takes; of records that do not say, the path that their weights came from."""
+    kind, _, place = (model.source or "").partition(" ")
+    return model.target or (place if kind in ("folder", "file") else model.name)
 
 
 def _weights(record: Record) -> str | None:
