@@ -86,6 +86,56 @@ def test_a_registry_model_is_taken_at_its_pinned_revision(
     assert loading.describe("openai-community/gpt2") == entry("gpt2")
 
 
+@pytest.mark.parametrize("revision", [COMMIT, "main", "refs/pr/1", "step-1000"])
+def test_a_hub_id_may_name_a_revision(caches: Path, offline: None, tiny_llama: Path, revision: str) -> None:
+    snapshot = put_in_cache(caches, REPO, tiny_llama)
+    if revision != COMMIT:
+        ref = snapshot.parent.parent / "refs" / revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(COMMIT)
+    described = loading.describe(f"{REPO}@{revision}")
+    shown = {COMMIT: COMMIT[:12], "refs/pr/1": "refs-pr-1"}.get(revision, revision)
+    assert described.name == f"someone--tiny@{shown}"
+    assert loading.weights_id(described) == COMMIT
+    lm = loading.load_model(f"{REPO}@{revision}")
+    assert (lm.name, lm.identity["revision"]) == (described.name, COMMIT)
+
+
+def test_another_revision_of_a_registered_repository_is_not_the_registered_model(offline: None) -> None:
+    pinned = entry("gpt2").revision
+    assert loading.describe(f"openai-community/gpt2@{pinned}") == entry("gpt2")
+    other = loading.describe("openai-community/gpt2@refs/pr/1")
+    assert (other.name, other.revision) == ("openai-community--gpt2@refs-pr-1", "refs/pr/1")
+
+
+def test_a_revision_that_is_not_downloaded_names_its_command(offline: None) -> None:
+    command = rf"vsg models fetch {REPO}@v1\.0$"
+    with pytest.raises(WeightsUnavailable, match=rf"HF_HUB_OFFLINE is set; to get them: {command}"):
+        loading.load_model(f"{REPO}@v1.0")
+
+
+@pytest.mark.parametrize("text", [f"{REPO}/Tiny-Q4.gguf", f"{REPO}:Tiny-Q4.gguf"])
+def test_a_gguf_on_the_hub_gives_the_command_that_gets_it(text: str) -> None:
+    with pytest.raises(
+        WrongUse, match=rf"`hf download {REPO} Tiny-Q4.gguf` and give the path that it prints"
+    ):
+        loading.describe(text)
+
+
+def test_a_gguf_in_the_hubs_cache_is_given_by_its_path(caches: Path, tmp_path: Path) -> None:
+    """`hf download` prints the path of a link to a file whose name is its digest."""
+    (tmp_path / "model").mkdir()
+    write_gguf(tmp_path / "model" / "Tiny-Q4.gguf")
+    described = loading.describe(put_in_cache(caches, REPO, tmp_path / "model") / "Tiny-Q4.gguf")
+    assert (described.name, described.form) == ("tiny-q4", "float32")
+
+
+@pytest.mark.parametrize("text", ["someone/tiny@", "someone/tiny@../x", "a/b/c", "a@b/c"])
+def test_what_only_resembles_a_hub_id_is_unknown(text: str) -> None:
+    with pytest.raises(WrongUse, match=r"no model .* in the registry, and no such folder"):
+        loading.describe(text)
+
+
 def test_a_half_downloaded_model_is_not_local(caches: Path, offline: None, tiny_llama: Path) -> None:
     (put_in_cache(caches, REPO, tiny_llama) / "model.safetensors").unlink()
     assert not loading.weights_here(loading.describe(REPO))

@@ -96,6 +96,58 @@ def test_a_file_that_is_not_a_gguf_is_reported(gguf: Path) -> None:
         loading.describe(gguf)
 
 
+@pytest.mark.parametrize("name", ["Tiny.GGUF", "tiny", "tiny.bin", "n" * 250 + ".gguf"])
+def test_a_gguf_is_known_by_its_first_bytes(tmp_path: Path, name: str, cache: Path) -> None:
+    path = write_gguf(tmp_path / name)
+    entry = loading.describe(path)
+    assert entry.gguf
+    assert entry.name.startswith(("tiny", "n" * 150))
+    assert loading.load_model(path, progress=False).identity["source"] == f"file {path}"
+
+
+def test_a_folder_stands_for_its_only_gguf(tmp_path: Path, tiny_llama: Path) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    write_gguf(folder / "Tiny-Q4.GGUF")
+    (folder / "config.json").write_text("{}")
+    entry = loading.describe(folder)
+    assert (entry.name, str(entry.sources[0])) == ("tiny-q4", f"file {folder / 'Tiny-Q4.GGUF'}")
+    assert loading.target_of(entry, folder) == str(folder)
+    write_gguf(folder / "other.gguf", seed=1)
+    with pytest.raises(
+        VsgError, match=r"has 2 GGUF files .*: give the path of one of Tiny-Q4.GGUF, other.gguf"
+    ):
+        loading.describe(folder)
+    shutil.copytree(tiny_llama, folder, dirs_exist_ok=True)
+    assert loading.describe(folder).name == "downloads", "safetensors come first"
+
+
+def test_a_folder_may_be_given_from_inside(
+    tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder := shutil.copytree(tiny_llama, tmp_path / "Here") / "sub").mkdir()
+    monkeypatch.chdir(folder)
+    for text in ("..", "../", "../../Here"):
+        entry = loading.describe(text)
+        assert (entry.name, loading.target_of(entry, text)) == ("here", str(folder.parent))
+    monkeypatch.chdir(folder.parent)
+    assert loading.describe(".").name == "here"
+
+
+@pytest.mark.parametrize("text", ["/", "~nobody-here/x", "a\0b", "x" * 5000, "", "/dev/null", "/dev/zero"])
+def test_a_path_that_is_no_model_is_one_line(text: str) -> None:
+    with pytest.raises(VsgError) as raised:
+        loading.describe(text)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_no_model_says_so(tiny_llama: Path) -> None:
+    with pytest.raises(
+        WrongUse, match=r"model.safetensors is a file, but not a GGUF file: give .* model's folder"
+    ):
+        loading.describe(tiny_llama / "model.safetensors")
+
+
 def test_a_missing_gguf_is_reported(tmp_path: Path) -> None:
     with pytest.raises(VsgError, match=r"there is no file .*none.gguf"):
         loading.describe(tmp_path / "none.gguf")

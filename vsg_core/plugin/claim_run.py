@@ -27,6 +27,7 @@ from vsg_core.records.files import FOLDER, has_record, record_member, write_reco
 from vsg_core.records.making import make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
+from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
 # pytest's own outcomes are not subclasses of Exception.
@@ -185,7 +186,8 @@ class ClaimRun:
         entry = self.selected.entry
         known = {
             "sha256": entry.sha256,
-            "revision": entry.revision,
+            # A branch or a tag identifies no weights.
+            "revision": entry.revision if is_commit(entry.revision or "") else None,
             "form": entry.form,
             "quantised": entry.quantised,
         }

@@ -50,7 +50,8 @@ class TensorInfo(NamedTuple):
         return prod(self.shape)
 
 
-class Array(NamedTuple):
+@dataclass(frozen=True)
+class Array:
     """An array of the header, of which only the type of its elements and their number are kept."""
 
     type: int

@@ -17,7 +17,7 @@ from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
 from vsg_core.weights.gguf_header import check_whole, is_gguf, scan
 from vsg_core.weights.hub import cached
-from vsg_core.weights.names import shown, slug
+from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def _hub(repo: str, revision: str | None) -> Entry:
                 return known
     source, name = Hub(repo, revision or "main"), slug(repo.replace("/", "--"))
     if revision:
-        commit = re.fullmatch(r"[0-9a-f]{40}", revision)
-        name = f"{name}@{revision[:COMMIT_DIGITS] if commit else slug(revision)}"
+        name = f"{name}@{revision[:COMMIT_DIGITS] if is_commit(revision) else slug(revision)}"
     if folder := cached(source, None):
         return _ad_hoc(name, source, folder)
     chat = re.search(r"instruct|chat|(^|[-_])it($|[-_])", repo.lower()) is not None

@@ -49,6 +49,11 @@ def with_digest(name: str, weights: str, digits: int = DIGITS) -> str:
     return f"{name}-{weights[:digits]}"
 
 
+def is_commit(revision: str) -> bool:
+    """Return whether a revision is a commit, which never names other bytes, and not a branch or a tag."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
 def _kept(char: str) -> bool:
     if char.isascii():
         return char.isalnum() or char in "._-"
