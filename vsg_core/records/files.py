@@ -170,7 +170,7 @@ def held_by(reports: str | Path, name: str) -> set[str]:
     Reads one line of each record. Records that do not say of which weights they are, and damaged ones, are skipped.
     """
     folder, archive = Path(reports, FOLDER, name), Path(reports, ARCHIVE)
-    found = {_weights_in(path) for path in folder.glob("*.json")}
+    found = {_weights_in(path) for path in (folder.glob("*.json") if folder.is_dir() else ())}
     if archive.is_file():
         with suppress(VsgError), _opened(archive) as opened:
             members = [member for member in opened.namelist() if member.partition("/")[0] == name]
@@ -181,7 +181,9 @@ def held_by(reports: str | Path, name: str) -> set[str]:
 def model_names(reports: str | Path) -> set[str]:
     """The names of the models that have records in a folder of reports, in records/ or in records.zip."""
     folder, archive = Path(reports, FOLDER), Path(reports, ARCHIVE)
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    names: set[str] = set()
+    with suppress(OSError):
+        names = {path.name for path in folder.iterdir()}
     if archive.is_file():
         with suppress(VsgError), _opened(archive) as opened:
             names |= {member.partition("/")[0] for member in opened.namelist()}

@@ -60,7 +60,7 @@ class Array:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What the header of a GGUF file states.
+    """The fields and tensors that the header of a GGUF file states.
 
     Args:
         fields: numbers, strings and Array by key.
@@ -79,7 +79,7 @@ class GgufHeader:
 
 
 class _Damaged(Exception):
-    """What is wrong with the bytes, in words that follow the file's name."""
+    """A fault of the bytes; the message says which."""
 
 
 def is_gguf(path: Path) -> bool:

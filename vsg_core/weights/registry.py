@@ -87,7 +87,9 @@ Source = Hub | Wheels | Local
 class Entry:
     """A model as described before it is loaded."""
 
-    name: str = Field(description='Safe in file names: lower case letters, digits, ".", "-" and "_".')
+    name: str = Field(
+        description='Safe in file names: lower case letters, digits, symbols, ".", "-" and "_".'
+    )
     family: str = Field(description="A pytest marker, and so an identifier.")
     kind: Kind = Field(description="Trained to continue text, or to follow instructions.")
     sources: tuple[Annotated[Source, Field(discriminator="kind")], ...] = Field(

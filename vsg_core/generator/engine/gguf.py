@@ -1,4 +1,4 @@
-"""What transformers reads of a GGUF file: checked before its tensors are read, and after they were taken."""
+"""Checks of what transformers reads of a GGUF file: before its tensors are read, and after they were taken."""
 
 from __future__ import annotations
 
@@ -165,6 +165,15 @@ def _check_settings(path: Path, architecture: str, fields: Mapping[str, Any]) ->
     epsilons = [name for name in known if name.endswith("epsilon")]
     if epsilons and not set(epsilons) & set(own):
         raise VsgError(f"{path} does not set {architecture}.{epsilons[0]}: it is not a whole language model")
+    if (
+        architecture == "llama"
+        and fields.get("general.name") == "mistral"
+        and "attention.sliding_window" not in own
+    ):
+        raise VsgError(
+            f"{path} is named 'mistral' (general.name), and transformers {__version__} then adds a sliding window that "
+            "the file does not state: load its safetensors"
+        )
     for setting, key in own.items():
         value = fields[key]
         if setting in known or IN_SHAPES.fullmatch(setting) or _is_neutral(setting, value):
