@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.weight_sources import write_gguf
 from vsg_core.errors import NotEnoughMemory, VsgError
+from vsg_core.generator import engine
 from vsg_core.generator.engine import memory
 from vsg_core.weights import gguf_files, loading
 from vsg_core.weights.gguf_header import check_model, scan
@@ -261,7 +262,7 @@ def test_a_setting_that_transformers_leaves_out_is_refused(tmp_path: Path) -> No
         tmp_path / "b.gguf",
         adjust=lambda writer, _: writer.kv_data[0].pop("llama.attention.layer_norm_rms_epsilon"),
     )
-    assert "does not set llama.attention.layer_norm_rms_epsilon" in refusal(without)
+    assert "does not set the epsilon of its norms" in refusal(without)
     path = write_gguf(tmp_path / "plain.gguf", adjust=setting("llama.rope.scaling.type", "none"))
     gguf_files.check_convertible(path)
 
@@ -294,14 +295,46 @@ def test_a_tokenizer_that_is_not_built_is_named(tmp_path: Path) -> None:
     assert "sets tokenizer.ggml.eos_token_id to 5000, but its tokenizer has 99 tokens" in message
 
 
-def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
-    def of(writer: GGUFWriter, shapes: object) -> None:
-        fields = writer.kv_data[0]
-        for key in [key for key in fields if key.startswith("llama.")]:
-            fields[key.replace("llama", "hyena")] = fields.pop(key)
-        fields["general.architecture"].value = "hyena"
+def of_architecture(name: str, writer: GGUFWriter) -> None:
+    fields = writer.kv_data[0]
+    for key in [key for key in fields if key.startswith("llama.")]:
+        fields[key.replace("llama", name)] = fields.pop(key)
+    fields["general.architecture"].value = name
 
-    message = refusal(write_gguf(tmp_path / "new.gguf", adjust=of))
+
+def test_head_and_table_are_apart_where_the_file_has_both(tmp_path: Path) -> None:
+    """For Falcon the configuration that transformers makes says that they are one, whatever the file holds."""
+
+    def falcon(writer: GGUFWriter, shapes: dict[str, tuple[int, ...]]) -> None:
+        of_architecture("falcon", writer)
+        fields = writer.kv_data[0]
+        fields["falcon.attention.layer_norm_epsilon"] = fields.pop("falcon.attention.layer_norm_rms_epsilon")
+        fields["falcon.attention.head_count_kv"].value = 1
+        for part in ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_norm"):
+            shapes.pop(f"blk.0.{part}.weight")
+        shapes |= {
+            "blk.0.attn_qkv.weight": (64, 32), "blk.0.attn_norm.bias": (32,), "output_norm.bias": (32,),
+            "blk.0.ffn_up.weight": (128, 32), "blk.0.ffn_down.weight": (32, 128),
+        }  # fmt: skip
+
+    path = write_gguf(tmp_path / "bird.gguf", adjust=falcon)
+    lm = loading.load_model(path, progress=False)
+    stored = {tensor.name: tensor.data for tensor in GGUFReader(path).tensors}
+    assert not lm.identity["tied"]
+    assert np.array_equal(engine.head_table(lm.engine)[0].numpy(), stored["output.weight"])
+
+    def other_epsilon(writer: GGUFWriter, shapes: dict[str, tuple[int, ...]]) -> None:
+        falcon(writer, shapes)
+        writer.kv_data[0]["falcon.attention.layer_norm_epsilon"].value = 1e-3
+
+    message = refusal(write_gguf(tmp_path / "crow.gguf", adjust=other_epsilon))
+    assert "sets falcon.attention.layer_norm_epsilon to 0.001, and transformers" in message
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    message = refusal(
+        write_gguf(tmp_path / "new.gguf", adjust=lambda writer, shapes: of_architecture("hyena", writer))
+    )
     assert "is a hyena model, an architecture that transformers" in message
 
 

@@ -20,7 +20,7 @@ from tests.support.weight_sources import (
     write_gguf,
     write_wheels,
 )
-from vsg_core.errors import WeightsUnavailable, WrongUse
+from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.weights import folders, hub, loading, sources
 from vsg_core.weights.registry import Hub, entry
 
@@ -117,7 +117,7 @@ def test_a_revision_that_is_not_downloaded_names_its_command(offline: None) -> N
 @pytest.mark.parametrize("text", [f"{REPO}/Tiny-Q4.gguf", f"{REPO}:Tiny-Q4.gguf"])
 def test_a_gguf_on_the_hub_gives_the_command_that_gets_it(text: str) -> None:
     with pytest.raises(
-        WrongUse, match=rf"`hf download {REPO} Tiny-Q4.gguf` and give the path that it prints"
+        VsgError, match=rf"`hf download {REPO} Tiny-Q4.gguf` and give the path that it prints"
     ):
         loading.describe(text)
 

@@ -133,11 +133,11 @@ def describe(name_or_path: str | Path) -> Entry:
         return _file(path)
     if found := HUB_FILE.fullmatch(name):
         command = shlex.join(["hf", "download", found["repo"], found["file"]])
-        raise WrongUse(
+        raise VsgError(
             f"there is no file {shown(name)}; get one from the hub with `{command}` and give the path that it prints"
         )
     if path and path.suffix.lower() == GGUF:
-        raise WrongUse(f"there is no file {shown(path)}")
+        raise VsgError(f"there is no file {shown(path)}")
     if (found := HUB_ID.fullmatch(name)) and ".." not in name:
         return _hub(found["repo"], found["revision"])
     return registry.entry(name)

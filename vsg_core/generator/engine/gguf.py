@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, dequantize
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, __version__
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, __version__
 from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 from transformers.integrations.gguf.dequant import GGML_BLOCK
 from transformers.integrations.gguf.gguf_conversion_mapping import GGUF_ARCHS
@@ -35,9 +36,10 @@ AS_GPT2 = {
 # Those that also split numbers into digits: the same, as long as no token holds two of them, or a space and one.
 DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 SEVERAL_DIGITS = re.compile(r"[Ġ0-9][0-9]")
-# Settings that the shapes of the tensors also state, so that they cannot be lost silently, or that change no number.
+# Settings that the shapes of the tensors also state, so that they cannot be lost silently; that change no number; or
+# that are compared with the configuration.
 IN_SHAPES = re.compile(
-    r".*(feed_forward_length|key_length|value_length|vocab_size|dimension_count|_count)$|tensor_data_layout"
+    r".*(epsilon|feed_forward_length|key_length|value_length|vocab_size|dimension_count|_count)$|tensor_data_layout"
 )
 # Values with which a setting does nothing; a scale also does nothing if it is one, and attention that is causal.
 NEUTRAL = (0, "", "none")
@@ -67,7 +69,7 @@ def gguf_bytes(path: Path) -> int:
     """Return the bytes that the model described by a GGUF's header takes in float32, without allocating them.
 
     Raises:
-        VsgError: transformers cannot convert its architecture.
+        VsgError: transformers cannot convert its architecture, or takes another epsilon.
     """
     try:
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
@@ -79,10 +81,23 @@ def gguf_bytes(path: Path) -> int:
             f"{path} is a {architecture} model, an architecture that transformers {__version__} cannot convert from "
             "GGUF: load its safetensors"
         ) from error
+    _check_epsilons(path, config)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in held.values())
+
+
+def _check_epsilons(path: Path, config: PretrainedConfig) -> None:
+    """Check that an epsilon of the header is the configuration's, which names it in many ways."""
+    taken = [value for name, value in config.to_dict().items() if name.endswith(("eps", "epsilon"))]
+    for key, value in read_gguf_metadata(str(path))[0].items():
+        named = key.endswith("epsilon") and isinstance(value, float)
+        if named and not any(isinstance(own, float) and isclose(value, own, rel_tol=1e-6) for own in taken):
+            raise VsgError(
+                f"{path} sets {key} to {value:.6g}, and transformers {__version__} takes "
+                f"{' or '.join(map(str, taken)) or 'none'}: load its safetensors"
+            )
 
 
 def check_taken(path: Path, model: PreTrainedModel, loading: Mapping[str, Any]) -> None:
@@ -110,8 +125,7 @@ def check_taken(path: Path, model: PreTrainedModel, loading: Mapping[str, Any]) 
             f"{path}: {name} has the shape {list(stored)} in the file, and its header describes {list(described)}: "
             "its header belongs to a different model"
         )
-    if "output.weight" in names:
-        _check_head(path, model)
+    _state_ties(model)
 
 
 def _left(architecture: str, model: PreTrainedModel, names: Iterable[str]) -> list[str]:
@@ -125,18 +139,11 @@ def _left(architecture: str, model: PreTrainedModel, names: Iterable[str]) -> li
     return [name for name in names if name not in taken]
 
 
-def _check_head(path: Path, model: PreTrainedModel) -> None:
-    """Check that a head in the file is the model's: transformers ties those of some architectures always."""
-    own = model.get_output_embeddings()
-    if own is None or own.weight is not model.get_input_embeddings().weight:
-        return
-    (head,) = (tensor for tensor in GGUFReader(path).tensors if tensor.name == "output.weight")
-    stored = torch.from_numpy(np.array(dequantize(head.data, head.tensor_type)))
-    if stored.shape != own.weight.shape or not torch.equal(stored, own.weight.detach()):
-        raise VsgError(
-            f"{path} has a head (output.weight) apart from its embedding table, which transformers ties for this "
-            "architecture: load its safetensors"
-        )
+def _state_ties(model: PreTrainedModel) -> None:
+    """Let the configuration say whether head and embedding table are one, which it does not for all architectures."""
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is not model.get_input_embeddings().weight:
+        model.config.tie_word_embeddings = False
 
 
 def _check_types(path: Path, architecture: str, types: Mapping[str, int]) -> None:
@@ -162,9 +169,8 @@ def _check_settings(path: Path, architecture: str, fields: Mapping[str, Any]) ->
     if not known:
         return
     own = {key.removeprefix(f"{architecture}."): key for key in fields if key.startswith(f"{architecture}.")}
-    epsilons = [name for name in known if name.endswith("epsilon")]
-    if epsilons and not set(epsilons) & set(own):
-        raise VsgError(f"{path} does not set {architecture}.{epsilons[0]}: it is not a whole language model")
+    if not any(name.endswith("epsilon") for name in own):
+        raise VsgError(f"{path} does not set the epsilon of its norms: it is not a whole language model")
     if (
         architecture == "llama"
         and fields.get("general.name") == "mistral"
