@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from tests.support.weight_sources import write_gguf
 from vsg_core.errors import NotEnoughMemory, VsgError
-from vsg_core.generator import engine
 from vsg_core.generator.engine import memory
 from vsg_core.weights import gguf_files, loading
 from vsg_core.weights.gguf_header import check_model, scan
@@ -321,7 +320,7 @@ def test_head_and_table_are_apart_where_the_file_has_both(tmp_path: Path) -> Non
     lm = loading.load_model(path, progress=False)
     stored = {tensor.name: tensor.data for tensor in GGUFReader(path).tensors}
     assert not lm.identity["tied"]
-    assert np.array_equal(engine.head_table(lm.engine)[0].numpy(), stored["output.weight"])
+    assert np.array_equal(lm.head_table.numpy(), stored["output.weight"])
 
     def other_epsilon(writer: GGUFWriter, shapes: dict[str, tuple[int, ...]]) -> None:
         falcon(writer, shapes)
