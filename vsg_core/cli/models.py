@@ -54,7 +54,8 @@ def models(context: click.Context, as_json: bool) -> None:
 def fetch(name: str, as_json: bool) -> None:
     """Download the weights of a model.
 
-    NAME is a name in the registry or a Hugging Face id: OWNER/NAME, or OWNER/NAME@REVISION. They are verified by sha256. An interrupted download is resumed.
+    NAME is a name in the registry or a Hugging Face id: OWNER/NAME, or OWNER/NAME@REVISION. They are verified by
+    sha256. An interrupted download is resumed.
     """
     from vsg_core.weights import loading, sources
 
