@@ -15,7 +15,7 @@ from vsg_core.weights.checked import check_key, keep_paths, known_paths
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
-from vsg_core.weights.gguf_header import check_whole, is_gguf, scan
+from vsg_core.weights.gguf_header import PART, check_whole, is_gguf, scan
 from vsg_core.weights.hub import cached
 from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
@@ -171,7 +171,8 @@ def _folder(path: Path) -> Entry:
     if not ggufs or any(name.endswith((".safetensors", ".safetensors.index.json")) for name in files):
         return _ad_hoc(_own(path.name), Local(path), path)
     if len(ggufs) > 1:
-        check_whole(scan(path / ggufs[0]))
+        if PART.search(ggufs[0]):
+            check_whole(scan(path / ggufs[0]))
         raise VsgError(
             f"{path} has {len(ggufs)} GGUF files and no safetensors: give the path of one of {', '.join(ggufs)}"
         )
