@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
 from vsg_core.cli.claims import claims
 from vsg_core.cli.concept import concept
 from vsg_core.cli.models import models
+from vsg_core.cli.printing import open_output, os_error_text
 from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.errors import VsgError, WrongUse
 
@@ -24,21 +26,38 @@ for command in (models, claims, report, diff, schema, table, concept):
 
 
 def main() -> None:
-    """Run the command. An error is one line on stderr; the exit code is 0 for done, 1 for failed, 2 for wrong use."""
+    """Run the command. An error is one line on stderr; the exit code is 0 for done, 1 for failed, 2 for wrong use.
+
+    As with other tools, a reader that closes the pipe ends the command silently, with the code of SIGPIPE.
+    """
     try:
-        code = vsg.main(standalone_mode=False)
-    except WrongUse as error:
-        code = _complain(str(error), 2)
-    except VsgError as error:
-        code = _complain(str(error), 1)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = _complain("stopped", 130)
+        with open_output():
+            code = _run()
+    except BrokenPipeError:
+        code = 128 + 13
+    except OSError as error:
+        code = _complain(os_error_text(error), 1)
     sys.exit(code)
 
 
+def _run() -> int:
+    try:
+        code = vsg.main(standalone_mode=False)
+    except WrongUse as error:
+        return _complain(str(error), 2)
+    except VsgError as error:
+        return _complain(str(error), 1)
+    except click.ClickException as error:
+        # Where stderr cannot be written either, the exit code is all there is.
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("stopped", 130)
+    return code if isinstance(code, int) else 0
+
+
 def _complain(message: str, code: int) -> int:
-    click.echo(f"vsg: {message}", err=True)
+    with suppress(OSError):
+        click.echo(f"vsg: {message}", err=True)
     return code

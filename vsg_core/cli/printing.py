@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import shutil
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from textwrap import fill
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.cells import cell_len
@@ -15,9 +20,53 @@ GAP = "  "
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+@contextmanager
+def open_output() -> Iterator[None]:
+    """Run a command whose standard output may be full, closed, or of an encoding that lacks some characters.
+
+    Raises:
+        BrokenPipeError: the reader has closed the pipe.
+        OSError: the output cannot be written.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    output = sys.stdout
+    try:
+        yield
+        output.flush()
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        # click met a closed pipe, put an object of its own in place of the output, and ends the process.
+        _discard(output)
+        raise BrokenPipeError from None
+    except OSError:
+        _discard(output)
+        raise
+
+
+def _discard(output: TextIO) -> None:
+    """Let Python's last flush go nowhere: what could not be written is still buffered, and it would complain again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+
+
+def os_error_text(error: OSError) -> str:
+    """Return one line for an error of the system; one without a file's name is of the output."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else f"cannot write the output: {why}"
+
+
 def print_json(data: Any) -> None:
-    """Print data as JSON."""
-    click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+    """Print data as JSON, escaped where the output's encoding lacks a character."""
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=1, ensure_ascii=True)
+    click.echo(text)
 
 
 def width() -> int:

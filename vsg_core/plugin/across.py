@@ -30,13 +30,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("records", [pytest.param(ACROSS, id=ACROSS, marks=marks)], indirect=True)
 
 
-# After pytest has grouped the others by model.
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put these claims last, so that what this run measures is among the records."""
-    items.sort(key=is_across)
-
-
 def is_across(item: pytest.Item) -> bool:
     """Return whether a claim is judged over several models."""
     return item.get_closest_marker(MARKER) is not None

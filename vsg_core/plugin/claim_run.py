@@ -20,7 +20,7 @@ from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, 
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
-from vsg_core.plugin.places import recorded_folder, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
@@ -53,6 +53,8 @@ class Bench:
 BENCH = pytest.StashKey[Bench]()
 # The recorded verdicts by model, read once per run.
 RECORDED = pytest.StashKey[dict[str, dict[str, RecordedVerdict]]]()
+# At the item of a claim: its run, once that has ended.
+ENDED = pytest.StashKey["ClaimRun"]()
 
 
 def recorded_verdicts(config: pytest.Config, model: str) -> dict[str, RecordedVerdict]:
@@ -130,6 +132,7 @@ class ClaimRun:
 
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
+        self.item.stash[ENDED] = self
         name = f"{self.claim.id} on {record.model.name}"
         folder = reports_folder(self.item.config) / FOLDER
         try:
@@ -137,7 +140,7 @@ class ClaimRun:
             record, comparison = compared(record, recorded)
             path = folder / record_member(record)
             if not (keep_measured and has_record(folder.parent, record_member(record))):
-                write_record(record, folder)
+                self.write(record, folder)
         except VsgError as error:
             self.fault = f"broken, no verdict: {name}: {error}"
             self.report(record.model_copy(update={"outcome": "broken"}))
@@ -145,9 +148,23 @@ class ClaimRun:
         self.report(record)
         self.decide(name, record, comparison, path, details)
 
+    def write(self, record: Record, folder: Path) -> None:
+        """Write the record; if the disk refuses it, this claim is the last of the run.
+
+        Raises:
+            VsgError: it cannot be written.
+        """
+        try:
+            write_record(record, folder)
+        except VsgError as error:
+            # Hours of measuring would be lost claim by claim. A name that cannot name a file has no such cause.
+            if isinstance(error.__cause__, OSError):
+                self.item.session.shouldfail = f"stopping: {error}"
+            raise
+
     def decide(self, name: str, record: Record, comparison: Comparison, path: Path, details: str) -> None:
         """Set `fault` or `skipped`, or warn, by the outcome of the comparison."""
-        accepts = self.item.config.option.record
+        accepts = self.item.config.option.vsg_record
         if comparison.outcome == "broken":
             self.fault = f"broken, no verdict: {name}: {record.reason}\n\n{details}".rstrip()
         elif comparison.outcome in CHANGED and not accepts:
@@ -211,7 +228,7 @@ class ClaimRun:
     def run(self) -> Run:
         """The record's account of the run. `seconds` leaves out the loading of the model."""
         loaded = self.loaded
-        code = provenance.code(self.item.config.rootpath)
+        code = provenance.code(project_folder(self.item.config))
         spent: dict[str, Any] = {}
         if loaded is not None:
             meter = loaded.meter

@@ -1,25 +1,111 @@
-"""The command line options. An entry point, since they must be known before pytest loads conftest.py."""
+"""The command line options. An entry point, since they must be known before pytest loads conftest.py.
+
+An entry point is loaded in every project of the environment, so the options are named --vsg-... there. In a project of
+claims each also has its short name (--model), unless another plugin has an option of that name.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
+import shlex
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-TAKE_PATHS = ("--model", "--reports")
+from vsg_core.plugin.places import PLUGIN
+
+PREFIX = "--vsg-"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "model": {
+        "action": "append", "metavar": "NAME_OR_PATH", "dest": "vsg_models",
+        "help": "run claims on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
+    },
+    "dtype": {"choices": ["float32", "bfloat16", "float16"], "help": "format of the weights"},
+    "device": {
+        "default": "auto", "metavar": "DEVICE", "help": "cuda, mps or cpu (default: the first that this machine has)",
+    },
+    "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
+    "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
+    "reports": {"metavar": "DIR", "help": "folder for records and reports (default: reports/)"},
+}  # fmt: skip
+TAKE_PATHS = ("model", "reports")
+# The short names of this run, those of other plugins left out.
+SHORT = pytest.StashKey[list[str]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     group = parser.getgroup("claims", "claims about language models")
-    group.addoption(
-        "--model", action="append", metavar="NAME_OR_PATH", dest="models",
-        help="run on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
-    )  # fmt: skip
-    group.addoption("--dtype", choices=["float32", "bfloat16", "float16"], help="format of the weights")
-    group.addoption("--device", default="auto", help="cuda, mps or cpu (default: the first of them there is)")
-    group.addoption("--record", action="store_true", help="accept the verdicts measured by this run")
-    group.addoption("--require-models", action="store_true", help="fail, not skip, what cannot run")
-    group.addoption("--reports", metavar="DIR", help="folder for records and reports (default: reports/)")
+    for name, settings in OPTIONS.items():
+        group.addoption(PREFIX + name, **_settings(name) | settings)
+    # With autoloading off, conftest.py brings this plugin, and pytest_load_initial_conftests is already being called.
+    if any(Path(name).name == "conftest.py" for name, _ in pluginmanager.list_name_plugin()):
+        _add_short_names(parser, pluginmanager.getplugin("pytestconfig"))
+
+
+# Before conftest.py is looked for among the arguments, and after all other entry points have added their options.
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
+    """Add the short names if this is a project of claims."""
+    if early_config.pluginmanager.has_plugin(PLUGIN) or _loads_plugin(_folders(early_config, args)):
+        _add_short_names(parser, early_config)
+        # Values of the short options are not paths of tests.
+        early_config.known_args_namespace.file_or_dir = parser.parse_known_args(args).file_or_dir
+
+
+def _settings(name: str) -> dict[str, Any]:
+    return {"dest": f"vsg_{name.replace('-', '_')}"}
+
+
+def _add_short_names(parser: pytest.Parser, config: pytest.Config) -> None:
+    if SHORT in config.stash:
+        return
+    group = parser.getgroup("claims")
+    config.stash[SHORT] = []
+    for name, settings in OPTIONS.items():
+        explained = {"help": f"the same as {PREFIX}{name}"}
+        try:
+            group.addoption(f"--{name}", **_settings(name) | settings | explained)
+        except (argparse.ArgumentError, ValueError):
+            # Another plugin's; `check_names` refuses it where it may have been meant for claims.
+            continue
+        config.stash[SHORT].append(name)
+
+
+def _folders(config: pytest.Config, args: Iterable[str]) -> set[Path]:
+    """Every folder that is, or is above, the rootdir, the current folder or a path among the arguments."""
+    start = config.invocation_params.dir
+    paths = [start / value for arg in args if _exists(start / (value := re.sub("^--[^=]*=|::.*", "", arg)))]
+    places = [config.rootpath, start, *paths]
+    return {folder for place in places for folder in (place.resolve(), *place.resolve().parents)}
+
+
+def _loads_plugin(folders: Iterable[Path]) -> bool:
+    """Return whether the conftest.py of one of these folders names this plugin."""
+    for path in (folder / "conftest.py" for folder in folders):
+        if _exists(path) and re.search(rf"['\"]{re.escape(PLUGIN)}['\"]", _text(path)):
+            return True
+    return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; one that is too long or may not be looked at does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,19 +115,58 @@ def pytest_cmdline_main(config: pytest.Config) -> int | pytest.ExitCode | None:
     pytest determines its rootdir before plugin options are parsed, so it would treat the path as a test path and could
     miss pytest.ini and conftest.py.
     """
-    arguments = list(config.invocation_params.args)
-    joined = join_paths(arguments)
-    if joined == arguments:
+    # A worker of pytest-xdist has the rootdir of the process that started it.
+    if hasattr(config, "workerinput"):
         return None
-    return pytest.main(joined, plugins=config.invocation_params.plugins)
+    takers = {PREFIX + name for name in TAKE_PATHS} | {
+        f"--{name}" for name in config.stash.get(SHORT, []) if name in TAKE_PATHS
+    }
+    given = list(config.invocation_params.args)
+    from_environment = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    joined, added = join_paths(given, takers), join_paths(from_environment, takers)
+    if (joined, added) == (given, from_environment):
+        return None
+    with pytest.MonkeyPatch.context() as patch:
+        if added:
+            patch.setenv("PYTEST_ADDOPTS", shlex.join(added))
+        return pytest.main(joined, plugins=config.invocation_params.plugins)
 
 
-def join_paths(arguments: list[str]) -> list[str]:
+def join_paths(arguments: list[str], takers: Collection[str]) -> list[str]:
     """Join each existing path to the option that takes it."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] in TAKE_PATHS and Path(argument).exists():
+        if joined and joined[-1] in takers and _exists(Path(argument)):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
     return joined
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that nothing here would look at."""
+    if hasattr(config, "workerinput") or config.pluginmanager.has_plugin(PLUGIN):
+        return
+    for word in _words(map(str, config.invocation_params.args)):
+        if word.startswith(PREFIX):
+            raise pytest.UsageError(f"{word}: there are no claims here, for no conftest.py loads {PLUGIN}")
+
+
+def _words(arguments: Iterable[str]) -> set[str]:
+    """The arguments without what follows a `=`."""
+    return {argument.partition("=")[0] for argument in arguments}
+
+
+def check_names(config: pytest.Config) -> None:
+    """Check that no option meant for claims goes to another plugin that has an option of the same name.
+
+    Raises:
+        UsageError: one may have.
+    """
+    from_environment = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    words = _words([*config.getini("addopts"), *from_environment, *map(str, config.invocation_params.args)])
+    for name in OPTIONS:
+        if f"--{name}" in words and name not in config.stash.get(SHORT, []):
+            raise pytest.UsageError(
+                f"--{name} is an option of another plugin here, and claims would not see it: use {PREFIX}{name}"
+            )

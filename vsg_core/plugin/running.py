@@ -7,27 +7,47 @@ holds no frame of the body, which would keep its model alive while the next one 
 from __future__ import annotations
 
 import inspect
+import os
+import threading
 from collections.abc import Generator
 
 import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.plugin.across import AcrossRun, is_across
-from vsg_core.plugin.claim_run import BENCH, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.selection import Selected
 from vsg_core.vocabulary import ACROSS
 
 RUN = pytest.StashKey[ClaimRun]()
+# The process and the thread that pytest was started in.
+HOME = pytest.StashKey[tuple[int, int]]()
+
+ELSEWHERE = (
+    "claims run in the process and thread that pytest was started in, where their model stays loaded: leave out "
+    "what runs tests elsewhere (-n of pytest-xdist, --forked, --workers)"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BENCH] = Bench()
+    config.stash[HOME] = _home()
+
+
+def _home() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Turn an error that keeps a model from loading into a skip, or a failure of one line."""
     run = _claim_run(item)
+    if run and (_home() != item.config.stash[HOME] or hasattr(item.config, "workerinput")):
+        _end(item, ELSEWHERE, None)
+    if run and ENDED in item.stash:
+        # Something retries it: it ends as before, and is not measured again.
+        _end(item, item.stash[ENDED].fault, item.stash[ENDED].skipped)
+        return (yield)
     if run:
         run.begin()
     if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
@@ -59,7 +79,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run the body of a claim; its outcome waits in the ClaimRun."""
     run = pyfuncitem.stash.get(RUN, None)
     if run is None:
-        return None
+        return True if ENDED in pyfuncitem.stash else None
     wanted = inspect.signature(pyfuncitem.obj).parameters
     run.measure(pyfuncitem.obj, {name: pyfuncitem.funcargs[name] for name in wanted})
     return True
@@ -91,7 +111,7 @@ def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
 
     --require-models is about the models of the run; claims across models stay skipped.
     """
-    if skipped is not None and item.config.option.require_models and not is_across(item):
+    if skipped is not None and item.config.option.vsg_require_models and not is_across(item):
         fault, skipped = f"{item.name} did not run: {skipped}", None
     if fault is not None:
         raise pytest.fail.Exception(fault, pytrace=False) from None

@@ -78,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{kind}: claims on {kind} models")
     config.addinivalue_line("markers", f"{HEADLINE}: the claims that the study is known for")
     _check_markers(config)
-    if config.option.models:
+    if config.option.vsg_models:
         config.stash[SELECTED] = _named_models(config)
 
 
@@ -98,7 +98,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the headline claims; refuse claims without a model, and two that would write the same record."""
-    seen: dict[tuple[str, object], pytest.Item] = {}
+    seen: dict[tuple[str, object], pytest.Function] = {}
     for item in items:
         claim = getattr(getattr(item, "function", None), "claim", None)
         if claim is not None and not {"lm", "records"} & set(getattr(item, "fixturenames", ())):
@@ -110,14 +110,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if claim is not None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             first = seen.setdefault((claim.id, item.callspec.params.get("lm")), item)
             if first is not item:
-                raise pytest.UsageError(
-                    f"{first.nodeid} and {item.nodeid} are one claim, {claim.id}, twice: rename or merge them"
-                )
+                raise pytest.UsageError(_twice(claim.id, first, item))
+
+
+def _twice(claim: str, first: pytest.Function, second: pytest.Function) -> str:
+    both = f"{first.nodeid} and {second.nodeid} are one claim, {claim}, twice"
+    if first.function is second.function:
+        return f"{both}: a claim runs once per model, so nothing may repeat it (--count, --flake-finder, parametrize)"
+    return f"{both}: rename or merge them"
 
 
 def left_out(config: pytest.Config) -> list[str]:
     """The registered models that a run without a choice of models left out: their weights are not downloaded."""
-    if config.option.models or _chooses_models(config):
+    if config.option.vsg_models or _chooses_models(config):
         return []
     taken = {model.name for model in selected(config)}
     return [entry.name for entry in registry.entries() if entry.name not in taken]
@@ -171,7 +176,7 @@ def _check_markers(config: pytest.Config) -> None:
 
 def _named_models(config: pytest.Config) -> list[Selected]:
     described: dict[str, Entry] = {}
-    for target in config.option.models:
+    for target in config.option.vsg_models:
         try:
             entry = loading.describe(target)
         except VsgError as error:

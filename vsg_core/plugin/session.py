@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
-from vsg_core.plugin.places import recorded_folder, reports_folder
+from vsg_core.plugin.places import recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
@@ -20,6 +21,8 @@ from vsg_core.vocabulary import ACROSS
 
 # The exit code of a run whose only failures are changed verdicts.
 EXIT_CHANGED = 10
+# Where junitxml and pytest-html write; an error of a full disk names no file.
+THEIR_PATHS = ("xmlpath", "htmlpath")
 COLUMNS = ("claim", "model", "verdict", "estimate")
 
 
@@ -60,7 +63,7 @@ class Session:
             return
         try:
             self.report()
-            if self.config.option.record:
+            if self.config.option.vsg_record:
                 self.accept(session)
         except (VsgError, OSError) as error:
             self.notes.append(str(error))
@@ -134,17 +137,28 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     config.pluginmanager.register(Session(config), "vsg-session")
-    runs_claims = _runs_claims(config) and not config.option.collectonly
-    if runs_claims and config.pluginmanager.has_plugin("html") and not config.option.htmlpath:
+    # pytest-html fails without pytest-metadata.
+    html = all(map(config.pluginmanager.has_plugin, ("html", "metadata")))
+    if html and runs_claims(config) and not config.option.collectonly and not config.option.htmlpath:
         config.option.htmlpath = str(reports_folder(config) / "pytest.html")
         config.option.self_contained_html = True
 
 
-def _runs_claims(config: pytest.Config) -> bool:
-    """Return whether this run was pointed at hypotheses/."""
-    claims = config.rootpath / "hypotheses"
-    chosen = [Path(config.invocation_params.dir, name.partition("::")[0]).resolve() for name in config.args]
-    return any(path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen)
+# Around the hooks in which pytest-html, junitxml and others write, and inside the one that prints the summary.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Show in one line what another plugin could not write."""
+    try:
+        yield
+    except OSError as error:
+        follower = session.config.pluginmanager.getplugin("vsg-session")
+        if not (isinstance(follower, Session) and follower.outcomes):
+            raise
+        options = session.config.option
+        places = [error.filename] if error.filename else [getattr(options, name, "") for name in THEIR_PATHS]
+        named = " or ".join(map(str, filter(None, places))) or "the report of another plugin"
+        follower.notes.append(f"cannot write {named}: {error.strerror or error}; it is not whole")
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:

@@ -113,10 +113,16 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
         # A temporary file is readable by its owner alone.
         temporary.chmod(0o644)
         temporary.replace(path)
+        temporary = None
+    except FileExistsError as error:
+        raise VsgError(f"cannot write {path}: {path.parent} is not a folder") from error
     except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
         raise VsgError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        # After an interrupt too.
+        if temporary:
+            with suppress(OSError):
+                temporary.unlink()
     return path
 
 

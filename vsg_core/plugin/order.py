@@ -1,0 +1,35 @@
+"""The order of claims: one model at a time, then those across models, whatever reordered or repeated the items."""
+
+from __future__ import annotations
+
+import pytest
+
+from vsg_core.plugin.across import is_across
+from vsg_core.plugin.selection import Selected
+from vsg_core.vocabulary import ACROSS
+
+
+# The last hook before the first test, after every plugin that sorts, shuffles or repeats.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Group the claims by model, so that each is loaded once; a claim across models needs what this run measures."""
+    places = {model: place for place, model in enumerate(dict.fromkeys(map(_model, session.items)))}
+    session.items.sort(key=lambda item: (is_across(item), places[_model(item)]))
+
+
+def model_name(item: pytest.Item) -> str | None:
+    """The name under which a claim's record is written; None for other tests."""
+    if is_across(item):
+        return ACROSS
+    model = _model(item)
+    is_claim = hasattr(getattr(item, "function", None), "claim")
+    return model.name if isinstance(model, Selected) and is_claim else None
+
+
+def _model(item: pytest.Item) -> object:
+    """The model that a test is parametrized with; None for other tests."""
+    return (
+        item.callspec.params.get("lm")
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else None
+    )
