@@ -24,7 +24,7 @@ HIDDEN, INNER, HEADS, HEAD = 32, 48, 4, 8
 LAYERS = 2
 # A hybrid gets as many layers as it has kinds of layer, up to this.
 MOST_LAYERS = 6
-MOST_WEIGHTS = 2_000_000
+MOST_WEIGHTS = 5_000_000
 
 # Values by name of a setting, in every configuration that has the name.
 SIZES: Mapping[str, Any] = {
@@ -129,51 +129,53 @@ def configuration(name: str) -> PreTrainedConfig:
     """Make the tiny configuration of an entry."""
     architecture = name.partition(" ")[0]
     settings: Settings = {**SETTINGS.get(architecture, {}), **VARIANTS.get(name, {})}
-    if not getattr(_class_of(name), "is_encoder_decoder", False) and "encoder-decoder" not in name:
-        settings = {"is_encoder_decoder": False, **settings} if _has_both(architecture) else settings
-    return _configure(type(AutoConfig.for_model(architecture)), settings)
+    kind = type(AutoConfig.for_model(architecture))
+    expected = _class_of(name).config_class
+    # The language model inside a multimodal one has a configuration of its own.
+    kind = expected if expected is not None and not issubclass(kind, expected) else kind
+    if _has_both(architecture) and "encoder-decoder" not in name:
+        settings = {"is_encoder_decoder": False, **settings}
+    return _configure(kind, settings)
 
 
 def _has_both(architecture: str) -> bool:
     """Return whether an architecture is an encoder-decoder whose decoder is a causal model of its own."""
-    return architecture in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and bool(
-        getattr(AutoConfig.for_model(architecture), "is_encoder_decoder", False)
-    )
+    causal = architecture in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return causal and bool(getattr(AutoConfig.for_model(architecture), "is_encoder_decoder", False))
 
 
 def _configure(kind: type[PreTrainedConfig], settings: Settings) -> PreTrainedConfig:
     """Make a configuration with tiny sizes, then the given settings; dictionaries of settings go to parts."""
     default = kind()
+    parts = {name for name in kind.sub_configs if isinstance(vars(default).get(name), PreTrainedConfig)}
+    chosen: Settings = {
+        name: _configure(type(vars(default)[name]), settings.get(name, {})) for name in parts
+    }
     known = default.to_dict()
-    chosen: Settings = {}
-    parts = {name for name in kind.sub_configs if isinstance(getattr(default, name, None), PreTrainedConfig)}
-    for name in parts:
-        inner = {key: value for key, value in settings.get(name, {}).items()} if name in settings else {}
-        chosen[name] = _configure(type(getattr(default, name)), inner)
-    own = {**known, **dict.fromkeys(kind.attribute_map)}
-    for name in own:
-        if name in parts:
-            continue
-        value = getattr(default, name, None)
-        if name in SIZES and name not in kind.attribute_map:
-            chosen[name] = SIZES[name]
-        elif TOKEN.search(name) and isinstance(value, int) and value >= ROWS:
-            chosen[name] = ROWS - 2
-        elif (
-            TOKEN.search(name)
-            and isinstance(value, list)
-            and value
-            and all(isinstance(v, int) for v in value)
-        ):
-            chosen[name] = [END]
-        elif DROPOUT.search(name) and isinstance(value, float):
-            chosen[name] = 0.0
+    for name in known.keys() - parts - kind.attribute_map.keys():
+        value = _tiny(name, known[name])
+        if value is not None:
+            chosen[name] = value
     for old, new in kind.attribute_map.items():
         if old in SIZES and new in known and new not in SIZES:
             chosen[new] = SIZES[old]
+    if known.get("kv_lora_rank") is not None:
+        # Latent attention has keys and values for each head.
+        chosen["num_key_value_heads"] = HEADS
     chosen |= _shortened(default, chosen)
     chosen |= {name: value for name, value in settings.items() if name not in parts}
     return kind(**{name: value for name, value in chosen.items() if value is not ...})
+
+
+def _tiny(name: str, value: Any) -> Any:
+    """Return the tiny value of a setting; None to leave it as it is."""
+    if name in SIZES:
+        return SIZES[name]
+    if TOKEN.search(name) and isinstance(value, int) and value >= ROWS:
+        return ROWS - 2
+    if TOKEN.search(name) and isinstance(value, list) and value and all(isinstance(v, int) for v in value):
+        return [END]
+    return 0.0 if DROPOUT.search(name) and isinstance(value, float) else None
 
 
 def _shortened(default: PreTrainedConfig, chosen: Settings) -> Settings:
