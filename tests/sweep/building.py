@@ -135,6 +135,8 @@ def configuration(name: str) -> PreTrainedConfig:
     kind = expected if expected is not None and not issubclass(kind, expected) else kind
     if _has_both(architecture) and "encoder-decoder" not in name:
         settings = {"is_encoder_decoder": False, **settings}
+    elif getattr(kind(), "is_encoder_decoder", False):
+        settings = {"decoder_start_token_id": 1, **settings}
     return _configure(kind, settings)
 
 
@@ -148,9 +150,7 @@ def _configure(kind: type[PreTrainedConfig], settings: Settings) -> PreTrainedCo
     """Make a configuration with tiny sizes, then the given settings; dictionaries of settings go to parts."""
     default = kind()
     parts = {name for name in kind.sub_configs if isinstance(vars(default).get(name), PreTrainedConfig)}
-    chosen: Settings = {
-        name: _configure(type(vars(default)[name]), settings.get(name, {})) for name in parts
-    }
+    chosen: Settings = {name: _configure(type(vars(default)[name]), settings.get(name, {})) for name in parts}
     known = default.to_dict()
     for name in known.keys() - parts - kind.attribute_map.keys():
         value = _tiny(name, known[name])

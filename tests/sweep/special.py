@@ -31,19 +31,23 @@ SETTINGS: dict[str, Settings] = {
         ),
         _PADDED,
     ),
-    **dict.fromkeys(("codegen", "gptj"), {"rotary_dim": 8}),
+    **{name: {"rotary_dim": 8} for name in ("codegen", "gptj")},
     "cohere_compass_text": {
         "layer_types": _SLIDING, "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE},
     },
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}, "ffn_config": {"moe_top_k": 2}},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}, "ffn_config": {"moe_top_k": 2}},
     "gemma3n": _GEMMA3N,
     "gemma3n_text": _GEMMA3N,
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _GEMMA4),
     "dots3_note_text": {"per_layer_config": OWN},
     "dots3_note": {"per_layer_config": OWN},
+    "bamba": {"attn_layer_indices": [1], "layer_types": OWN},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 2},
     "zamba2": {
+        "hybrid_layer_ids": [1, 3],
         "attention_hidden_size": 64, "attention_head_dim": 16, "mamba_headdim": 16, "num_hidden_layers": 4,
         "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "adapter_rank": 8, "num_key_value_heads": 4,
         "kv_channels": OWN, "num_query_groups": 4,
@@ -66,7 +70,6 @@ SETTINGS: dict[str, Settings] = {
         "indexer_compress_ratio": 4, "hc_lowrank": 8, "ple_embed_dim": 16, "ngram_vocab_size_base": 50,
         "make_ngram_vocab_size_divisible_by": 8, "split_ngram_parts": 2, "heads_per_ngram": 2,
     },
-    "t5": {"decoder_start_token_id": 1},
     "opt": {"word_embed_proj_dim": 32},
 }  # fmt: skip
 SETTINGS["qwen4_exp"] = SETTINGS["qwen4_exp_text"]
@@ -89,7 +92,7 @@ def _rope(**settings: Any) -> Settings:
 VARIANTS: dict[str, Settings] = {
     "phi3 longrope": _LONGROPE,
     "llama longrope": _LONGROPE,
-    "llama dynamic": {**_rope(rope_type="dynamic", factor=2.0), "max_position_embeddings": 12},
+    "llama dynamic": _rope(rope_type="dynamic", factor=2.0),
     "llama yarn": _rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=12),
     "llama linear": _rope(rope_type="linear", factor=2.0),
     "llama llama3": _rope(
@@ -109,7 +112,7 @@ VARIANTS: dict[str, Settings] = {
     "qwen3_next attention first": {"layer_types": _LINEAR[::-1]},
     "qwen3_next three layers": {"num_hidden_layers": 3, "layer_types": ["linear_attention", *_LINEAR]},
     "qwen3_5_text attention first": {"layer_types": _LINEAR[::-1]},
-    "lfm2 attention first": {"layer_types": ["full_attention", "conv"]},
+    "lfm2_moe attention first": {"layer_types": ["full_attention", "conv"]},
     "falcon alibi": {"alibi": True},
     "falcon parallel": {"parallel_attn": True, "new_decoder_architecture": False, "multi_query": True},
     "falcon new": {"new_decoder_architecture": True, "num_kv_heads": 2},
@@ -136,7 +139,8 @@ VARIANTS: dict[str, Settings] = {
     "deepseek_v3 dense first": {"first_k_dense_replace": 1, "n_shared_experts": 2},
     "mamba three layers": {"num_hidden_layers": 3},
     "rwkv rescaled": {"rescale_every": 1},
-    "jamba attention last": {"num_hidden_layers": 2, "attn_layer_period": 2, "attn_layer_offset": 1},
+    "jamba without attention": {"attn_layer_period": 8, "attn_layer_offset": 4},
+    "t5 without start": {"decoder_start_token_id": None, "bos_token_id": None},
     "mpt clipped": {"attn_config": {"clip_qkv": 1.0, "alibi": True, "qk_ln": False}},
     "bitnet tied": {"tie_word_embeddings": True},
     "olmo clipped": {"clip_qkv": 0.5},
@@ -162,4 +166,5 @@ ABSENT: dict[str, str] = {
         _SPEECH,
     ),
     "encoder-decoder": _PAIR,
+    **dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), "drafts tokens for another model"),
 }  # fmt: skip
