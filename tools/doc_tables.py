@@ -273,4 +273,6 @@ def _swept() -> list[tuple[str, bool, str]]:
 def _note(line: dict[str, Any]) -> str:
     """A note without the class that it begins with and without numbers, so that like reasons share a row."""
     note = re.sub(r" \(off by [^)]*\)|: off by .*", "", str(line["note"]))
-    return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace("|", "\|")
+    return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace(
+        "|", "\|"
+    )

@@ -95,7 +95,7 @@ def judge(model: PreTrainedModel) -> Outcome:
     without, late = list[str](), list[str]()
     for name, check in CHECKS.items():
         try:
-            off = _worst(check(lm, truth))
+            off = worst(check(lm, truth))
             if off > ROUNDING:
                 off = _exactly(lm, truth, check, off)
         except NotApplicable:
@@ -132,7 +132,7 @@ def _exactly(lm: LanguageModel, truth: Truth, check: Callable[..., Pairs], off: 
     exact = Truth(copy.deepcopy(truth.model).double())
     try:
         with lm.in_float64():
-            return _worst(check(lm, exact))
+            return worst(check(lm, exact))
     except NotApplicable:
         raise
     except Exception:
@@ -140,7 +140,7 @@ def _exactly(lm: LanguageModel, truth: Truth, check: Callable[..., Pairs], off: 
         return off
 
 
-def _worst(pairs: Pairs) -> float:
+def worst(pairs: Pairs) -> float:
     """Return the largest difference of pairs [..., tokens], in standard deviations; NaN counts as infinite."""
     worst = 0.0
     for found, expected in pairs:
