@@ -33,7 +33,7 @@ Pairs = Iterator[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one architecture.
+    """The outcome for one architecture.
 
     Args:
         kind: "right", "slower" (right, on a slower path), "partly" (right, but a measurement is refused after opening),
@@ -203,7 +203,7 @@ def _steps(lm: LanguageModel, truth: Truth, is_vector: Callable[[int], bool]) ->
 
 
 def branches(lm: LanguageModel, truth: Truth) -> Pairs:
-    """Select repeated rows, go on with the branches and with the state itself, which they must not change."""
+    """Select repeated rows, continue the branches and the state itself, which they must not change."""
     whole = sequences(lm)
     for rows, state in lm.prefill(whole, room=8):
         state = lm.step(state, torch.full((len(rows),), 5))
@@ -297,7 +297,7 @@ def lens(lm: LanguageModel, truth: Truth) -> Pairs:
 
 
 def _seen_by_head(truth: Truth, sequence: list[int]) -> tuple[Tensor, Tensor | None]:
-    """What the head sees [hidden] at the last position, and what entered the module that gave it, a norm."""
+    """Return what the head sees [hidden] at the last position, and what entered the norm that gave it."""
     model, seen = truth.model, dict[str, Any]()
     head = model.get_output_embeddings()
     handles = [head.register_forward_pre_hook(lambda _, inputs: seen.update(head=inputs[0]))]

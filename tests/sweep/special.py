@@ -1,4 +1,4 @@
-"""What single architectures need in a tiny configuration besides the usual sizes, and their variants, as data."""
+"""Settings that single architectures need besides the usual tiny sizes, and their variants, as data."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ SETTINGS: dict[str, Settings] = {
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _GEMMA4),
     "dots3_note_text": {"per_layer_config": OWN},
     "dots3_note": {"per_layer_config": OWN},
+    **{name: {"unpadded_vocab_size": 60, "rel_extent": 8} for name in ("inkling2_text", "inkling2_loop_text")},
     "bamba": {"attn_layer_indices": [1], "layer_types": OWN},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
@@ -137,6 +138,8 @@ VARIANTS: dict[str, Settings] = {
     "mt5 tied": {"tie_word_embeddings": True},
     "t5 gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "deepseek_v3 dense first": {"first_k_dense_replace": 1, "n_shared_experts": 2},
+    # Equal scores are chosen among at random, so that a prefix of a pass is not a pass over the prefix.
+    **{f"{name} equal scores": {"index_n_heads": 2} for name in ("axk2", "deepseek_v32", "glm_moe_dsa", "hy_v4")},
     "mamba three layers": {"num_hidden_layers": 3},
     "rwkv rescaled": {"rescale_every": 1},
     "jamba without attention": {"attn_layer_period": 8, "attn_layer_offset": 4},

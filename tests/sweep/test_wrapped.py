@@ -27,7 +27,7 @@ def plain() -> Any:
 
 
 class Wrapper(torch.nn.Module):
-    """What parallel wrappers are: a module that holds the model as `module`."""
+    """A parallel wrapper: a module that holds the model as `module`."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
