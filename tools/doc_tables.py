@@ -6,8 +6,11 @@ The numbers in docs/judging.md are computed from the judge's code, and the verdi
 from __future__ import annotations
 
 import inspect
+import json
 import re
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,17 @@ from vsg_core.report.text.recorded_table import markdown_table, recorded_table
 CLAIMS = Path(__file__).parents[1] / "hypotheses"
 # Written as "4 times in 5" on the page.
 CHANCE = 0.8
+SWEEP = Path(__file__).parents[1] / "docs" / "sweep.json"
+# The outcomes of the sweep, as docs/models.md names them.
+OUTCOMES = {
+    "right": "right, on the fast path",
+    "slower": "right, on a slower path",
+    "partly": "right, but a measurement is refused",
+    "refused": "refused in one line",
+    "unbuilt": "not built: transformers cannot run it tiny",
+    "wrong": "wrong",
+    "traceback": "a traceback",
+}
 Rows = list[list[str]]
 # The sections of the page on the public face, by the module that a name comes from.
 SECTIONS = {
@@ -211,3 +225,54 @@ def _first_sentence(name: str, owner: object = vsg_core) -> str:
         return f"“{member}”"
     text = inspect.getdoc(member) if not isinstance(member, LazyModule) else f"The library {member.__name__}."
     return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def sweep_counts() -> str:
+    """Return the numbers of architectures, and of their variants, by outcome."""
+    counts = Counter((kind, is_variant) for kind, is_variant, _ in _swept())
+    rows = [
+        [word, str(counts[kind, False]), str(counts[kind, True])]
+        for kind, word in OUTCOMES.items()
+        if counts[kind, False] or counts[kind, True] or kind in ("wrong", "traceback")
+    ]
+    return markdown_table(["outcome", "architectures", "variants"], rows)
+
+
+def sweep_outcomes(*kinds: str) -> str:
+    """Return the entries of the sweep with these outcomes, by path or line."""
+    by_note: dict[str, list[str]] = defaultdict(list)
+    for name, line in _sweep().items():
+        if line["kind"] in kinds:
+            by_note[_note(line)].append(name)
+    rows = [[", ".join(f"`{name}`" for name in found), note] for note, found in by_note.items()]
+    rows.sort(key=lambda row: (-row[0].count(","), row[1]))
+    return markdown_table(["architectures", "path, or reason"], rows) if rows else "None."
+
+
+def sweep_without() -> str:
+    """Return the measurements that do not apply to some entries."""
+    missing: dict[str, list[str]] = defaultdict(list)
+    for name, line in _sweep().items():
+        for measurement in line.get("without", ()):
+            missing[measurement].append(name)
+    rows = [[what, str(len(found)), ", ".join(f"`{n}`" for n in found)] for what, found in missing.items()]
+    return markdown_table(["measurement", "entries", "which"], rows)
+
+
+def _sweep() -> dict[str, dict[str, Any]]:
+    outcomes: dict[str, dict[str, Any]] = json.loads(SWEEP.read_text(encoding="utf-8"))["outcomes"]
+    return outcomes
+
+
+def _swept() -> list[tuple[str, bool, str]]:
+    """Each entry's outcome, whether it is a variant, and its path or line."""
+    variant = re.compile(r" (?!encoder-decoder$)")
+    return [(line["kind"], bool(variant.search(name)), line["note"]) for name, line in _sweep().items()]
+
+
+def _note(line: dict[str, Any]) -> str:
+    """A note without the class that it begins with and without numbers, so that like reasons share a row."""
+    note = re.sub(r" \(off by [^)]*\)|: off by .*", "", str(line["note"]))
+    return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace(
+        "|", "\|"
+    )
