@@ -46,7 +46,7 @@ class Generation:
 class LanguageModel(Embeddings):
     """A transformers model and its tokenizer.
 
-    A *sequence* (`Prompt`) is text, ids [seq] or embeddings [seq, hidden]; text is tokenized with special tokens.
+    A *sequence* (`Prompt`) is text, ids [seq] (a list or an array too) or embeddings [seq, hidden]; text is tokenized with special tokens.
     Several sequences run together, left-padded, and each gives what it would give alone.
 
     As a context manager it closes itself: `with lm.untrained() as twin:`.

@@ -10,12 +10,14 @@ from vsg_core.errors import WrongUse
 from vsg_core.lazy import torch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from vsg_core.generator.engine import State
 
 Name = TypeVar("Name")
-Prompt: TypeAlias = "str | Tensor"  # text, ids [seq] or embeddings [seq, hidden]
+# Text, ids [seq] (also as a list or an array) or embeddings [seq, hidden].
+Prompt: TypeAlias = "str | Tensor | Sequence[int] | NDArray[Any]"
 
 
 class Decodable(Protocol):
