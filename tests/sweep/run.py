@@ -29,7 +29,7 @@ def outcome_of(name: str) -> Outcome:
         try:
             model = build(name)
         except Exception as error:
-            line = (str(error).splitlines() or [""])[0][:160]
+            line = (str(error).strip().splitlines() or [""])[0][:160]
             return Outcome("unbuilt", f"{type(error).__name__}: {line}".rstrip(": "))
         return judge(model)
 
