@@ -42,7 +42,7 @@ OUTCOMES = {
     "slower": "right, on a slower path",
     "partly": "right, but a measurement is refused",
     "refused": "refused in one line",
-    "unbuilt": "not built: transformers cannot run it tiny",
+    "unbuilt": "not tried: no tiny model was built",
     "wrong": "wrong",
     "traceback": "a traceback",
 }
@@ -272,7 +272,9 @@ def _swept() -> list[tuple[str, bool, str]]:
 
 def _note(line: dict[str, Any]) -> str:
     """A note without the class that it begins with and without numbers, so that like reasons share a row."""
-    note = re.sub(r" \(off by [^)]*\)|: off by .*", "", str(line["note"]))
+    note = str(line["note"])
+    if line["kind"] == "refused":
+        note = re.sub(r" \(off by [^)]*\)|: off by .*", "", note)
     return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace(
         "|", "\|"
     )

@@ -16,7 +16,7 @@ from typing import Any
 import transformers
 
 from tests.sweep.building import build, names
-from tests.sweep.judging import Outcome, judge
+from tests.sweep.judging import Outcome, Truth, judge
 
 FILE = Path(__file__).parents[2] / "docs" / "sweep.json"
 FAULTS = ("wrong", "traceback")
@@ -28,6 +28,9 @@ def outcome_of(name: str) -> Outcome:
         warnings.simplefilter("ignore")
         try:
             model = build(name)
+            # A configuration that the architecture itself cannot run says nothing about the suite.
+            if not model.config.is_encoder_decoder:
+                Truth(model).logits([5, 6, 7])
         except Exception as error:
             line = (str(error).strip().splitlines() or [""])[0][:160]
             return Outcome("unbuilt", f"{type(error).__name__}: {line}".rstrip(": "))

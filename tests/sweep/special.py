@@ -27,7 +27,7 @@ SETTINGS: dict[str, Settings] = {
     **dict.fromkeys(
         (
             "camembert", "data2vec-text", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
-            "xmod", "xglm", "m2m_100", "nllb-moe", "prophetnet", "mbart", "bart", "plbart", "ernie",
+            "xglm", "m2m_100", "nllb-moe", "prophetnet", "mbart", "bart", "plbart", "ernie",
         ),
         _PADDED,
     ),
@@ -42,6 +42,7 @@ SETTINGS: dict[str, Settings] = {
     "dots3_note_text": {"per_layer_config": OWN},
     "dots3_note": {"per_layer_config": OWN},
     **{name: {"unpadded_vocab_size": 60, "rel_extent": 8} for name in ("inkling2_text", "inkling2_loop_text")},
+    "xmod": {"default_language": "en_XX", **_PADDED},
     "bamba": {"attn_layer_indices": [1], "layer_types": OWN},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
