@@ -52,8 +52,9 @@ SIZES: Mapping[str, Any] = {
     **dict.fromkeys(("n_group", "topk_group", "n_shared_experts", "num_shared_experts", "moe_num_shared_experts"), 1),
     **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "o_lora_rank"), 16),
     **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "index_head_dim"), HEAD),
-    "qk_head_dim": 2 * HEAD, # Scores of few heads are often all 0, and equal scores are chosen among at random.
-    "index_n_heads": 16, "index_topk": 8,
+    # Scores of few heads are often all 0, and equal ones are drawn from.
+    "index_n_heads": 16,
+    "qk_head_dim": 2 * HEAD, "index_topk": 8,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": HEAD,
     "linear_value_head_dim": HEAD, "linear_conv_kernel_dim": 4, "linear_head_dim": HEAD, "linear_num_heads": HEADS,
     "state_size": 8, "mamba_d_state": 8, "ssm_state_size": 8, "mamba_n_heads": 4, "mamba_d_head": 16,

@@ -78,7 +78,7 @@ class Truth:
             return model(**{name: torch.cat([sequence, fed])[None]}, use_cache=False)
 
 
-def _start(model: PreTrainedModel) -> int:
+def _start(model: PreTrainedModel) -> Any:
     start = getattr(model.config, "decoder_start_token_id", None)
     return getattr(model.config, "bos_token_id", None) if start is None else start
 
@@ -150,13 +150,13 @@ def worst(pairs: Pairs) -> float:
     return worst
 
 
-def ids(length: int, seed: int) -> list[int]:
+def ids(length: int, seed: int) -> Any:
     """Draw ordinary tokens."""
     generator = torch.Generator().manual_seed(1000 * length + seed)
     return torch.randint(3, TOKENS, (length,), generator=generator).tolist()
 
 
-def sequences(lm: LanguageModel, longest: int = 0) -> list[list[int]]:
+def sequences(lm: LanguageModel, longest: int = 0) -> Any:
     """Draw ids of several lengths; `longest` gives one of more positions."""
     return [ids(length, 0) for length in (*LENGTHS, *([longest] if longest else []))]
 
@@ -253,7 +253,7 @@ def mixture(lm: LanguageModel, truth: Truth) -> Pairs:
     yield lm.next_logits([whole, ids(3, 0), ids(9, 0)])[0], expected[0]
     if truth.model.config.is_encoder_decoder:
         return
-    for _, state in lm.prefill([start], room=2):
+    for _, state in lm.prefill([torch.tensor(start)], room=2):
         yield lm.step(state, vector).logits[0], expected[0]
 
 
@@ -291,7 +291,7 @@ def lens(lm: LanguageModel, truth: Truth) -> Pairs:
         _, before = _seen_by_head(truth, each)
         if before is not None and len(before) == lm.engine.hidden_size:
             yield lm.lens(before[None])[0], truth.logits(each)
-    shape = lm.hidden_states([[5, 6]]).shape
+    shape = lm.hidden_states([torch.tensor([5, 6])]).shape
     if not lm.lens(torch.zeros(shape)).shape == (*shape[:-1], lm.engine.vocab_size):
         raise AssertionError("the lens has another shape")
 
@@ -360,9 +360,9 @@ def whole_context(lm: LanguageModel, truth: Truth) -> Pairs:
     if context is None or context > LONGEST:
         return
     whole = ids(context, 3)
-    yield lm.next_logits([whole])[0], truth.logits(whole)
+    yield lm.next_logits([torch.tensor(whole)])[0], truth.logits(whole)
     if not truth.model.config.is_encoder_decoder:
-        for _, state in lm.prefill([whole[:-3]], room=3):
+        for _, state in lm.prefill([torch.tensor(whole[:-3])], room=3):
             for step in range(3):
                 state = lm.step(state, torch.tensor([whole[step - 3]]))
             yield state.logits[0], truth.logits(whole)

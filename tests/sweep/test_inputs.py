@@ -37,7 +37,7 @@ def test_ids_in_any_form_are_the_same_ids(sequence: Any) -> None:
     assert torch.equal(lm().next_logits([sequence]), lm().next_logits([torch.tensor([4, 5, 6])]))
 
 
-WRONG = {
+WRONG: dict[str, Any] = {
     "ids too large": [[99]],
     "ids negative": [[-1]],
     "ids above 64 bits": [[2**70]],
@@ -55,7 +55,7 @@ WRONG = {
     "longer than the context": [[4] * 65],
 }
 # Each ends in a traceback today, or is taken for something else.
-WRONG_YET = {
+WRONG_YET: dict[str, Any] = {
     "a number for a list": 5,
     "a generator": (each for each in [[4, 5]]),
     "the mapping that a tokenizer gives": {"input_ids": [[4, 5]]},
@@ -75,7 +75,7 @@ def test_what_is_not_sequences_is_refused_in_one_line(name: str) -> None:
 
 def state() -> Any:
     """A state of one sequence with room for one more position."""
-    return next(iter(lm().prefill([[4, 5]], room=1)))[1]
+    return next(iter(lm().prefill([torch.tensor([4, 5])], room=1)))[1]
 
 
 @pytest.mark.xfail(strict=True, reason="the arguments of step, select, lens and mix are not checked yet")
