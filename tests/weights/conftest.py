@@ -1,4 +1,4 @@
-"""A package index of its own for each test."""
+"""A package index and an altered model of its own for each test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.folders import Alter, alter
 from tests.support.weight_sources import Index, package_index
 from vsg_core.weights.registry import Wheels
 
@@ -27,3 +28,11 @@ def served(
             return index
 
         yield start
+
+
+@pytest.fixture
+def altered(tmp_path: Path, tiny_llama: Path) -> Alter:
+    """Copy the tiny model, with settings, files and tensors changed; None removes one."""
+    return lambda config=None, files=None, tensors=None: alter(
+        tiny_llama, tmp_path / "model", config or {}, files or {}, tensors or {}
+    )

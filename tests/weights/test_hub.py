@@ -212,7 +212,7 @@ def test_a_repository_that_is_not_a_model_is_refused(tmp_path: Path, tiny_llama:
     with local_hub({REPO: HubRepo(files)}) as (url, _):
         result = fetch(REPO, url, tmp_path)
     assert result.returncode == 1
-    assert "has no model.safetensors: only complete safetensors are loaded" in result.stderr
+    assert "is an adapter (adapter_model.safetensors)" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vsg_core.vocabulary import is_quantised
-from vsg_core.weights.folders import INDEX, config_of, tensors, weight_files
+from vsg_core.generator.engine.headers import INDEX, tensors, weight_files
+from vsg_core.vocabulary import form_bits, is_quantised
+from vsg_core.weights.folders import config_of
+from vsg_core.weights.quantised import bits_of, quantisation
 
 # One name per type, the same for GGUF files and safetensors.
 NAMES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
@@ -34,8 +36,8 @@ class WeightsForm:
 
     @property
     def quantised(self) -> bool:
-        """True if a weight has fewer than 16 bits."""
-        return is_quantised(self.form)
+        """True if a weight has fewer than 16 bits, or the form is a method that does not state its bits."""
+        return is_quantised(self.form) or form_bits(self.form) is None
 
 
 def folder_form(folder: Path) -> WeightsForm:
@@ -46,7 +48,7 @@ def folder_form(folder: Path) -> WeightsForm:
     """
     config = config_of(folder)
     listed = list(tensors(folder))
-    form = _declared(config.get("quantization_config")) or most(
+    form = _declared(quantisation(config)) or most(
         (NAMES.get(tensor.dtype, tensor.dtype.lower()), tensor.elements) for tensor in listed
     )
     tied = config.get("tie_word_embeddings")
@@ -77,12 +79,9 @@ def most(types: Iterable[tuple[str, int]]) -> str:
     return max(counts, key=counts.__getitem__)
 
 
-def _declared(quantization: Mapping[str, Any] | None) -> str | None:
+def _declared(quantization: Mapping[str, Any]) -> str | None:
     """Return the form that config.json declares, such as "gptq 4-bit"; packed weights have an unrelated dtype."""
     if not quantization:
         return None
-    method = str(quantization.get("quant_method", "quantised"))
-    bits = quantization.get("bits") or next(
-        (bits for bits in (4, 8) if quantization.get(f"load_in_{bits}bit")), None
-    )
+    method, bits = str(quantization.get("quant_method", "quantised")), bits_of(quantization)
     return f"{method} {bits}-bit" if bits else method

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
+from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
@@ -73,7 +74,7 @@ def load_model(
     check_memory(entry.name, parameters(weights.folder) * each, on)
     key = check_key(weights.identity, str(as_dtype(dtype)), device_text(as_device(device)))
     known = known_paths(key)
-    try:
+    with foreign_errors(f"{weights.folder} cannot be loaded"):
         lm = LanguageModel.from_folder(
             weights.folder,
             dtype=dtype,
@@ -85,10 +86,6 @@ def load_model(
             identity=weights.identity,
             paths=known,
         )
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        # transformers raises these when configuration, weights and tokenizer do not fit together.
-        lines = str(error).strip().splitlines() or [""]
-        raise VsgError(f"{weights.folder} cannot be loaded ({type(error).__name__}: {lines[0]})") from error
     if known is None:
         keep_paths(key, lm.engine.paths)
     return lm

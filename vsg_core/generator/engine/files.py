@@ -2,52 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    GgufConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
-from vsg_core.errors import VsgError
+from vsg_core.generator.engine.architecture import auto_class, check_quantizer, open_config
+from vsg_core.generator.engine.architecture import open_tokenizer as open_tokenizer
+from vsg_core.generator.engine.conservation import (
+    check_constants,
+    check_loaded,
+    check_sizes,
+    check_tensors,
+    size_of,
+    sketch,
+)
+from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.gguf import check_taken
+from vsg_core.generator.engine.headers import Tensor, tensors
+from vsg_core.generator.engine.memory import check_memory
 
 
 def open_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """Load safetensors from a local folder; never remote code, never pickles."""
+    """Load safetensors from a local folder; never remote code, never pickles.
+
+    Raises:
+        VsgError: the folder is not one language model whose every weight is in its files, and nothing else.
+        NotEnoughMemory: the model that the configuration describes does not fit.
+    """
     disable_progress_bar()  # a local load takes a second
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model, loading = kind.from_pretrained(
-        folder,
-        dtype=dtype,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    _check_whole(folder, loading)
-    return model.to(device)
+    listed = list(tensors(folder))
+    config = open_config(folder, len(listed))
+    auto = auto_class(folder, config)
+    packed = check_quantizer(folder, config)
+    model = sketch(folder, auto, config, len(listed))
+    constants: list[Tensor] = []
+    if not packed:
+        check_sizes(folder, model, listed)
+        constants = check_tensors(folder, model, listed)
+    check_memory(str(folder), size_of(model) * dtype.itemsize, str(device))
+    tied = dict(model.all_tied_weights_keys)
+    with foreign_errors(f"{folder} cannot be loaded"):
+        model, loading = auto.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    check_loaded(folder, model, _without(loading, constants), {} if packed else tied)
+    check_constants(folder, model, constants)
+    with foreign_errors(f"{folder} cannot be moved to {device}"):
+        return model.to(device)
 
 
-def open_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer saved with the weights."""
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def _check_whole(source: Path, loading: Mapping[str, Any]) -> None:
-    """Refuse a model with missing weights: transformers draws those at random and only warns."""
-    if missing := sorted(loading["missing_keys"]):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise VsgError(f"{source} lacks weights of its architecture ({missing[0]}{more}): download it again")
+def _without(loading: Mapping[str, Any], constants: Sequence[Tensor]) -> dict[str, Any]:
+    """Leave out of the library's report what the model computes itself, under any prefix."""
+    names = tuple(tensor.name for tensor in constants)
+    unexpected = [key for key in loading["unexpected_keys"] if not (names and key.endswith(names))]
+    return {**loading, "unexpected_keys": unexpected}
 
 
 def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
@@ -69,11 +87,11 @@ def convert_gguf(gguf: Path, folder: Path, progress: bool) -> None:
         output_loading_info=True,
     )
     check_taken(gguf, model, loading)
-    _check_whole(gguf, loading)
+    check_loaded(gguf, model, {**loading, "unexpected_keys": ()}, {})
     # save_pretrained refuses a model that still carries its quantizer, though every weight is dense by now.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
