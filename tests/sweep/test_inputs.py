@@ -35,6 +35,8 @@ def lm() -> LanguageModel:
 )
 def test_ids_in_any_form_are_the_same_ids(sequence: Any) -> None:
     assert torch.equal(lm().next_logits([sequence]), lm().next_logits([torch.tensor([4, 5, 6])]))
+    generated: Any = (each for each in [sequence])
+    assert torch.equal(lm().next_logits(generated), lm().next_logits([sequence]))
 
 
 WRONG: dict[str, Any] = {
@@ -53,23 +55,17 @@ WRONG: dict[str, Any] = {
     "a number for a sequence": [5],
     "ragged": [[[1], [2, 3]]],
     "longer than the context": [[4] * 65],
-}
-# Each ends in a traceback today, or is taken for something else.
-WRONG_YET: dict[str, Any] = {
     "a number for a list": 5,
-    "a generator": (each for each in [[4, 5]]),
     "the mapping that a tokenizer gives": {"input_ids": [[4, 5]]},
     "on the meta device": [torch.zeros(3, dtype=torch.long, device="meta")],
     "sparse": [torch.eye(3, 32).to_sparse()],
 }
 
 
-@pytest.mark.parametrize(
-    "name", [*WRONG, *(pytest.param(n, marks=pytest.mark.xfail(strict=True)) for n in WRONG_YET)]
-)
+@pytest.mark.parametrize("name", WRONG)
 def test_what_is_not_sequences_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(VsgError) as raised:
-        lm().next_logits((WRONG | WRONG_YET)[name])
+        lm().next_logits(WRONG[name])
     assert "\n" not in str(raised.value)
 
 
@@ -78,7 +74,11 @@ def state() -> Any:
     return next(iter(lm().prefill([torch.tensor([4, 5])], room=1)))[1]
 
 
-@pytest.mark.xfail(strict=True, reason="the arguments of step, select, lens and mix are not checked yet")
+def full() -> Any:
+    """A state of one sequence that fills the context."""
+    return next(iter(lm().prefill([[4] * 64])))[1]
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -88,8 +88,19 @@ def state() -> Any:
         lambda: lm().step(state(), torch.zeros(1, 31)),
         lambda: lm().select(state(), torch.tensor([3])),
         lambda: lm().mix(torch.ones(1, 5)),
+        lambda: lm().lens(torch.ones(2, 5)),
+        lambda: lm().step(full(), torch.tensor([4])),
     ],
-    ids=["step: id too large", "step: shape", "step: batch", "step: width", "select: row", "mix: width"],
+    ids=[
+        "step: id too large",
+        "step: shape",
+        "step: batch",
+        "step: width",
+        "select: row",
+        "mix: width",
+        "lens: width",
+        "step: beyond the context",
+    ],
 )
 def test_a_wrong_argument_is_refused_in_one_line(call: Callable[[], Any]) -> None:
     with pytest.raises(VsgError) as raised:

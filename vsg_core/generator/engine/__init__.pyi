@@ -20,6 +20,9 @@ from .paths import Paths as Paths
 from .placement import as_device as as_device
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
+from .self_check import paths_in_float64 as paths_in_float64
 from .self_check import self_check as self_check
 from .sequences import as_ids as as_ids
+from .sequences import as_inputs as as_inputs
+from .sequences import as_rows as as_rows
 from .sequences import as_sequences as as_sequences

@@ -52,6 +52,12 @@ def borders(model: PreTrainedModel) -> list[int]:
     return sorted(value for value in named | chunks if value > 1)
 
 
+def stretched(model: PreTrainedModel) -> set[int]:
+    """The original contexts of a model whose positions are stretched for longer sequences."""
+    numbers = _numbers(model.config.get_text_config())
+    return {value for name, value in numbers if name == "original_max_position_embeddings"}
+
+
 def placeholders(model: PreTrainedModel) -> set[int]:
     """Ids of tokens that stand for an image or a sound, which text cannot contain."""
     named = re.compile(r"_token_(id|index)$")

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.engine.cache import growing_cache
@@ -358,7 +359,7 @@ class Engine:
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             output = self.model(
                 **{f"decoder_{keyword(inputs)}": inputs},
-                encoder_outputs=(state.encoded,),
+                encoder_outputs=BaseModelOutput(last_hidden_state=state.encoded),
                 attention_mask=state.attention_mask,
                 use_cache=state.cache is not None,
                 **options,

@@ -157,11 +157,16 @@ def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
     batch, length = inputs.shape[:2]
     try:
         with engine.metered(batch * (length + 1)):
-            output = model.generate(
+            output: Any = model.generate(
                 **{keyword(inputs): inputs},
                 attention_mask=torch.ones(batch, length, dtype=torch.long, device=engine.device),
                 generation_config=config,
             )
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise NotApplicable(
+            f"transformers' generate does not run on {type(model).__name__} ({type(error).__name__}: {reason})"
+        ) from error
     finally:
         model.generation_config = own
     return engine.fitted(output.scores[0].float())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vsg_core.errors import WrongUse
-from vsg_core.generator.engine.forward import Engine
+from vsg_core.generator.engine.forward import Engine, State
 
 
 def as_sequences(engine: Engine, name: str, sequences: Sequence[Any]) -> list[Tensor]:
@@ -48,6 +48,43 @@ def as_ids(engine: Engine, ids: Any, what: str = "input_ids") -> Tensor:
     return tensor
 
 
+def as_inputs(engine: Engine, state: State, inputs: Any) -> Tensor:
+    """Turn the next position of each row into ids [batch] or vectors [batch, hidden] in the model's dtype.
+
+    Raises:
+        WrongUse: they do not fit the state or the model, or a row is at the end of the context.
+    """
+    tensor = _as_tensor(engine, "the next position", inputs)
+    batch = len(state.logits)
+    wanted = [batch, engine.hidden_size] if tensor.is_floating_point() else [batch]
+    if list(tensor.shape) != wanted:
+        raise WrongUse(
+            f"the next position has shape {list(tensor.shape)} and dtype {_dtype(tensor)}: "
+            f"give ids [{batch}] or vectors [{batch}, {engine.hidden_size}], one per row of the state"
+        )
+    if engine.context is not None and min(engine.context_left(state, row) for row in range(batch)) < 1:
+        raise WrongUse(
+            f"a row of the state fills the {engine.context} positions of the model: it cannot continue"
+        )
+    return tensor.to(engine.dtype) if tensor.is_floating_point() else tensor
+
+
+def as_rows(state: State, rows: Any) -> Tensor:
+    """Turn numbers of rows of a state into int64 [n].
+
+    Raises:
+        WrongUse: they are not whole numbers, or the state has fewer rows.
+    """
+    tensor, batch = torch.as_tensor(rows), len(state.logits)
+    if tensor.dtype == torch.bool or tensor.is_floating_point() or tensor.dim() != 1:
+        raise WrongUse(f"rows have shape {list(tensor.shape)} and dtype {_dtype(tensor)}: give numbers [n]")
+    if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < batch:
+        raise WrongUse(
+            f"rows {tensor.tolist()} of a state with rows 0 to {batch - 1}: give those of its rows"
+        )
+    return tensor.to(torch.long)
+
+
 def _as_tensor(engine: Engine, what: str, value: Any) -> Tensor:
     try:
         tensor = torch.as_tensor(value)
@@ -56,12 +93,17 @@ def _as_tensor(engine: Engine, what: str, value: Any) -> Tensor:
         raise WrongUse(
             f"{what} is a {type(value).__name__} that is not numbers ({reason}): give text, ids or embeddings"
         ) from None
+    if tensor.is_meta or tensor.layout != torch.strided:
+        kind = "on the meta device" if tensor.is_meta else f"of layout {tensor.layout}"
+        raise WrongUse(f"{what} is {kind}: give a dense tensor with its numbers")
     if not tensor.numel():
         return tensor.to(engine.device)
     if tensor.is_floating_point():
         return _checked_vectors(what, tensor).to(engine.device)
     if tensor.dtype == torch.bool or tensor.is_complex():
         raise WrongUse(f"{what} has dtype {_dtype(tensor)}: give ids or embeddings")
+    # Unsigned types have no minimum in torch.
+    tensor = tensor.to(torch.long)
     low, high = int(tensor.min()), int(tensor.max())
     if low < 0 or high >= engine.vocab_size:
         wrong = low if low < 0 else high

@@ -69,6 +69,6 @@ def _adapted(wrapper: Any) -> Any:
     if whole.shape != inside.shape or not torch.allclose(whole, inside, rtol=1e-4, atol=1e-4):
         raise WrongUse(
             f"the adapter of {type(wrapper).__name__} is not in the layers of {type(base).__name__} (virtual tokens of "
-            "a prompt?): merge it with merge_and_unload, or use one that can be merged"
+            "a prompt?): only adapters that can be merged into the weights are measured"
         )
     return base

@@ -148,6 +148,9 @@ class Embeddings(Tokenizing):
             ]
             return torch.cat(vectors) if vectors else self.embedding_table[:0]
         weights = weights.to(self.device)
+        if weights.dim() != 2 or (ids is None and weights.shape[-1] != self.engine.vocab_size):
+            shape, vocab = list(weights.shape), self.engine.vocab_size
+            raise WrongUse(f"mixture weights have shape {shape}: give [batch, {vocab}], or ids with them")
         self._check_weights(weights, ids)
         if ids is None:
             most = int(weights.count_nonzero(-1).max())

@@ -15,7 +15,7 @@ from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import engine
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.embeddings import Embeddings
-from vsg_core.generator.writing.decoding import Prompt, decode
+from vsg_core.generator.writing.decoding import Prompt, as_list, decode
 from vsg_core.generator.writing.writers import TokenWriter
 from vsg_core.lazy import torch
 
@@ -46,7 +46,8 @@ class Generation:
 class LanguageModel(Embeddings):
     """A transformers model and its tokenizer.
 
-    A *sequence* (`Prompt`) is text, ids [seq] (a list or an array too) or embeddings [seq, hidden]; text is tokenized with special tokens.
+    A *sequence* (`Prompt`) is text, ids [seq] (a list or an array too) or embeddings [seq, hidden]; text is
+    tokenized with special tokens.
     Several sequences run together, left-padded, and each gives what it would give alone.
 
     As a context manager it closes itself: `with lm.untrained() as twin:`.
@@ -113,8 +114,9 @@ class LanguageModel(Embeddings):
 
     def next_logits(self, sequences: Sequence[Prompt]) -> Tensor:
         """Logits [batch, vocab] float32 of the token after each sequence; -inf on rows that are not tokens."""
-        logits = torch.empty(len(sequences), self.engine.vocab_size, device=self.device)
-        for rows, state in self.prefill(sequences, keep_cache=False):
+        tensors = self._as_tensors(sequences)
+        logits = torch.empty(len(tensors), self.engine.vocab_size, device=self.device)
+        for rows, state in self.prefill(tensors, keep_cache=False):
             logits[rows] = state.logits
         return logits
 
@@ -139,12 +141,12 @@ class LanguageModel(Embeddings):
 
     def step(self, state: engine.State, inputs: Tensor) -> engine.State:
         """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
-        inputs = inputs.to(self.device, self.dtype if inputs.is_floating_point() else torch.long)
+        inputs = engine.as_inputs(self.engine, state, inputs)
         return self._masked(self.engine.step(state, inputs.unsqueeze(1)))
 
     def select(self, state: engine.State, rows: Tensor) -> engine.State:
         """Copy the given rows of a state, to branch from."""
-        return self.engine.select(state, rows)
+        return self.engine.select(state, engine.as_rows(state, rows))
 
     def generate(
         self,
@@ -238,10 +240,14 @@ class LanguageModel(Embeddings):
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
         self._forget()  # cached tensors have the old dtype and device
+        paths = self.engine.paths
         try:
             with engine.float64(self.engine.model):
+                if paths.batches == "padded":
+                    self.engine.paths = engine.paths_in_float64(self.engine)
                 yield
         finally:
+            self.engine.paths = paths
             self._forget()
 
     def _forget(self) -> None:
@@ -265,9 +271,7 @@ class LanguageModel(Embeddings):
 
     def _as_tensors(self, sequences: Sequence[Prompt]) -> list[Tensor]:
         """Tokenize the texts among the sequences, and refuse what the model cannot take."""
-        if isinstance(sequences, str):
-            raise WrongUse(f"{sequences!r} is one text: give a list of sequences")
-        tokenized = [self.tokenize(each) if isinstance(each, str) else each for each in sequences]
+        tokenized = [self.tokenize(each) if isinstance(each, str) else each for each in as_list(sequences)]
         return engine.as_sequences(self.engine, self.name, tokenized)
 
     def _masked(self, state: engine.State) -> engine.State:

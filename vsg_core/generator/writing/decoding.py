@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -90,6 +90,20 @@ def decode(lm: Decodable, sequences: Sequence[Prompt], writer: Writer, max_steps
     return decode_each(lm, sequences, {"": writer}, max_steps)[""]
 
 
+def as_list(sequences: Iterable[Prompt]) -> list[Prompt]:
+    """List the sequences of a call.
+
+    Raises:
+        WrongUse: it is one text, a mapping (such as a tokenizer's output), or nothing that can be listed.
+    """
+    if isinstance(sequences, str):
+        raise WrongUse(f"{sequences!r} is one text: give a list of sequences")
+    if isinstance(sequences, Mapping) or not isinstance(sequences, Iterable):
+        kind = type(sequences).__name__
+        raise WrongUse(f"the sequences are a {kind}: give a list of texts, ids or embeddings")
+    return list(sequences)
+
+
 def decode_each(
     lm: Decodable, sequences: Sequence[Prompt], writers: Mapping[Name, Writer], max_steps: int
 ) -> dict[Name, list[Trace]]:
@@ -100,6 +114,7 @@ def decode_each(
     """
     if max_steps < 0:
         raise WrongUse(f"max_new_tokens is {max_steps}: give at least 0")
+    sequences = as_list(sequences)
     traces: dict[Name, list[Trace]] = {name: [Trace() for _ in sequences] for name in writers}
     for rows, state in lm.prefill(sequences, room=max_steps):
         *others, last = writers
