@@ -92,6 +92,7 @@ class Engine:
         self._borders = borders(self.model)
         # Tokens that the model predicts: its head may have fewer rows than its table.
         self.predicted = self.vocab_size
+        self._encoder_output: type[Any] = BaseModelOutput
         self._seen: Tensor | None = None  # the head's last input [batch, hidden]
         head_of(self.model).register_forward_pre_hook(self._look)
 
@@ -325,7 +326,10 @@ class Engine:
         batch = inputs.shape[0]
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
-            encoded = encoder(**{keyword(inputs): inputs}, attention_mask=attention_mask).last_hidden_state
+            output = encoder(**{keyword(inputs): inputs}, attention_mask=attention_mask)
+        # The decoder takes the encoder's own kind of output.
+        self._encoder_output = type(output)
+        encoded = output.last_hidden_state
         first = torch.full((batch, 1), self.decoder_start, device=self.device)
         state = State(torch.empty(0), torch.empty(0), None, attention_mask, lengths, None, encoded)
         if self.steps_cached(room + 1):
@@ -359,7 +363,7 @@ class Engine:
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             output = self.model(
                 **{f"decoder_{keyword(inputs)}": inputs},
-                encoder_outputs=BaseModelOutput(last_hidden_state=state.encoded),
+                encoder_outputs=self._encoder_output(last_hidden_state=state.encoded),
                 attention_mask=state.attention_mask,
                 use_cache=state.cache is not None,
                 **options,
