@@ -42,6 +42,14 @@ def position_table(model: PreTrainedModel) -> Tensor | None:
     return None
 
 
+def embedding_scale(model: PreTrainedModel) -> float:
+    """The factor that an encoder-decoder applies to the embeddings of ids and not to vectors (Marian, Pegasus)."""
+    if not model.config.is_encoder_decoder or hasattr(model.get_input_embeddings(), "embed_scale"):
+        return 1.0
+    scale = getattr(model.get_encoder(), "embed_scale", None)
+    return float(scale) if isinstance(scale, (int, float)) else 1.0
+
+
 def borders(model: PreTrainedModel) -> list[int]:
     """Numbers of positions at which a model's configuration says that its computation changes, in order.
 

@@ -18,7 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.engine.cache import growing_cache
-from vsg_core.generator.engine.configuration import borders, context_of
+from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
 from vsg_core.generator.engine.paths import Paths
 from vsg_core.generator.engine.wrapping import head_of, unwrapped
 
@@ -88,6 +88,7 @@ class Engine:
         self._takes_logits_to_keep = "logits_to_keep" in accepted
         # Number of positions the model was built for; None if it has no limit (relative positions).
         self.context = context_of(self.model)
+        self._scale = embedding_scale(self.model)
         self.hidden_size = self.embed(torch.zeros(1, dtype=torch.long)).shape[-1]
         self._borders = borders(self.model)
         # Tokens that the model predicts: its head may have fewer rows than its table.
@@ -164,12 +165,12 @@ class Engine:
         """Embed ids [batch, seq] as the model itself does -> [batch, seq, hidden]."""
         with torch.no_grad():
             embeddings: Tensor = self.embedding(input_ids.to(self.device))
-        return embeddings
+        return embeddings if self._scale == 1 else embeddings * self._scale
 
     def table(self) -> Tensor:
         """[vocab, hidden] the embedding of every id; the weight itself if the module only looks rows up."""
         module = self.embedding
-        if type(module) is torch.nn.Embedding:
+        if type(module) is torch.nn.Embedding and self._scale == 1:
             return module.weight.detach()
         return self.embed(torch.arange(self.vocab_size))
 
