@@ -57,7 +57,7 @@ def translations(lm: LanguageModel, words: Glossary, frame: str) -> list[Trial]:
     """Ask for each word in a frame; a success has one of its answers in the first line."""
     prompts = words.prompts(frame)
     replies = lm.generate(prompts, max_new_tokens=8)
-    found = words.found(first_line(reply.text) for reply in replies)
+    found = words.found(first_line(reply.answer) for reply in replies)
     return trials(prompts, output=replies, success=found, inputs={"answers": words.answers})
 
 
@@ -94,7 +94,7 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     literal, understood = (lm.generate(prompts, max_new_tokens=15) for prompts in (bracketed, bare))
 
     def judged(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
-        rests = [reply.text.replace(word.upper(), "") for reply, word in zip(replies, words, strict=True)]
+        rests = [reply.answer.replace(word.upper(), "") for reply, word in zip(replies, words, strict=True)]
         inputs = {"words that count": counted.answers}
         return trials(prompts, output=replies, success=counted.found(rests), inputs=inputs)
 
@@ -131,7 +131,7 @@ def test_chat_models_translate_in_chat_format(lm: LanguageModel, spanish_words: 
     replies = lm.generate([lm.chat(question) for question in questions], max_new_tokens=20)
 
     def judged(words: Glossary) -> list[Trial]:
-        found = words.found(reply.text for reply in replies)
+        found = words.found(reply.answer for reply in replies)
         return trials(questions, output=replies, success=found, inputs={"answers that count": words.answers})
 
     return Evidence(judged(spanish_words), {"shuffled pairs": judged(spanish_words.shuffled())})

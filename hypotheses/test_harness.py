@@ -242,8 +242,10 @@ def test_lost_first_piece_comes_from_slicing(
     finding.
     """
     names, prompts, replies = zip(*copied_names, strict=True)
-    copied = [re.match(rf"\s*{re.escape(name)}\b", reply.text) is not None for name, _, reply in copied_names]
-    lacking = [lacks_first_piece(name, reply.text) for name, _, reply in copied_names]
+    copied = [
+        re.match(rf"\s*{re.escape(name)}\b", reply.answer) is not None for name, _, reply in copied_names
+    ]
+    lacking = [lacks_first_piece(name, reply.answer) for name, _, reply in copied_names]
     single = [name in lm.decode(reply.ids[:1]) for name, _, reply in copied_names]
     split = [row for row in range(len(names)) if copied[row] and not single[row]]
     sliced = [

@@ -63,7 +63,7 @@ def test_mixtures_cause_non_english_output(
 
     def read(vectors: Tensor, mixture: list[Any] | None = None, **inputs: list[Any]) -> list[Trial]:
         replies = lm.generate([completion_frame(lm, two) for two in vectors], max_new_tokens=8)
-        left = [bool(scripts(reply.text) - {"LATIN"}) for reply in replies]
+        left = [bool(scripts(reply.answer) - {"LATIN"}) for reply in replies]
         return trials(open_prompts, output=replies, success=left, mixture=mixture, inputs=inputs)
 
     cyrillic = [copied for copied in copied_names if "CYRILLIC" in scripts(copied.name)]
@@ -75,7 +75,7 @@ def test_mixtures_cause_non_english_output(
             WRITES_CYRILLIC: trials(
                 [copied.prompt for copied in cyrillic],
                 output=[copied.reply for copied in cyrillic],
-                success=["CYRILLIC" in scripts(copied.reply.text) for copied in cyrillic],
+                success=["CYRILLIC" in scripts(copied.reply.answer) for copied in cyrillic],
             ),
         },
     )

@@ -75,4 +75,4 @@ def continued(
 ) -> list[Trial]:
     """Continue each sequence by 10 greedy tokens; a success is a reply that is not only white space."""
     written = lm.generate(list(sequences), max_new_tokens=10)
-    return trials(shown, output=written, success=[bool(one.text.strip()) for one in written], inputs=inputs)
+    return trials(shown, output=written, success=[not one.is_empty for one in written], inputs=inputs)

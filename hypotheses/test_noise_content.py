@@ -109,7 +109,7 @@ def test_says_that_it_does_not_understand_noise(
 
     def ask(shown: list[str], requests: Iterable[Prompt]) -> list[Trial]:
         replies = lm.generate(list(requests), max_new_tokens=24)
-        return trials(shown, output=replies, success=[admits(one.text, not_understood) for one in replies])
+        return trials(shown, output=replies, success=[admits(one.answer, not_understood) for one in replies])
 
     def decode(texts: list[str]) -> list[Trial]:
         return ask(texts, [chat_frame(lm, lm.tokenize(text, special=False)) for text in texts])

@@ -112,5 +112,5 @@ def answers(
     """Continue each sequence by 12 greedy tokens; a success has the fact's answer as written: May is a month."""
     replies = lm.generate(sequences, max_new_tokens=12) if sequences else []
     rows = zip(facts, replies, strict=True)
-    said = [mentions(reply.text, [fact.answer], plural=False, any_case=False) for fact, reply in rows]
+    said = [mentions(reply.answer, [fact.answer], plural=False, any_case=False) for fact, reply in rows]
     return trials(shown, output=replies, success=said, inputs={"answer": [fact.answer for fact in facts]})

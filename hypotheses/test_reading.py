@@ -100,7 +100,7 @@ def either_noun_named(readings: Readings) -> Evidence:
         mixture=components(pairs, WEIGHTS),
         inputs={
             f"names the {which}": [
-                mentions(reply.text, [pair[place]]) for reply, pair in zip(replies, pairs, strict=True)
+                mentions(reply.answer, [pair[place]]) for reply, pair in zip(replies, pairs, strict=True)
             ]
             for place, which in enumerate(("first", "second"))
         },

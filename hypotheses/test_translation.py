@@ -90,5 +90,5 @@ def judged(
     inputs: dict[str, list[Any]] | None = None,
 ) -> list[Trial]:
     """Count the replies with one of the word's answers in their first line, in any case."""
-    found = words.found((first_line(reply.text) for reply in replies), plural=False)
+    found = words.found((first_line(reply.answer) for reply in replies), plural=False)
     return trials(prompts, output=replies, success=found, inputs=inputs)

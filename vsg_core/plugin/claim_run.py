@@ -235,6 +235,7 @@ class ClaimRun:
             spent = {
                 "device": loaded.device_name,
                 "paths": str(loaded.engine.paths),
+                "notes": loaded.text_notes,
                 "forward_seconds": meter.forward_seconds,
                 "forward_passes": meter.passes,
                 "tokens": meter.tokens,

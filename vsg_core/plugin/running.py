@@ -14,6 +14,7 @@ from collections.abc import Generator
 import pytest
 
 from vsg_core.errors import NotApplicable, VsgError
+from vsg_core.markup.literal import visible
 from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.selection import Selected
@@ -114,6 +115,6 @@ def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
     if skipped is not None and item.config.option.vsg_require_models and not is_across(item):
         fault, skipped = f"{item.name} did not run: {skipped}", None
     if fault is not None:
-        raise pytest.fail.Exception(fault, pytrace=False) from None
+        raise pytest.fail.Exception(visible(fault), pytrace=False) from None
     if skipped is not None:
-        raise pytest.skip.Exception(skipped) from None
+        raise pytest.skip.Exception(visible(skipped)) from None

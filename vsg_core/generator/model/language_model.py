@@ -31,16 +31,23 @@ class Generation:
         ids: the new tokens only.
         text: the same as text, without special tokens.
         stopped: "end" at an end token, which is left out; "length"; or "context" at the model's last position.
+        after_reasoning: what the text says after its reasoning, empty if that does not end; None if it has none.
     """
 
     ids: list[int]
     text: str
     stopped: str
+    after_reasoning: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """The text without its reasoning."""
+        return self.text if self.after_reasoning is None else self.after_reasoning
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the text is empty or only white space."""
-        return not self.text.strip()
+        """Return whether the answer is empty or only white space."""
+        return not self.answer.strip()
 
 
 class LanguageModel(Embeddings):
@@ -60,11 +67,12 @@ class LanguageModel(Embeddings):
         kind: "base" or "instruct"; by default "instruct" if there is a chat template.
         identity: facts about the weights for the records, such as their digest.
         initial: settings that an untrained twin needs in its configuration (see `untrained`).
-        end_ids: tokens that end an answer; by default the model's own and the well-known ones of its vocabulary.
+        end_ids: tokens that end an answer; by default those that tokenizer, configuration and chat template name.
         paths: the ways of computing that are exact for the model; by default a self-check finds them.
 
     Raises:
-        VsgError: the self-check finds no exact way, or NaN in the weights.
+        VsgError: the self-check finds no exact way, or NaN in the weights; or the tokenizer gives ids that the
+            embedding table lacks.
         WrongUse: it is not a language model of transformers.
     """
 
@@ -88,6 +96,7 @@ class LanguageModel(Embeddings):
         self.identity = dict(identity or {})
         self.initial = initial
         self.end_ids = self._known_end_ids() if end_ids is None else frozenset(end_ids)
+        self._check_table()
         if paths is None:
             special = [i for i in self.tokenizer.all_special_ids if i in set(self.token_ids)]
             self.engine.paths = engine.self_check(self.engine, self.token_ids, special)
@@ -166,7 +175,12 @@ class LanguageModel(Embeddings):
             generator = generator or torch.Generator().manual_seed(0)
             draws = torch.rand(len(sequences), max(max_new_tokens, 0), generator=generator)
         traces = decode(self, sequences, TokenWriter(self, sampling, draws), max_new_tokens)
-        return [Generation(trace.steps, self.decode(trace.steps), trace.stopped) for trace in traces]
+        return [
+            Generation(
+                trace.steps, self.decode(trace.steps), trace.stopped, self.answer_of(prompt, trace.steps)
+            )
+            for prompt, trace in zip(sequences, traces, strict=True)
+        ]
 
     def library_scores(self, sequences: Sequence[Prompt], **options: Any) -> Tensor:
         """The scores [batch, vocab] float32 from which transformers' `generate` picks its first token.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vsg_core.errors import NotApplicable
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,7 +29,9 @@ def chat_frame(
         NotApplicable: the model has no chat template.
     """
     mark = "\N{OBJECT REPLACEMENT CHARACTER}"
-    before, after = lm.chat(f"{request} {mark}").split(mark)
+    before, *between, after = lm.chat(f"{request} {mark}").split(mark)
+    if between:
+        raise NotApplicable(f"the chat template of {lm.name} repeats the message: vectors have one place")
     return lm.join(before, vectors, after)
 
 
