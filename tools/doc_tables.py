@@ -276,5 +276,5 @@ def _note(line: dict[str, Any]) -> str:
     if line["kind"] == "refused":
         note = re.sub(r" \(off by [^)]*\)|: off by .*", "", note)
     return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace(
-        "|", "\|"
+        "|", r"\|"
     )

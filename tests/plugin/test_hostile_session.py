@@ -10,7 +10,9 @@ from tests.support.page_reading import read
 
 # Controls that XML forbids, line ends that are not \n, marks that turn text around, half a character, a noncharacter
 HOSTILE = "\x00\x01\x1b[31m\x7f\x9b\r\u2028\u2029\x85\ufffe\uffff\u202e\u200f\ud800\udcff\U0010ffff]]>"
-ESCAPED = "\\x00\\x01\\x1b[31m\\x7f\\x9b\\r\\u2028\\u2029\\x85\\ufffe\\uffff\\u202e\\u200f\\ud800\\udcff\\U0010ffff"
+ESCAPED = (
+    "\\x00\\x01\\x1b[31m\\x7f\\x9b\\r\\u2028\\u2029\\x85\\ufffe\\uffff\\u202e\\u200f\\ud800\\udcff\\U0010ffff"
+)
 
 CLAIMS = f"""
 HOSTILE = {HOSTILE!a}
@@ -62,7 +64,10 @@ def test_every_file_of_a_run_survives_hostile_text(suite, tmp_path):
     rows = json.loads((suite.reports / "claims.json").read_text(encoding="utf-8"))
     with (suite.reports / "claims.csv").open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == len(rows["claims"] if isinstance(rows, dict) else rows) == 4
-    assert suite.record("measured").evidence.trials[0].output == HOSTILE.encode("utf-8", "backslashreplace").decode()
+    assert (
+        suite.record("measured").evidence.trials[0].output
+        == HOSTILE.encode("utf-8", "backslashreplace").decode()
+    )
     assert suite.record("broken").outcome == "broken"
     assert ESCAPED in read(page.read_bytes().decode("utf-8")).text
     for path in filter(lambda path: path.is_file(), suite.reports.rglob("*")):

@@ -47,14 +47,16 @@ class Reasoning:
 
 
 def spelled(texts: Iterable[str]) -> Reasoning | None:
-    """Find an opening mark and its closing one by their spelling: <think> and </think>."""
+    """Find an opening mark and its closing one by their spelling: <think> and </think>, the latter even unseen."""
     marks = [mark for text in texts for mark in MARK.findall(text)]
     closing = [mark for mark in marks if _closes(mark)]
     for mark in marks:
         for end in closing:
             if not _closes(mark) and _word(mark) == _word(end):
                 return Reasoning(mark, end)
-    return None
+    # A template that only opens reasoning leaves its end to the model: <think> ends with </think>.
+    opening = next((mark for mark in marks if not _closes(mark)), None)
+    return None if opening is None else Reasoning(opening, f"{opening[0]}/{opening[1:]}")
 
 
 def marked(header: str, between: str, prompt: str, direct: str) -> Reasoning | None:
