@@ -46,7 +46,7 @@ def opened(tokenizer: Any, architecture: str = "llama") -> LanguageModel:
     ids=["BOS", "BOS and EOS", "CLS and SEP", "doubled", "EOS alone", "nothing"],
 )
 def test_a_prompt_has_no_end_and_one_beginning(template, named, before, notes) -> None:
-    """What is taken away is noted; `join` has the beginning once, and nothing in the middle or at the end."""
+    """The tokens taken away are noted; `join` has the beginning once, and nothing in the middle or at the end."""
     lm = opened(tokenizer_with(template, **named))
     spelled = lm.tokenizer.convert_ids_to_tokens(lm.tokenize("w5 w6").tolist())
     assert spelled == [*before, "w5", "w6"]
@@ -77,7 +77,7 @@ def test_a_tokenizer_that_knows_none_of_the_probes() -> None:
 
 
 def test_a_tokenizer_that_changes_its_text() -> None:
-    """Normalised text and a prefix space are no special tokens."""
+    """Normalised text and a prefix space are not special tokens."""
     tokenizer = tokenizer_with("<s> $A </s>", bos_token="<s>", eos_token="</s>")
     tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Lowercase(), normalizers.Prepend("w7 ")]
