@@ -241,6 +241,31 @@ def test_a_wrapped_model_gives_what_the_model_gives(wrap: Callable[[Any], Any]) 
     assert opened.engine.paths == Paths()
 
 
+class Biased(Wrapped):
+    """A wrapper with a mind of its own."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        output = self.module(*given, **named)
+        output.logits = output.logits * 1.5
+        return output
+
+
+class Silent(Wrapped):
+    """A wrapper that gives something other than logits."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        return None
+
+
+@pytest.mark.parametrize("wrapper", [Biased, Silent])
+def test_a_wrapper_that_computes_something_else_is_refused(wrapper: type[Wrapped]) -> None:
+    """The model inside it would be another one."""
+    lm = tiny("gpt2")
+    says = f"{wrapper.__name__} computes something else than the GPT2LMHeadModel inside it"
+    with pytest.raises(WrongUse, match=says):
+        LanguageModel(wrapper(copy.deepcopy(lm.engine.model)), lm.tokenizer)
+
+
 def test_what_is_not_a_language_model_is_refused() -> None:
     lm = tiny("gpt2")
     with pytest.raises(
