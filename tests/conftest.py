@@ -10,11 +10,15 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from vsg_core.records.files import read_record
 from vsg_core.records.record import Record
 
 ROOT = Path(__file__).parent.parent
+# A busy machine is not a fault of the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "dog", "run", "to", "red", "house", "by"]
 
 ALREADY_IMPORTED = (
