@@ -360,3 +360,48 @@ def test_a_context_of_a_few_positions_is_enough() -> None:
         torch.manual_seed(0)
         short = LanguageModel(GPT2LMHeadModel(config), lm.tokenizer)
     assert (short.engine.context, short.engine.paths) == (7, Paths())
+
+
+def test_a_model_that_a_short_pass_changes_is_refused() -> None:
+    """BigBird gives up its sparse attention for good after one short input."""
+
+    def fault(model: PreTrainedModel, forward: Forward) -> Forward:
+        model.model.attention_type = "block_sparse"
+
+        def call(**given: Any) -> Any:
+            model.model.attention_type = "original_full"
+            return forward(**given)
+
+        return call
+
+    with pytest.raises(VsgError, match=r"a short pass changes .* \(model\.attention_type was block_sparse\)"):
+        with_fault(fault)
+
+
+def test_positions_that_count_the_padding_beyond_a_border_are_found() -> None:
+    """Llama 4 scales its attention by the place in the batch, in steps of floor_scale positions."""
+    from transformers import Llama4ForCausalLM, Llama4TextConfig
+
+    config = Llama4TextConfig(
+        vocab_size=ROWS, hidden_size=32, intermediate_size=48, intermediate_size_mlp=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64, num_local_experts=2,
+        attention_chunk_size=60, attn_temperature_tuning=True, floor_scale=16, attn_scale=0.9, no_rope_layers=[0, 0],
+        initializer_range=0.3, bos_token_id=0, eos_token_id=2, pad_token_id=71,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        lm = LanguageModel(Llama4ForCausalLM(config), tiny("llama").tokenizer)
+    sequences = [torch.arange(length) % TOKENS for length in (18, 16, 13, 20)]
+    alone = torch.stack([reference_logits(lm, sequence) for sequence in sequences])
+    torch.testing.assert_close(lm.next_logits(sequences), alone, **CLOSE)
+
+
+def test_the_table_is_what_the_module_gives() -> None:
+    """A hook on the embedding changes tokens and mixtures alike."""
+    lm = tiny("llama")
+    model = copy.deepcopy(lm.engine.model)
+    model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: output * 1.5)
+    hooked = LanguageModel(model, lm.tokenizer)
+    weights = torch.zeros(1, ROWS)
+    weights[0, 5] = 1
+    torch.testing.assert_close(hooked.mix(weights)[0], hooked.embed(torch.tensor([5]))[0])

@@ -33,6 +33,7 @@ from transformers import (
 )
 
 from tests.support.folders import Alter, alter, refusal
+from vsg_core.errors import VsgError
 from vsg_core.generator import engine
 from vsg_core.weights import loading
 from vsg_core.weights.forms import folder_form
@@ -388,3 +389,15 @@ def test_code_of_a_folder_is_neither_run_nor_offered(
         refusal(folder)
     assert time.perf_counter() - start < 3
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["GPT2Tokenizer", "LlamaTokenizer"])
+def test_a_tokenizer_class_that_does_not_fit_its_file_is_refused(
+    tiny_llama: Path, tmp_path: Path, name: str
+) -> None:
+    """The library would build another tokenizer from the vocabulary alone, and every text would have other ids."""
+    folder = shutil.copytree(tiny_llama, tmp_path / "copy")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": name}))
+    with pytest.raises(VsgError, match=r"correct tokenizer_class in tokenizer_config\.json"):
+        loading.load_model(folder)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -26,6 +27,8 @@ from vsg_core.errors import VsgError
 from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.headers import read_json
 
+# Texts whose ids show how a tokenizer splits: case, spaces, digits, accents, line ends.
+TEXTS = ("the cat", "The Cat sat.", "a  b 12 x3", "Ünï 名", "one\ntwo")
 # Settings that hold a number of layers; the configuration itself makes lists of that length.
 LAYERS = re.compile(r"layers?$|^depth$|_depth$")
 # A configuration may state more layers than its file has tensors only by sharing them.
@@ -133,7 +136,32 @@ def open_tokenizer(folder: Path) -> Any:
     content = read_json(path) if path.exists() or path.is_symlink() else {}
     _check_tokenizer_code(folder, content)
     with foreign_errors(f"the tokenizer of {folder} cannot be loaded"):
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _check_tokenizer_file(folder, tokenizer)
+        return tokenizer
+
+
+def _check_tokenizer_file(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer that the library builds otherwise than its own file, tokenizer.json, says.
+
+    Some classes take only the vocabulary from that file. What is put around a text is left to the class.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file() or not getattr(tokenizer, "is_fast", False):
+        return
+    own = Tokenizer.from_file(str(path))
+    own.no_padding()
+    own.no_truncation()
+    for text in TEXTS:
+        expected = own.encode(text, add_special_tokens=False).ids
+        found = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if found != expected:
+            name = type(tokenizer).__name__
+            raise VsgError(
+                f"the tokenizer of {folder}, read as {name}, gives {text!r} the ids {found[:6]}, and its "
+                f"tokenizer.json {expected[:6]}: correct tokenizer_class in tokenizer_config.json "
+                "(PreTrainedTokenizerFast takes the file as it is)"
+            )
 
 
 def _check_tokenizer_code(folder: Path, content: Mapping[str, Any]) -> None:

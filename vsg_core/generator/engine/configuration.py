@@ -16,7 +16,7 @@ POSITION_TABLES = ("wpe", "embed_positions", "position_embeddings")
 # Names of settings that hold a number of positions at which the computation changes.
 BORDER = re.compile(
     r"(window|window_size|window_length|chunk_size|chunk_length|block_size|block_length|local_size|local_attention"
-    r"|radius|index_topk|dense_len|original_max_position_embeddings)$"
+    r"|radius|floor_scale|index_topk|dense_len|original_max_position_embeddings)$"
 )
 # Positions of the chunks in which linear attention computes, where no setting names them.
 CHUNK = 64

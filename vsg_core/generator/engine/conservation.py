@@ -216,6 +216,8 @@ def _left_over(folder: Path, model: PreTrainedModel, left: Sequence[Tensor]) -> 
         why = "an adapter is not merged: merge_and_unload, then save_pretrained"
     elif any(re.search(r"scale|qweight|qzeros|absmax|zero_point", name) for name in names):
         why = "the weights are quantised, and config.json has no quantization_config that is read"
+    elif found := re.match(r"module\.|_orig_mod\.|base_model\.model\.", names[0]):
+        why = f"they were saved inside a wrapper: remove {found[0]!r} from their names, or save the model inside it"
     elif layers is not None and indices and min(indices) >= layers:
         why = f"config.json sets num_hidden_layers to {layers}"
     else:

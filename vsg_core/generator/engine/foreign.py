@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from vsg_core.errors import VsgError
 
@@ -25,6 +26,10 @@ def foreign_errors(what: str, remedy: str = "") -> Iterator[None]:
     Raises:
         VsgError: anything was raised other than a VsgError, an interruption or the end of the process.
     """
+    logging = transformers_logging()
+    verbosity = logging.get_verbosity()
+    # Its own tables and warnings would come before the one line.
+    logging.set_verbosity_error()
     try:
         yield
     except VsgError:
@@ -36,6 +41,15 @@ def foreign_errors(what: str, remedy: str = "") -> Iterator[None]:
         remedy = remedy or _package(error)
         advice = f": {remedy}" if remedy else ""
         raise VsgError(f"{what} ({type(error).__name__}{_message(error)}){advice}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def transformers_logging() -> Any:
+    """Import the logging of transformers when a library is called, not before."""
+    from transformers.utils import logging
+
+    return logging
 
 
 def one_line(text: str) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from vsg_core.errors import NotApplicable
+from vsg_core.errors import NotApplicable, WrongUse
 from vsg_core.generator.engine.cache import growing_cache
 from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
 from vsg_core.generator.engine.paths import Paths
@@ -81,6 +81,11 @@ class Engine:
         self.model: PreTrainedModel = unwrapped(model).eval()
         self.paths = paths or Paths()
         self.meter = Meter()
+        if not isinstance(getattr(self.embedding, "weight", None), Tensor):
+            kind = type(self.embedding).__name__
+            raise WrongUse(
+                f"the input embeddings of {type(self.model).__name__} are a {kind}, which has no table"
+            )
         self.is_encoder_decoder = bool(self.model.config.is_encoder_decoder)
         accepted = inspect.signature(self.model.forward).parameters
         # Some models silently ignore an unknown keyword: pass only those that are declared.
@@ -169,9 +174,12 @@ class Engine:
 
     def table(self) -> Tensor:
         """[vocab, hidden] the embedding of every id; the weight itself if the module only looks rows up."""
-        module = self.embedding
-        if type(module) is torch.nn.Embedding and self._scale == 1:
-            return module.weight.detach()
+        module, some = self.embedding, torch.arange(min(self.vocab_size, 64))
+        # A hook, or a forward of the caller's own, may change what is looked up; max_norm changes the rows themselves.
+        if type(module) is torch.nn.Embedding and self._scale == 1 and module.max_norm is None:
+            table: Tensor = module.weight.detach()
+            if self.embed(some).equal(table[: len(some)]):
+                return table
         return self.embed(torch.arange(self.vocab_size))
 
     def start(

@@ -137,7 +137,7 @@ class _Check:
         for place, token in zip(
             (0, 2, 5, 3, 6), dict.fromkeys(i for i in special if i in text), strict=False
         ):
-            self.whole[0][place] = token
+            self.whole[0][place % len(self.whole[0])] = token
 
     @property
     def columns(self) -> Tensor:
@@ -197,7 +197,13 @@ class _Check:
         """Refuse a model whose single passes are not those of a causal language model fed with its embeddings."""
         start, fed = self.whole[0][:4], self.whole[0][4:]
         embed = self.engine.embed
+        before = _settings_of(self.model)
         self.demand("gives no logits", lambda: [(self.alone(ids[:4], ids[4:]),) * 2 for ids in self.whole])
+        if changed := sorted(before.items() - _settings_of(self.model).items()):
+            raise VsgError(
+                f"a short pass changes {_name(self.engine)} for good ({changed[0][0]} was {changed[0][1]}): its later "
+                "passes are not those of the published model"
+            )
         self.repeats()
         later = "is not causal, a later token changes earlier logits"
         self.demand(later, lambda: [(self.alone(start, fed[:4]), self.alone(start, fed)[:5])])
@@ -255,7 +261,7 @@ class _Check:
             yield second, alone[1]
 
     def limit(self, paths: Paths) -> int | None:
-        """Return the first border of the configuration that steps or batches cannot cross exactly; None if none."""
+        """Return the positions below the first border that steps or batches cannot cross exactly; None if none."""
         size = sum(weight.numel() for weight in self.model.parameters())
         short = self.whole
         for border in borders(self.model):
@@ -263,13 +269,15 @@ class _Check:
             if border >= last:
                 return None
             if border * size > AFFORDABLE:
-                return border
+                return border - 1
             self.check_prefixes(border, last)
-            self.whole = [self.draw(min(border - 1 + STEPS, last)), self.draw(LENGTHS[1] + STEPS)]
+            # They share a batch: before the steps one is beyond the border, two before it, with padding around it.
+            beside = (border + more for more in (2, -1, -3) if border + more > 0)
+            self.whole = [self.draw(min(length + STEPS, last)) for length in beside]
             crossed = self.agrees(paths, self.batch, self.steps)
             self.whole = short
             if not crossed:
-                return border
+                return border - 1
         return None
 
     def check_prefixes(self, border: int, last: int) -> None:
@@ -400,6 +408,15 @@ class _Check:
             answer = torch.cat([first, fed]).unsqueeze(0)
             options = {keyword(inputs): inputs, f"decoder_{keyword(answer)}": answer}
             return self.engine.fitted(model(**options, use_cache=False).logits[0].float())
+
+
+def _settings_of(model: torch.nn.Module) -> dict[str, str]:
+    """The types of a model's modules and their settings in words, by name: what a pass should not change."""
+    found = {}
+    for name, module in model.named_modules():
+        found[name] = type(module).__name__
+        found |= {f"{name}.{key}": value for key, value in vars(module).items() if isinstance(value, str)}
+    return found
 
 
 def _name(engine: Engine) -> str:
