@@ -272,6 +272,8 @@ def test_what_is_not_a_language_model_is_refused() -> None:
         WrongUse, match="GPT2Model has no language-model head: load it with AutoModelForCausalLM"
     ):
         LanguageModel(AutoModel.from_config(lm.engine.model.config), lm.tokenizer)
+    with pytest.raises(WrongUse, match="the tokenizer is a NoneType: give the model's tokenizer"):
+        LanguageModel(lm.engine.model, None)
     with pytest.raises(WrongUse, match="Linear is not a language model of transformers"):
         LanguageModel(torch.nn.Linear(2, 2), lm.tokenizer)
     with torch.device("meta"):

@@ -147,7 +147,9 @@ class ChatFormat:
             text = self.template.text
         except NotApplicable:
             return reasoning.spelled([" ".join(added)])
-        return self._marked() or reasoning.spelled([" ".join(added), text])
+        if found := self._marked() or reasoning.spelled([" ".join(added), text]):
+            return found
+        return reasoning.opened(self.prompts()) if self.works else None
 
     def prompts(self) -> Iterator[str]:
         """Yield what the template writes after a question to begin an answer, without and with thinking."""

@@ -89,6 +89,10 @@ class LanguageModel(Embeddings):
         end_ids: Iterable[int] | None = None,
         paths: engine.Paths | None = None,
     ) -> None:
+        if not hasattr(tokenizer, "get_vocab"):
+            raise WrongUse(
+                f"the tokenizer is a {type(tokenizer).__name__}: give the model's tokenizer of transformers"
+            )
         self.engine = engine.Engine(model, paths)
         self.tokenizer = tokenizer
         self.name, self.family = name, family

@@ -47,16 +47,24 @@ class Reasoning:
 
 
 def spelled(texts: Iterable[str]) -> Reasoning | None:
-    """Find an opening mark and its closing one by their spelling: <think> and </think>, the latter even unseen."""
+    """Find an opening mark and its closing one by their spelling: <think> and </think>."""
     marks = [mark for text in texts for mark in MARK.findall(text)]
     closing = [mark for mark in marks if _closes(mark)]
     for mark in marks:
         for end in closing:
             if not _closes(mark) and _word(mark) == _word(end):
                 return Reasoning(mark, end)
-    # A template that only opens reasoning leaves its end to the model: <think> ends with </think>.
-    opening = next((mark for mark in marks if not _closes(mark)), None)
-    return None if opening is None else Reasoning(opening, f"{opening[0]}/{opening[1:]}")
+    return None
+
+
+def opened(prompts: Iterable[str]) -> Reasoning | None:
+    """Find the mark in which prompts end, and its closing one, which the template leaves to the model: </think>."""
+    for prompt in prompts:
+        end = prompt.rstrip()
+        marks = MARK.findall(end)
+        if marks and end.endswith(marks[-1]) and not _closes(marks[-1]):
+            return Reasoning(marks[-1], f"{marks[-1][0]}/{marks[-1][1:]}")
+    return None
 
 
 def marked(header: str, between: str, prompt: str, direct: str) -> Reasoning | None:
