@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,12 +27,9 @@ def foreign_errors(what: str, remedy: str = "") -> Iterator[None]:
     Raises:
         VsgError: anything was raised other than a VsgError, an interruption or the end of the process.
     """
-    logging = transformers_logging()
-    verbosity = logging.get_verbosity()
-    # Its own tables and warnings would come before the one line.
-    logging.set_verbosity_error()
     try:
-        yield
+        with _quiet():
+            yield
     except VsgError:
         raise
     except BaseException as error:
@@ -41,15 +39,23 @@ def foreign_errors(what: str, remedy: str = "") -> Iterator[None]:
         remedy = remedy or _package(error)
         advice = f": {remedy}" if remedy else ""
         raise VsgError(f"{what} ({type(error).__name__}{_message(error)}){advice}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers, whose own tables and warnings would come before the one line."""
+    # Where it is not loaded yet, nothing of it runs: collecting claims must not load it.
+    loaded: Any = sys.modules.get("transformers")
+    if loaded is None:
+        yield
+        return
+    logging = loaded.utils.logging
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
     finally:
         logging.set_verbosity(verbosity)
-
-
-def transformers_logging() -> Any:
-    """Import the logging of transformers when a library is called, not before."""
-    from transformers.utils import logging
-
-    return logging
 
 
 def one_line(text: str) -> str:
