@@ -102,7 +102,7 @@ class LanguageModel(Embeddings):
         self.end_ids = self._known_end_ids() if end_ids is None else frozenset(end_ids)
         self._check_table()
         if paths is None:
-            special = [i for i in self.tokenizer.all_special_ids if i in set(self.token_ids)]
+            special = self.tokenizer.all_special_ids
             self.engine.paths = engine.self_check(self.engine, self.token_ids, special)
 
     def __enter__(self) -> Self:
