@@ -1,0 +1,1 @@
+"""Runs larger than one process: keys of records, shards of claims, and the executors that run them."""

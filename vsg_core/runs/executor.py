@@ -1,0 +1,36 @@
+"""The executors of shards: processes of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from vsg_core.runs.events import Event
+from vsg_core.runs.shards import Shard
+
+
+class Executor(Protocol):
+    """Runs each shard as a worker process somewhere, and hands over its events."""
+
+    def misfit(self, shard: Shard) -> str:
+        """Why the shard fits nowhere, with the numbers; empty if it does."""
+        ...
+
+    def free(self) -> bool:
+        """Return whether a further shard can start now."""
+        ...
+
+    def start(self, shard: Shard, alone: bool = False) -> None:
+        """Start a shard; `alone` gives it all memory of a machine, after one that ran out of memory."""
+        ...
+
+    def events(self, seconds: float) -> list[Event]:
+        """The events since the last call; waits up to `seconds` for the first."""
+        ...
+
+    def stop(self, shard: str) -> None:
+        """Kill a shard's worker; its Ended comes as an event."""
+        ...
+
+    def close(self) -> None:
+        """Kill every worker and leave no child behind."""
+        ...
