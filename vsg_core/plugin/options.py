@@ -30,6 +30,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
+    "dry": {
+        "action": "store_true",
+        "help": "try each claim on a tiny random model: shapes and arms only, no verdicts, nothing is written",
+    },
     "reports": {"metavar": "DIR", "help": "folder for records and reports (default: reports/)"},
 }  # fmt: skip
 TAKE_PATHS = ("model", "reports")
