@@ -205,6 +205,19 @@ def test_a_claim_across_models_reads_the_records_that_there_are(dry):
     assert result.ret == 0
 
 
+def test_a_test_without_a_claim_is_left_out_or_refused_where_there_is_no_other(dry):
+    """Never passed over in silence: its author may have forgotten the decorator."""
+    plain = "\ndef test_plain():\n    assert False\n"
+    dry.claims(plain)
+    result = dry.run("--dry")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --dry tries claims, and *::test_plain is not a claim: write @claim*"]
+    )
+    dry.claims(dry.rate_claim(38) + plain)
+    assert dry.run("--dry").parseoutcomes() == {"ok": 2, "deselected": 1}
+
+
 @pytest.mark.parametrize("options", [["--record"], ["--model", "gpt2"], ["--require-models"]])
 def test_options_without_a_meaning_in_a_dry_run_are_refused(dry, options):
     dry.claims(dry.rate_claim(38))

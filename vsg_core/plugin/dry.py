@@ -56,8 +56,14 @@ class DrySession:
     # Before -m deselects any.
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep each claim on the kinds that it is about, whichever family -m names."""
-        items[:] = [item for item in items if _is_about(item)]
+        """Keep each claim on the kinds that it is about, whichever family -m names; other tests are deselected."""
+        others = [item for item in items if not _is_claim(item)]
+        if others and len(others) == len(items):
+            raise pytest.UsageError(
+                f"--dry tries claims, and {others[0].nodeid} is not a claim: write @claim(...) above it"
+            )
+        self.config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _is_claim(item) and _is_about(item)]
         for item in items:
             if _model(item) is not None:
                 for family in registry.families():
@@ -131,8 +137,12 @@ def _model(item: Any) -> RandomModel | None:
     return model if isinstance(model, RandomModel) else None
 
 
-def _is_about(item: pytest.Item) -> bool:
-    """Return whether an item is a claim on the kind of its model; a dry run leaves other tests out."""
-    claim = getattr(getattr(item, "function", None), "claim", None)
+def _is_claim(item: Any) -> bool:
+    """Return whether an item is a claim, on a random model or across models."""
+    return hasattr(getattr(item, "function", None), "claim") and (_model(item) is not None or is_across(item))
+
+
+def _is_about(item: Any) -> bool:
+    """Return whether a claim is about the kind of its model."""
     model = _model(item)
-    return claim is not None and (is_across(item) or (model is not None and model.entry.kind in claim.kinds))
+    return model is None or model.entry.kind in item.function.claim.kinds
