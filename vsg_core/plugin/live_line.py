@@ -20,6 +20,8 @@ from vsg_core.plugin.order import model_name
 
 # A claim that ends sooner shows no line.
 DELAY = 1.0
+# The options with which something prints while a test runs.
+PRINTING = ("usepdb", "trace", "setupshow", "setupplan", "log_cli_level")
 # From the cursor to the end of the screen: the line is the only thing below the cursor.
 ERASE = b"\x1b[J"
 
@@ -117,12 +119,13 @@ class LiveLine:
 
 def _fits(config: pytest.Config) -> bool:
     """Return whether nothing but pytest will print while a claim runs."""
-    option = config.option
-    interactive = option.usepdb or getattr(option, "trace", False) or getattr(option, "setupshow", False)
-    logs = config.getini("log_cli") or option.log_cli_level
-    return (
-        option.capture == "fd" and not (interactive or logs) and os.environ.get("TERM") not in (None, "dumb")
-    )
+    # Each is an option of a plugin that may be left out.
+    if getattr(config.option, "capture", "no") != "fd" or any(
+        getattr(config.option, name, None) for name in PRINTING
+    ):
+        return False
+    logs = config.pluginmanager.has_plugin("logging") and config.getini("log_cli")
+    return not logs and os.environ.get("TERM", "dumb") != "dumb"
 
 
 @pytest.hookimpl(trylast=True)
