@@ -81,7 +81,8 @@ class LiveLine:
         """Draw until the phase ends."""
         while not self.hidden.wait(DELAY):
             with self.lock:
-                if not self.hidden.is_set():
+                # Not while a fixture, say the model that is loading, writes to the terminal itself.
+                if not self.hidden.is_set() and not os.path.sameopenfile(1, self.terminal):
                     self.draw()
 
     def draw(self) -> None:

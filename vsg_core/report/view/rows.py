@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Final, Literal
+from typing import Literal
 
 from vsg_core.judge.power import power_text
 from vsg_core.records.record import ModelReference, NotRun, Record
@@ -19,7 +19,7 @@ from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Verdict
 from vsg_core.wording import in_unit
 
-BROKEN: Final = "broken"
+COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Report:
     def counts(self) -> dict[Verdict | Literal["broken"], int]:
         """The number of cells with each verdict; those that broke are counted as broken, not as *not run*."""
         counts: Counter[str] = Counter("broken" if cell.broken else cell.verdict for cell in self.cells)
-        return {name: counts[name] for name in (*VERDICTS, BROKEN)}
+        return {name: counts[name] for name in COUNTED}
 
     @property
     def standings(self) -> dict[findings.Standing, int]:
