@@ -5,7 +5,7 @@ from __future__ import annotations
 from vsg_core.records.microscope import read_microscope
 from vsg_core.runs import code_of
 
-LOOK = "a look at the concept tokens of tiny-random for the page*"
+LOOK = "*a look at the concept tokens of tiny-random*"
 TWO = """
 @claim("It mostly works", rule=rate(above=0.5), **ABOUT)
 def test_one(lm):
@@ -21,7 +21,7 @@ def test_two(lm):
 
 def test_a_look_is_announced_and_kept_until_the_code_changes(suite, monkeypatch):
     suite.claims(TWO)
-    suite.run().stdout.fnmatch_lines([f"{LOOK}, about * s*100%*"])
+    suite.run().stdout.fnmatch_lines([f"about * s more: {LOOK}100%*"])
     first = read_microscope(suite.reports, "tiny-random")
     assert first is not None
     assert first.rests_on

@@ -105,6 +105,23 @@ def test_a_verdict_that_stays_while_its_estimate_moves_passes_and_is_listed(suit
         assert "100 % [91 %, 100 %] recorded" in (suite.reports / name).read_text()
 
 
+def test_the_summary_names_every_letter_that_was_printed(suite):
+    suite.claims(
+        suite.rate_claim(38)
+        + suite.rate_claim(20, name="two")
+        + suite.rate_claim(2, name="three").replace("return trials(2)", "1 / 0")
+        + suite.rate_claim(2, name="four").replace("return", 'raise NotApplicable("no");')
+        + "\ndef test_plain():\n    pass\n"
+    )
+    result = suite.run()
+    result.stdout.fnmatch_lines(["hypotheses/things.py hiBs.*"])
+    legend = "while it ran:  h holds  i inconclusive  B broken  s not run  . passed"
+    result.stdout.fnmatch_lines(
+        ["4 claims on 1 model: 1 holds, 1 inconclusive, 1 not run, 1 broken; 2 new", legend]
+    )
+    suite.run("-v").stdout.no_fnmatch_line("while it ran:*")
+
+
 def test_exit_code_1_when_something_else_failed_too(suite):
     suite.claims(suite.rate_claim(38))
     suite.run("--record")

@@ -81,13 +81,15 @@ class LiveLine:
         """Draw until the phase ends."""
         while not self.hidden.wait(DELAY):
             with self.lock:
-                # Not while a fixture, say the model that is loading, writes to the terminal itself.
-                if not self.hidden.is_set() and not os.path.sameopenfile(1, self.terminal):
+                if not self.hidden.is_set():
                     self.draw()
 
     def draw(self) -> None:
         """Draw below the cursor, and put the cursor back."""
         with suppress(OSError):
+            # Not captured: a fixture, say the model that is loading, writes to the terminal itself.
+            if os.path.sameopenfile(1, self.terminal):
+                return
             columns = os.get_terminal_size(self.terminal).columns
             seconds = int(time.monotonic() - self.since)
             passed = f" … {seconds // 60}:{seconds % 60:02}"

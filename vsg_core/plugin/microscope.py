@@ -77,8 +77,8 @@ def _announce(config: pytest.Config, model: str, seconds: float | None) -> None:
         # With -q the reporter does not know that it is inside a line.
         if writer.width_of_current_line:
             writer.line()
-        about = "" if seconds is None else f", about {max(1, round(seconds))} s"
-        text = f"a look at the concept tokens of {model} for the page{about}"
+        about = "" if seconds is None else f"about {max(1, round(seconds))} s more: "
+        text = f"{about}a look at the concept tokens of {model}"
         reporter.write(text[: max(20, writer.fullwidth - 9)], flush=True)
 
 
