@@ -1,8 +1,9 @@
 """The pytest plugin.
 
-Its modules: the models of a run (selection), a claim on one model (running) or over several (across), the order of
-claims (order), a look at each model's concept tokens (microscope), the claim that is running (live_line), what a run
-refuses before it starts (checks), its end (session), and an end from outside (signals).
+Its modules: the models of a run (selection), misspelt fixtures (collection), a claim on one model (running) or over
+several (across), the order of claims (order), a look at each model's concept tokens (microscope), the claim that is
+running (live_line), runs that try the shapes of claims alone (dry), what a run refuses before it starts (checks), its
+end (session), and an end from outside (signals).
 """
 
 from __future__ import annotations
