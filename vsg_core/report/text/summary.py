@@ -42,6 +42,8 @@ def _changes(report: Report) -> Iterator[str]:
     differ = [cell for tag in ("broken", "changed", "weakened") for cell in report.tagged(tag)]
     if differ:
         yield "### Changed\n\n" + "\n".join(map(_change, differ))
+    if cells := report.not_reproduced:
+        yield "### Not reproduced\n\n" + "\n".join(map(_not_reproduced, cells))
     sentences = [*_no_change(report, differ), *_counted(report)]
     if sentences:
         yield " ".join(sentences)
@@ -72,6 +74,13 @@ def _change(cell: Cell) -> str:
     return f"- **{cell.tag}**: {where}: {was}{now}"
 
 
+def _not_reproduced(cell: Cell) -> str:
+    record = cell.record
+    where = f"{_text(record.claim.statement)}, on {_text(shown_name(record.model))}"
+    others = "; ".join(map(_text, cell.not_reproduced))
+    return f"- {where}: now {_measured(cell)}; another run: {others}"
+
+
 def _matrices(report: Report) -> Iterator[str]:
     models = shown_names(report)
     head = ["claim", *map(_text, models.values())]
@@ -87,7 +96,7 @@ def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
     failed = [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
-    notes = [*([cell.tag] if cell.tag else []), *failed]
+    notes = [*([cell.tag] if cell.tag else []), *["not reproduced"] * bool(cell.not_reproduced), *failed]
     return _measured(cell) + (f" *({'; '.join(notes)})*" if notes else "")
 
 
