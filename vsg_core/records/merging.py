@@ -147,17 +147,16 @@ def _names(base: str, runs: Sequence[Record]) -> Iterable[tuple[Record, str]]:
     for run in runs:
         by_weights[run.weights or holder].append(run)
     return [
-        (run, _with_parts(base if weights == holder else with_digest(base, weights), run, group))
+        (run, _suffixed(base if weights == holder else with_digest(base, weights), _unlike(run, last)))
         for weights, group in by_weights.items()
+        for last in (max(group, key=_standing),)
         for run in group
     ]
 
 
-def _with_parts(name: str, run: Record, group: Sequence[Record]) -> str:
-    """Add to the name of these weights whatever the run does not share with their last measured run."""
-    holder = max(group, key=_standing)
-    different = [part for of in PARTS.values() if (part := of(run)) and of(holder) and part != of(holder)]
-    return _suffixed(name, different)
+def _unlike(run: Record, last: Record) -> list[str]:
+    """The parts that a run does not share with the last measured run of its weights; unknown ones are left out."""
+    return [part for of in PARTS.values() if (part := of(run)) and of(last) and part != of(last)]
 
 
 def _suffixed(name: str, parts: Sequence[str]) -> str:
@@ -186,13 +185,19 @@ def _renamed(run: Record, name: str) -> Record:
     return run.model_copy(update={"model": run.model.model_copy(update={"name": name})})
 
 
-def _standing(run: Record) -> tuple[bool, bool, datetime, float, str]:
+def _standing(run: Record) -> tuple[bool, bool, tuple[datetime, float, str]]:
     """Order runs by what they say: findings last, of those with trials last, and of these the newest last."""
-    return run.is_finding, bool(run.evidence.trials), *_age(run)
+    return run.is_finding, bool(run.evidence.trials), _age(run)
 
 
 def _age(run: Record) -> tuple[datetime, float, str]:
-    return run.run.started.astimezone(), run.run.seconds or 0.0, run.run.commit or ""
+    """Order runs by their start; of those started at once, by how long they took, then by anything that differs."""
+    found = run.evidence
+    rest = (
+        run.run.commit, run.run.machine, run.run.device, run.model.target, run.weights, run.model.form,
+        found.engine, found.dtype, found.verdict, found.estimate, run.claim.seed, run.claim.rules_digest,
+    )  # fmt: skip
+    return run.run.started.astimezone(), run.run.seconds or 0.0, repr(rest)
 
 
 def _cells(runs: Iterable[Record]) -> list[tuple[Record, Sequence[Record]]]:
@@ -201,8 +206,7 @@ def _cells(runs: Iterable[Record]) -> list[tuple[Record, Sequence[Record]]]:
     for run in sorted(runs, key=_age):
         by_place[record_member(run)].append(run)
     return [
-        (max(cell, key=lambda run: (run.is_finding, *_age(run))), cell)
-        for _, cell in sorted(by_place.items())
+        (max(cell, key=lambda run: (run.is_finding, _age(run))), cell) for _, cell in sorted(by_place.items())
     ]
 
 
