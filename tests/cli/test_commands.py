@@ -39,11 +39,21 @@ def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return lambda *arguments: run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
 
 
-def test_models_as_a_table(vsg) -> None:
+def test_models_as_a_table(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those on this machine are described, with their licence in as many lines as it needs; the others are named."""
+    local = {"smollm2-135m-instruct", "smollm2-135m-instruct-bf16", "gemma-3-270m"}
+    monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name in local)
     code, out, _ = vsg("models")
+    table, others = out.split("\n\n")
     assert code == 0
-    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["smollm2-135m-instruct"]]
-    assert line.split() == ["smollm2-135m-instruct", "instruct", "Q4_1", "98.4", "MB", "wheels", "no"]
+    assert [line.split() for line in table.splitlines()] == [
+        ["name", "family", "kind", "form", "size", "licence"],
+        ["smollm2-135m-instruct", "smollm2", "instruct", "Q4_1", "98", "MB", "Apache-2.0"],
+        ["smollm2-135m-instruct-bf16", "smollm2", "instruct", "bfloat16", "~269", "MB", "Apache-2.0"],
+        ["gemma-3-270m", "gemma", "base", "Q4_K_M", "253", "MB", "Gemma", "Terms"],
+        ["of", "Use"],
+    ]
+    assert " more, not downloaded: smollm2-135m, qwen2.5-coder-0.5b-instruct," in others
 
 
 def test_models_as_json(vsg) -> None:
@@ -69,6 +79,8 @@ def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["models", "fetch", "gtp2"], 2, "vsg: no model 'gtp2' in the registry"),
+        (["models", "fetch", "llama"], 2, "or .gguf file; did you mean llama-2-7b-chat-hf?"),
+        (["models", "fetch", "zzz"], 2, "or .gguf file; `vsg models` lists the names"),
         (["models", "fetch", "none.gguf"], 1, "none.gguf"),
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),

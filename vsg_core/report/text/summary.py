@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vsg_core.markup.literal import markdown_text as _text
 from vsg_core.markup.literal import visible
 from vsg_core.records.files import write_atomically
 from vsg_core.report.text.claim_table import csv_text
@@ -113,12 +114,6 @@ def _not_run(report: Report) -> Iterator[str]:
             names = dict.fromkeys(shown_name(cell.record.model) for cell in cells)
             lines.append(f"- {claims} on {', '.join(map(_text, names))}: {_code(not_run.text)}")
         yield "### Not run\n\n" + "\n".join(lines)
-
-
-def _text(text: str) -> str:
-    """A claim author's text as Markdown in which nothing is markup, on one line."""
-    line = visible(" ".join(text.split()))
-    return re.sub(r"([\\`*_\[\]<>&|~])", r"\\\1", line)
 
 
 def _code(text: str) -> str:
