@@ -133,7 +133,7 @@ def test_a_failure_fails_the_step_and_is_shown(tmp_path: Path, tiny_llama: Path)
 
 
 def test_no_input_is_run_as_a_command(tmp_path: Path) -> None:
-    """A select that is no expression is refused by pytest; what looks like a command stays text."""
+    """A wrong expression is refused by pytest; what looks like a command stays text."""
     job = Job(
         tmp_path,
         {"models": "", "project": "own", "select": '"; touch pwned; "', "arguments": "$(touch pwned)"},

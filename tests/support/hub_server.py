@@ -17,7 +17,7 @@ OID = "d" * 40
 
 @dataclass
 class Hub:
-    """What the server was asked and what it keeps.
+    """The state of the server, and the requests that it has had.
 
     Attributes:
         url: where it listens.
