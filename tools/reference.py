@@ -77,10 +77,9 @@ def _signature(value: Any) -> str:
     parameters = [each for each in signature.parameters.values() if each.name not in ("self", "cls")]
     text = str(signature.replace(parameters=parameters))
     text = re.sub(r"(: |-> )'((?:[^'\\]|\\.)*)'", r"\1\2", text)
-    # A default that is a function or is made anew for each call.
-    return re.sub(r"<(function [^>]*(<lambda>)?[^>]* at 0x\w+|factory)>", "...", text).replace(
-        "vsg_core.", ""
-    )
+    # A default that is a function, or is built for each call.
+    text = re.sub(r"<(function [^>]*(<lambda>)?[^>]* at 0x\w+|factory)>", "...", text)
+    return text.replace("vsg_core.", "")
 
 
 def _is_plain(value: type) -> bool:
@@ -105,11 +104,12 @@ def _plain(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")
+    """A code span for a table; three brackets together would end cog's own block."""
+    return f"`{text}`".replace("|", "\\|").replace("]]]", "]] ]")
 
 
 def _fixtures() -> str:
-    """What a claim may ask for by naming it as an argument, by file."""
+    """List what a claim may request by naming it as an argument, by file."""
     parts = [
         "## Fixtures",
         "A claim requests each by the name of an argument. A model is loaded once per run.",

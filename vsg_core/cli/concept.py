@@ -10,7 +10,7 @@ from vsg_core.cli.printing import as_json, packed, paragraph, print_json, print_
 from vsg_core.weights.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from vsg_core import LanguageModel
+    from vsg_core.generator.model.language_model import LanguageModel
 
 # The names in vsg_core.generator.mixing.presets, which takes too long to import for --help, in one line each.
 PRESETS = {
@@ -93,7 +93,7 @@ def concept(
 
 
 def _identity(lm: LanguageModel) -> dict[str, Any]:
-    """What computed the concept tokens: the model, its weights, dtype, device, and the versions of the libraries."""
+    """Return the model that wrote them, its weights, dtype and device, and the versions of the libraries."""
     from vsg_core.records.provenance import versions
 
     return {

@@ -47,7 +47,7 @@ PARTS: dict[str, Callable[[Record], str | None]] = {
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge has left in its folder.
+    """The content of a folder after a merge.
 
     Attributes:
         cells: the shown run of each claim and model with all of its runs, oldest first.
@@ -186,12 +186,12 @@ def _renamed(run: Record, name: str) -> Record:
 
 
 def _standing(run: Record) -> tuple[bool, bool, tuple[datetime, float, str]]:
-    """Order runs by what they say: findings last, of those with trials last, and of these the newest last."""
+    """Order runs by what they say: findings last, then by having trials, then by age."""
     return run.is_finding, bool(run.evidence.trials), _age(run)
 
 
 def _age(run: Record) -> tuple[datetime, float, str]:
-    """Order runs by their start; of those started at once, by how long they took, then by anything that differs."""
+    """Order runs by their start; if equal, by how long they took, then by anything that differs."""
     found = run.evidence
     rest = (
         run.run.commit, run.run.machine, run.run.device, run.model.target, run.weights, run.model.form,
