@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import vsg_core
 from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
 from vsg_core.errors import VsgError
@@ -188,3 +189,39 @@ def test_an_error_of_the_project_is_one_line(vsg, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(loading, "describe", fail)
     assert vsg("models", "fetch", "gpt2") == (1, "", "vsg: the value is 3: give 2\n")
+
+
+def test_concept_tokens_as_json_carry_all_that_reproduces_them(vsg, tiny_llama: Path) -> None:
+    """The settings of the JSON, given to the library, write the same vectors' tokens again."""
+    arguments = [
+        "concept",
+        "the cat",
+        "--model",
+        str(tiny_llama),
+        "-n",
+        "2",
+        "--preset",
+        "dirichlet",
+        "--seed",
+        "7",
+    ]
+    code, out, _ = vsg(*arguments, "--temperature", "0.5", "--top-k", "9", "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert (shown["preset"], shown["temperature"], shown["seed"], shown["steps"]) == ("dirichlet", 0.5, 7, 2)
+    assert (shown["dtype"], shown["chat"], len(shown["weights"])) == ("float32", False, 64)
+    lm = vsg_core.load_model(tiny_llama)
+    mixing = vsg_core.Mixing(**{name: shown[name] for name in vsg_core.Mixing.__dataclass_fields__})
+    (trace,) = vsg_core.write_concepts(
+        lm, [lm.tokenize(shown["prompt"])], shown["steps"], mixing, seed=shown["seed"]
+    )
+    written = [[[token, weight] for token, weight in step.mixture.spelled(lm, 5)] for step in trace.steps]
+    assert [concept["tokens"] for concept in shown["concepts"]] == written
+
+
+def test_each_preset_has_a_line_of_help_that_fits(vsg) -> None:
+    code, out, _ = vsg("concept", "--help")
+    lines = out[out.index("Presets:") :].splitlines()[1:]
+    assert code == 0
+    assert [line.split()[0] for line in lines] == list(vsg_core.presets.PRESETS)
+    assert all(len(line.split()) > 3 and len(line) <= 80 for line in lines)
