@@ -68,7 +68,7 @@ def _is_property(found: Any) -> bool:
 def _signature(value: Any) -> str:
     """The parameters with their types and defaults, and the type of the result; empty for a value or property."""
     if _is_property(value):
-        of = value.fget if isinstance(value, property) else value.func
+        of: Any = value.fget if isinstance(value, property) else value.func
         returns = inspect.signature(of).return_annotation
         return "" if returns is inspect.Signature.empty else f": {returns}"
     if not callable(value) or (inspect.isclass(value) and _is_plain(value)):
