@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from vsg_core.cli.printing import as_json, print_json
-from vsg_core.errors import VsgError, WrongUse
+from vsg_core.cli.printing import as_json, own_claims, print_json
+from vsg_core.errors import VsgError
 
 
 @click.command()
@@ -73,10 +73,11 @@ def schema(name: str) -> None:
 @click.command()
 @click.option("--headline", is_flag=True, help="Print only the headline claims.")
 @click.option("--short", is_flag=True, help="Print verdicts and estimates without intervals.")
-def table(headline: bool, short: bool) -> None:
+@own_claims
+def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.report.text.recorded_table import recorded_table
+    from vsg_core.runs.projects import claim_folders
 
-    if not Path("hypotheses").is_dir():
-        raise WrongUse("there is no folder 'hypotheses': run this in the project's folder")
-    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline, short))
+    claims, *own = claim_folders(Path.cwd(), given)
+    click.echo(recorded_table(claims, claims / "recorded", headline, short, own))

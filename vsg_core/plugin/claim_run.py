@@ -20,13 +20,14 @@ from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, 
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
-from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
+from vsg_core.runs.projects import INSTALLED
 from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
@@ -65,7 +66,9 @@ def recorded_verdicts(config: pytest.Config, model: str) -> dict[str, RecordedVe
     """
     verdicts = config.stash.setdefault(RECORDED, {})
     if model not in verdicts:
-        verdicts[model] = read_recorded(recorded_folder(config), model)
+        verdicts[model] = {}
+        for folder in recorded_folders(config):
+            verdicts[model] |= read_recorded(folder, model)
     return verdicts[model]
 
 
@@ -228,7 +231,9 @@ class ClaimRun:
     def run(self) -> Run:
         """The record's account of the run. `seconds` leaves out the loading of the model."""
         loaded = self.loaded
-        code = provenance.code(project_folder(self.item.config))
+        project = project_folder(self.item.config)
+        # What git says of an installed project is about the repository that it is installed in.
+        code = provenance.Code(None, None) if project == INSTALLED else provenance.code(project)
         spent: dict[str, Any] = {}
         if loaded is not None:
             meter = loaded.meter
