@@ -16,7 +16,7 @@ from vsg_core.cli.printing import as_json, own_claims, print_json
 def claims(as_json: bool, given: tuple[str, ...]) -> None:
     """List every claim with its statement, source, rule and kinds of model, without loading a model."""
     from vsg_core.judge.claims import load_claims
-    from vsg_core.runs.projects import claim_folders
+    from vsg_core.projects import claim_folders
 
     rows: list[dict[str, Any]] = [
         {

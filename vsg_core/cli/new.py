@@ -61,7 +61,7 @@ def claim(name: str, folder: str | None) -> None:
 
     NAME says in a few words what is claimed, in lower case: noise_is_ignored. The file is hypotheses/test_NAME.py.
     """
-    from vsg_core.runs.projects import CLAIMS, project_around
+    from vsg_core.projects import CLAIMS, project_around
 
     here = Path.cwd()
     target = Path(folder) if folder else (project_around(here) or Path()) / CLAIMS
@@ -102,7 +102,7 @@ def _check_unused(name: str, here: Path, given: list[str]) -> None:
         WrongUse: one has, or a file of claims cannot be imported.
     """
     from vsg_core.judge.claims import load_claims
-    from vsg_core.runs.projects import claim_folders
+    from vsg_core.projects import claim_folders
 
     if name in {known.id for known in load_claims(*claim_folders(here, given))}:
         raise WrongUse(f"there is a claim {name} already: give another name")

@@ -19,13 +19,16 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
 
     claims.json, claims.csv and summary.md are written next to it.
     """
+    from vsg_core.projects import run_command
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
     records = read_reports(folder)
     if not records:
-        raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
+        raise VsgError(
+            f"no records in {Path(folder) / 'records'}: run {run_command()} first, or give --reports"
+        )
     if archive:
         write_archive(records, Path(folder, ARCHIVE))
     run = report_of(records)
@@ -76,8 +79,8 @@ def schema(name: str) -> None:
 @own_claims
 def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
+    from vsg_core.projects import claim_folders
     from vsg_core.report.text.recorded_table import recorded_table
-    from vsg_core.runs.projects import claim_folders
 
     claims, *own = claim_folders(Path.cwd(), given)
     click.echo(recorded_table(claims, claims / "recorded", headline, short, own))

@@ -22,7 +22,7 @@ def run(arguments: tuple[str, ...]) -> None:
     vsg run --model smollm2-135m-instruct
     vsg run --model gpt2 -k translate
     """
-    from vsg_core.runs.projects import INSTALLED, pytest_command
+    from vsg_core.projects import INSTALLED, pytest_command
 
     command = pytest_command(arguments, Path.cwd())
     environment = dict(os.environ)

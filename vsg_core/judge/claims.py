@@ -289,8 +289,9 @@ def located(path: Path, error: VsgError) -> str:
 def _decorated(path: Path, line: int) -> str:
     """The function in whose decorators the line is; empty for none."""
     for node in ast.parse(path.read_bytes()).body:
-        decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
-        if decorators and decorators[0].lineno <= line <= node.lineno:
+        if not isinstance(node, ast.FunctionDef) or not node.decorator_list:
+            continue
+        if node.decorator_list[0].lineno <= line <= node.lineno:
             return node.name
     return ""
 

@@ -22,12 +22,12 @@ from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder
 from vsg_core.plugin.selection import Selected
+from vsg_core.projects import INSTALLED, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
-from vsg_core.runs.projects import INSTALLED
 from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
@@ -173,11 +173,12 @@ class ClaimRun:
         elif comparison.outcome in CHANGED and not accepts:
             self.fault = (
                 f"{name}: {comparison.text}\n\nclaim:    {self.claim.statement}\nrule:     {record.claim.rule_text}\n"
-                f"evidence: {path}\nIf the new verdict is right, accept it: pytest --record"
+                f"evidence: {path}\nIf the new verdict is right, accept it: {run_command()} --record"
             )
         elif comparison.outcome == "new" and in_ci() and not accepts:
             self.fault = (
-                f"{name}: new, not recorded yet: {comparison.text}; record and commit it: pytest --record"
+                f"{name}: new, not recorded yet: {comparison.text}; "
+                f"record and commit it: {run_command()} --record"
             )
         elif record.not_run is not None:
             self.skipped = record.reason

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour
-from vsg_core.runs.projects import PLUGIN, loads_plugin
+from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour, joins
+from vsg_core.projects import PLUGIN, loads_plugin
 
 PREFIX = "--vsg-"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -150,6 +150,15 @@ def join_paths(arguments: list[str], takers: Collection[str]) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if is_neighbour(config, collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Name claims outside the rootdir by their whole path, which the terminal shortens and a command line takes."""
+    if not joins(parent.config) or module_path.is_relative_to(parent.config.rootpath):
+        return None
+    # pytest's own name would start at the folder that was given, and be shown as one in the rootdir.
+    return pytest.Module.from_parent(parent, path=module_path, nodeid=str(module_path))
 
 
 def pytest_configure(config: pytest.Config) -> None:

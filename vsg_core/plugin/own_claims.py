@@ -7,13 +7,14 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.plugin.places import claims_folders, own_folders, project_folder
-from vsg_core.runs.projects import CLAIMS
+from vsg_core.projects import CLAIMS
 
 
 def early_folders(config: pytest.Config, given: argparse.Namespace) -> list[str]:
@@ -28,7 +29,7 @@ def early_folders(config: pytest.Config, given: argparse.Namespace) -> list[str]
     for folder in folders:
         # As `pythonpath` in pytest.ini does for a project's claims; at the end, so that they hide nothing.
         sys.path.append(str(folder.parent))
-        config.add_cleanup(lambda place=str(folder.parent): sys.path.remove(place))
+        config.add_cleanup(partial(sys.path.remove, str(folder.parent)))
     if given.vsg_project:
         folders.insert(0, Path(given.vsg_project, CLAIMS))
     elif folders and not given.file_or_dir:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from vsg_core.runs.projects import CLAIMS, PLUGIN, joined
+from vsg_core.projects import CLAIMS, PLUGIN, joined
 
 # The folder of accepted verdicts in one of claims.
 RECORDED = "recorded"

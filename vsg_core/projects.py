@@ -10,13 +10,14 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WrongUse
 
 # What a project's conftest.py loads.
 PLUGIN = "vsg_core.plugin"
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent
 INSTALLED = PACKAGE / "project"
 # The folder of claims in a project, and of one's own claims where there is no project.
 CLAIMS = "hypotheses"
@@ -48,6 +49,16 @@ def own_project() -> Path:
     raise VsgError(
         f"no claims came with {PACKAGE}: install it from a wheel, or from a checkout with pip install ."
     )
+
+
+def run_command() -> str:
+    """The command that runs claims in the current folder: `pytest` in a project, else `vsg run`."""
+    return "pytest" if _in_project(Path.cwd()) else "vsg run"
+
+
+@cache
+def _in_project(folder: Path) -> bool:
+    return project_around(folder) is not None
 
 
 def joined(claims: Path, own: Iterable[Path]) -> list[Path]:
