@@ -16,7 +16,17 @@ SKELETON = '''\
 
 from __future__ import annotations
 
-from vsg_core import Evidence, LanguageModel, Trial, claim, control, mostly, not_mostly, trials, write_concepts
+from vsg_core import (
+    Evidence,
+    LanguageModel,
+    Trial,
+    claim,
+    control,
+    mostly,
+    not_mostly,
+    trials,
+    write_concepts,
+)
 
 
 # This runs as it is: replace the sentence, the rule, the control and the body. Write the rule before you see data.
@@ -28,7 +38,7 @@ from vsg_core import Evidence, LanguageModel, Trial, claim, control, mostly, not
     # What the data must show: rate(above=0.8), difference(below=0), always(), ... (docs/judging.md).
     rule=mostly(),
     # An arm that must not show the effect. If there can be none, give the reason: no_control="one sentence".
-    controls={"after another prompt": control(not_mostly(), "the concept token of the prompt before it in the list")},
+    controls={"after another prompt": control(not_mostly(), "the concept token of another prompt")},
 )
 def test_NAME(lm: LanguageModel, open_prompts: list[str]) -> Evidence:
     """Say what is fed in, what is measured, and what the control changes."""
