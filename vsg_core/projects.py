@@ -83,7 +83,7 @@ def claim_folders(folder: Path, given: Sequence[str]) -> list[Path]:
         given: the values of --claims; without any, ./hypotheses is one's own where there is no project.
 
     Raises:
-        WrongUse: one of them is no folder.
+        WrongUse: there is no such folder.
     """
     project = project_around(folder)
     own = [Path(name) for name in given]

@@ -43,13 +43,13 @@ from vsg_core import (
 def test_NAME(lm: LanguageModel, open_prompts: list[str]) -> Evidence:
     """Say what is fed in, what is measured, and what the control changes."""
     heaviest = [trace.steps[0].token_id for trace in write_concepts(lm, open_prompts)]
-    likeliest = lm.next_logits(open_prompts).argmax(-1).tolist()
+    predicted = lm.next_logits(open_prompts).argmax(-1).tolist()
 
     def arm(tokens: list[int]) -> list[Trial]:
         return trials(
             open_prompts,
             output=[lm.token(token) for token in tokens],
-            success=[token == expected for token, expected in zip(tokens, likeliest, strict=True)],
+            success=[token == expected for token, expected in zip(tokens, predicted, strict=True)],
         )
 
     return Evidence(arm(heaviest), {"after another prompt": arm(heaviest[-1:] + heaviest[:-1])})
