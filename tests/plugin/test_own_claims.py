@@ -34,7 +34,7 @@ def own(suite: Suite, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def away(suite: Suite, own: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what `vsg run` adds to pytest's arguments in the folder around one's own claims, which is the current one."""
+    """Return what `vsg run` adds to pytest's arguments next to one's own claims, in the current folder."""
     project = suite.pytester.path
     monkeypatch.chdir(own.parent)
     return ["-c", str(project / "pytest.ini"), f"--rootdir={project}", f"--vsg-project={project}"]
