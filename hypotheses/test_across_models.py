@@ -38,6 +38,8 @@ ALL_NOUNS = "also where a noun itself is not named"
         "larger model": "the share that the larger model reads",
         ALL_NOUNS: "the same difference over all pairs of nouns and all frames",
     },
+    no_control="the value is a paired difference: the smaller model of the same series is what the larger is "
+    "compared with",
 )
 def test_reading_grows_with_size(records: Records) -> Evidence:
     """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
@@ -74,6 +76,8 @@ def test_reading_grows_with_size(records: Records) -> Evidence:
         "instruction-tuned model": "the share that the instruction-tuned model reads",
         ALL_NOUNS: "the same difference over all pairs of nouns",
     },
+    no_control="the value is a paired difference: the base model is what the instruction-tuned one is "
+    "compared with, and nouns that either cannot name from their own embeddings are left out",
 )
 def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
     """Value: the base model reads a mixture of two nouns, minus the instruction-tuned one does; no chat format.
@@ -100,6 +104,7 @@ def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
     reported="not tried: models that fit unquantised were chosen, for clean float16 weights in vector operations",
     rule=rate(above=0.2, trials=20),
     comparisons={"turned round": "holds on one form and is refuted on the other"},
+    no_control="verdicts are deterministic, so the same form judged twice would change none",
 )
 def test_quantised_weights_change_verdicts(records: Records) -> Evidence:
     """Success: a claim's verdict on the quantised form differs from that on the full form of the same model.

@@ -13,6 +13,8 @@ from vsg_core import Evidence, LanguageModel, Source, Trial, claim, control, mos
     reported="King - Man + Woman comes closest to Queen, in word vectors and with the premises left out",
     rule=mostly(),
     comparisons={"premises left out": "the same sums, without any spelling of the three premises"},
+    no_control="its rival, that a premise is nearest, is a claim of its own, and at most one of the two can "
+    "hold",
 )
 def test_king_minus_man_plus_woman_is_queen(lm: LanguageModel, analogies: Analogies) -> Evidence:
     """Take static embeddings, the cosine, the whole vocabulary, nothing left out; any spelling of the answer counts.
@@ -61,6 +63,8 @@ def test_king_minus_man_plus_woman_is_queen_premises_left_out(
     reported="unless the premises are left out, word vectors mostly give one of them back, so that man is to doctor "
     "as woman is to doctor",
     rule=mostly(),
+    no_control="it is the rival of the claims on queen, and vectors at right angles would show it by "
+    "arithmetic",
 )
 def test_king_minus_man_plus_woman_is_king(lm: LanguageModel, analogies: Analogies) -> Evidence:
     """Test the rival of the claims on queen: the same sums, nothing left out.

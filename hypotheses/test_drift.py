@@ -78,6 +78,8 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(
     rule=more(),
     unit="of the norm",
     comparisons={**AT_EACH_N, "with no regard to the text": "distances in place of excesses"},
+    no_control="the value already subtracts the distance of a concept token after greedy tokens: the same "
+    "place, with no concept tokens before it",
 )
 def test_concept_tokens_leave_the_table_as_they_follow_each_other(
     open_prompts: list[str], drift: Drift
@@ -110,6 +112,8 @@ def test_concept_tokens_leave_the_table_as_they_follow_each_other(
     rule=more(),
     unit="bits",
     comparisons={**AT_EACH_N, **doses("drawn tokens, N = {:g}", DRIFT_AT, "vectors in a row")},
+    no_control="any two paths diverge as they go on, so no path is without the effect; how far drawn tokens "
+    "diverge is shown as comparisons",
 )
 def test_predictions_drift_with_the_number_of_concept_tokens(
     open_prompts: list[str], drift: Drift
@@ -134,6 +138,7 @@ def test_predictions_drift_with_the_number_of_concept_tokens(
     rule=less(),
     unit="bits",
     comparisons=AT_EACH_N,
+    no_control="the value already subtracts the divergence of the drawn tokens",
 )
 def test_concept_tokens_stay_with_greedy_decoding(open_prompts: list[str], drift: Drift) -> Evidence:
     """The alternative to a drift into garbage: a path that stays with greedy decoding.

@@ -67,6 +67,8 @@ def test_norm_matched_feedback_collapses(forking_prompts: list[str], feedback: F
         )
     },
     comparisons={"greedy tokens": TOKENS, "concept tokens": CONCEPTS, "drawn tokens": DRAWN, **REPETITION},
+    no_control="the arm that must behave differently, raw hidden states, is the positive control: without a "
+    "collapse there is none to prevent",
 )
 def test_aligned_feedback_does_not_collapse(forking_prompts: list[str], feedback: Feedback) -> Evidence:
     """Map each state by LatentMAS's ridge regression from the head's rows to the embedding table's, then scale it.

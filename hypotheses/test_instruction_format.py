@@ -41,6 +41,8 @@ LONGER_QUESTIONS = 24
     positive_controls={
         "same prompts as input_ids give output": control(mostly(), "the model can answer in its chat format")
     },
+    no_control="the arm that must not be empty, the same prompts as input_ids, is the positive control: a "
+    "model that answers neither way is not what the claim is about",
 )
 def test_chat_embeddings_give_empty_output(open_questions: list[str], chat_replies: ChatReplies) -> Evidence:
     """The phenomenon itself: 20 greedy tokens after the embedded prompt, new tokens only; white space is empty."""

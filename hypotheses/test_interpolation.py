@@ -89,6 +89,8 @@ def test_halfway_a_model_predicts_what_it_does_at_an_end(
         "above the range": "the probability rises above the range by 0.05 or more",
         "below the range": "the probability falls below the range by 0.05 or more",
     },
+    no_control="the probabilities are computed, not sampled, so none leaves the range by chance, and "
+    "departures under 0.05 do not count",
 )
 def test_between_words_answers_leave_the_range_of_the_ends(
     lm: LanguageModel, between_words: list[Between]

@@ -78,6 +78,7 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
         SAME: "both branches name the same answer",
         NO_ANSWER: 'the second branch names no answer: "located on a river" is not a rival capital',
     },
+    no_control="the value is itself a difference: a rival answer counts 1, the same answer -1",
 )
 def test_second_token_leads_to_a_rival_answer(lm: LanguageModel, facts: list[Fact]) -> Evidence:
     """Value: 1 where the second branch names a different answer from the first, -1 where it names the same, else 0.

@@ -86,6 +86,7 @@ def test_direct_feeding_beats_translation_framing(
         "first noun, chat frame": control(mostly(), "its own embedding, in the chat frame"),
     },
     comparisons={CHAT: "the same mixtures after the study's request to decode them, in the chat format"},
+    no_control="the rule itself compares with the same mixtures in the chat frame",
 )
 def test_completion_frame_beats_chat_frame(completed_nouns: Readings, chatted_nouns: Readings) -> Evidence:
     """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success mentions one of them.
@@ -116,6 +117,8 @@ def test_completion_frame_beats_chat_frame(completed_nouns: Readings, chatted_no
         "second noun alone": control(mostly(), "its own embedding: the answer is the noun"),
     },
     comparisons={"the first noun, mixture less alone": "what the mixture costs the first noun"},
+    no_control="the value already subtracts the probability after the first noun alone; the positive "
+    "controls show that either noun can be the answer",
 )
 def test_translating_adds_nothing_over_the_top_token(
     lm: LanguageModel, noun_vectors: NounVectors, copy_frame: CopyFrame
@@ -179,6 +182,8 @@ PROBABILITIES = {
         "heaviest token alone": control(mostly(), "its embedding, without a prompt: the answer is the token")
     },
     comparisons={"over no prompt": "minus the contribution without a line of text", **PROBABILITIES},
+    no_control="the value already subtracts the reading after another prompt, and that of noise in the "
+    "vector's place",
 )
 def test_original_context_improves_reading(own_readings: OwnReadings) -> Evidence:
     """The study's concept token after each of 100 open prompts, in the copying frame, whose answer is the next token.

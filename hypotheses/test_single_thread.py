@@ -22,6 +22,8 @@ NOISE = "noise as near to the blend"
         "0.5 to 0.5": "the two tokens alone, half of each",
         "0.4 to 0.6": "the two tokens alone, 0.4 of the top-1 token and 0.6 of the top-2 token",
     },
+    no_control="the value already subtracts the divergence to the other branch; exchanged weights should "
+    "reverse the effect, not remove it, so that arm is a comparison",
 )
 def test_top1_dominates_the_next_step(forks: Forks) -> Evidence:
     """Value, in bits: the Jensen-Shannon divergence to the top-2 branch minus that to the top-1 branch.

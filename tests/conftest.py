@@ -69,7 +69,7 @@ import pytest
 from vsg_core import Evidence, Trial, always, claim, difference, rate
 from vsg_core.errors import NotApplicable
 
-ABOUT = dict(source="a paper, section 2", reported="seen in all cases")
+ABOUT = dict(source="a paper, section 2", reported="seen in all cases", no_control="arithmetic")
 
 def trials(successes, of=40):
     return [Trial(f"prompt {i}", output="text", success=i < successes) for i in range(of)]

@@ -86,7 +86,7 @@ def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),
         (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
-        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': run this in"),
+        (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': give a folder of claims"),
         (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
         (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),
         (["schema", "verdict"], 2, "'verdict' is not one of 'record', 'claims'"),
@@ -117,16 +117,20 @@ def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
     (folder / "things.py").write_text(
         '"""Does it work?"""\n'
         "from vsg_core import claim, rate\n"
-        '@claim("It works", source="a paper", reported="always", rule=rate(above=0.5), kinds=["base"])\n'
+        '@claim("It works", rule=rate(above=0.5), kinds=["base"], no_control="arithmetic")\n'
         "def test_it_works(lm):\n    return []\n"
     )
     code, out, _ = vsg("claims", "--json", "--claims", str(folder))
-    (row,) = json.loads(out)
+    rows = {row["id"]: row for row in json.loads(out)}
+    row = rows["it_works"]
     assert code == 0
+    assert "noise_still_generates" in rows, "one's own claims join those of the project"
     assert (row["id"], row["statement"], row["kinds"]) == ("it_works", "It works", ["base"])
+    assert (row["source"], row["reported"]) == ("new here", "nothing: new here")
     code, out, _ = vsg("claims", "--claims", str(folder))
     assert "it_works" in out
     assert row["rule"] in out
+    assert "  control:  none: arithmetic\n" in out
 
 
 def test_the_report_and_its_neighbours_are_rebuilt(vsg, tmp_path: Path) -> None:

@@ -15,10 +15,15 @@ from vsg_core.errors import WrongUse
 from vsg_core.judge.arms import Dose, control, doses
 from vsg_core.judge.claims import Claim, Source, claim, load_claims
 from vsg_core.judge.judging import judge
-from vsg_core.judge.rules import Rule, always, difference, mostly, rarely, rate
+from vsg_core.judge.rules import Rule, always, cannot, difference, mostly, rarely, rate
 from vsg_core.judge.trials import Trial
 
-ABOUT: dict[str, Any] = {"source": "a paper", "reported": "always", "rule": rate(above=0.5)}
+ABOUT: dict[str, Any] = {
+    "source": "a paper",
+    "reported": "always",
+    "rule": rate(above=0.5),
+    "no_control": "arithmetic",
+}
 
 
 def test_what_a_claim_holds() -> None:
@@ -63,8 +68,24 @@ def test_the_function_is_returned_unchanged() -> None:
     ("arguments", "message"),
     [
         ({"statement": " "}, "statement is ' '"),
-        ({"source": None}, "source is None"),
+        ({"source": ""}, "source is ''"),
+        ({"source": None}, "reported is 'always', but there is no source"),
         ({"reported": ""}, "reported is ''"),
+        ({"reported": None}, "a source, but not what it saw"),
+        ({"source": None, "reported": None, "link": "x"}, "link and reported_verdict are about a source"),
+        ({"source": None, "reported": None, "reported_verdict": "refuted"}, "are about a source"),
+        ({"no_control": ""}, 'no control: add controls={"name": control(rule, "sentence")}'),
+        ({"no_control": None}, "no_control is None: give the reason in one sentence"),
+        ({"no_control": "", "positive_controls": {"copies": mostly()}}, "no control: add controls="),
+        ({"controls": {"a": rate(below=0.5)}}, "no_control is 'arithmetic', but it has controls"),
+        (
+            {"rule": rate(above=0.9, over="a", trials=40), "comparisons": ["a"]},
+            "40 trials per arm cannot both hold and refute: give trials=51",
+        ),
+        (
+            {"positive_controls": {"b": cannot(over="a", trials=20)}, "comparisons": ["a"]},
+            "positive control 'b': rate below +5 points compared with “a”: 20 trials per arm leave 16 points open",
+        ),
         ({"rule": 0.5}, "'rule' is judged by 0.5"),
         ({"controls": {"noise": rate}}, "'noise' is judged by <function rate"),
         ({"kinds": []}, "kinds is ()"),
@@ -98,6 +119,18 @@ def test_invalid_arguments_are_refused(arguments: dict[str, Any], message: str) 
     assert str(error.value).startswith("claim test_it: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_idea_of_ones_own_has_no_source() -> None:
+    """Source and report may be left out together; readers then see that nothing was reported."""
+
+    @claim("It works", rule=mostly(), controls={"noise": rarely()})
+    def test_it() -> None: ...
+
+    declared = test_it.claim  # type: ignore[attr-defined]
+    assert declared.source == Source("new here")
+    assert declared.reported == "nothing: new here"
+    assert declared.no_control == ""
 
 
 def test_a_claim_must_be_named_as_a_test() -> None:
@@ -189,7 +222,7 @@ HEADER = '''"""A question?
 More about it."""
 from vsg_core import claim, rate
 from vsg_core.judge.rules import rate as same
-ABOUT = dict(source="a paper", reported="always", rule=rate(above=0.5))
+ABOUT = dict(source="a paper", reported="always", rule=rate(above=0.5), no_control="arithmetic")
 '''
 
 
@@ -203,7 +236,7 @@ def test_claims_may_import_the_fixtures_next_to_them(tmp_path: Path) -> None:
     (tmp_path / "hypotheses").mkdir()
     (tmp_path / "hypotheses" / "one.py").write_text(
         "from neighbours_of_claims import SOURCE\nfrom vsg_core import claim, mostly\n"
-        "@claim('It works', source=SOURCE, reported='it did', rule=mostly())\ndef test_a(lm): ...\n"
+        "@claim('It works', source=SOURCE, reported='it did', rule=mostly(), no_control='x')\ndef test_a(lm): ...\n"
     )
     before = list(sys.path)
     assert [found.source.text for found in load_claims(tmp_path / "hypotheses")] == ["a paper"]
@@ -225,7 +258,11 @@ def test_claims_are_loaded_in_order(tmp_path: Path) -> None:
         ("def test_a(:", "cannot be imported: SyntaxError"),
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
         ("@claim('', **ABOUT)\ndef test_a(lm): ...", "claim test_a: statement is ''"),
-        ("rate(above=7)", "rate: the limit is 7.0"),
+        ("rate(above=7)", ":7: rate: the limit is 7.0"),
+        (
+            "@claim(\n    'It',\n    rule=rate(above=0.95, trials=10),\n)\ndef test_a(lm): ...",
+            "py:9: claim test_a: rate above 95 %: 10 trials cannot both hold and refute: give trials=72",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path: Path, body: str, message: str) -> None:
@@ -242,6 +279,17 @@ def test_two_claims_with_one_name_are_refused(tmp_path: Path) -> None:
         write(tmp_path, name, "@claim('It', **ABOUT)\ndef test_same(lm): ...")
     with pytest.raises(WrongUse, match=r"b\.py: a second claim named same"):
         load_claims(tmp_path)
+
+
+def test_folders_are_joined_and_may_have_files_of_one_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, "a.py", f"@claim('It', **ABOUT)\ndef test_{name}(lm): ...")
+    folders = tmp_path / "two", tmp_path / "one"
+    assert [declared.id for declared in load_claims(*folders)] == ["two", "one"]
+    write(tmp_path / "one", "b.py", "@claim('It', **ABOUT)\ndef test_two(lm): ...")
+    with pytest.raises(WrongUse, match=r"one/b\.py: a second claim named two: rename one of them"):
+        load_claims(*folders)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def evidence(successes):
         for i in range(40)
     ]
 
-@claim("It works " + HOSTILE, rule=rate(above=0.5), source="a paper " + HOSTILE, reported=HOSTILE)
+@claim(
+    "It works " + HOSTILE, rule=rate(above=0.5), source="a paper " + HOSTILE, reported=HOSTILE, no_control=HOSTILE
+)
 def test_measured(lm):
     return evidence(38)
 

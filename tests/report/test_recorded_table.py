@@ -12,7 +12,7 @@ CLAIMS = '''
 """Do things work?"""
 from vsg_core import always, claim, difference, rate
 
-ABOUT = dict(source="a paper", reported="seen")
+ABOUT = dict(source="a paper", reported="seen", no_control="arithmetic")
 
 @claim("It works", rule=rate(above=0.5), headline=True, **ABOUT)
 def test_works(lm): ...

@@ -19,6 +19,8 @@ RUN = Run(started=datetime(2026, 3, 14, 9, 26, tzinfo=UTC))
 
 def declare(rule: Rule, **arguments: Any) -> Claim:
     """Declare the claim "example" with this rule; further arguments are those of @claim."""
+    if "controls" not in arguments:
+        arguments.setdefault("no_control", "arithmetic")
 
     @claim("It works", source="a paper", reported="always", rule=rule, **arguments)
     def test_example(lm: object) -> None:

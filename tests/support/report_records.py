@@ -51,6 +51,8 @@ def make_claim(name: str, statement: str, question: str, rule: Rule, **more: Any
     function.__name__ = f"test_{name}"
     function.__doc__ = more.pop("docstring", "")
     more = {"source": "A study of vectors, section 4", "reported": "seen in nearly all cases", **more}
+    if "controls" not in more:
+        more.setdefault("no_control", "the value already subtracts what another prompt gives")
     declared: Claim = claim(statement, rule=rule, **more)(function).claim  # type: ignore[attr-defined]
     return Claim(**{**vars(declared), "question": question})
 

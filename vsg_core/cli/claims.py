@@ -7,19 +7,17 @@ from typing import Any
 
 import click
 
-from vsg_core.cli.printing import as_json, print_json
-from vsg_core.errors import WrongUse
+from vsg_core.cli.printing import as_json, own_claims, print_json
 
 
 @click.command()
 @as_json
-@click.option("--claims", "folder", default="hypotheses", help="Folder of claims.", show_default=True)
-def claims(as_json: bool, folder: str) -> None:
+@own_claims
+def claims(as_json: bool, given: tuple[str, ...]) -> None:
     """List every claim with its statement, source, rule and kinds of model, without loading a model."""
     from vsg_core.judge.claims import load_claims
+    from vsg_core.projects import claim_folders
 
-    if not Path(folder).is_dir():
-        raise WrongUse(f"there is no folder {folder!r}: run this in the project's folder, or give --claims")
     rows: list[dict[str, Any]] = [
         {
             "id": claim.id,
@@ -29,10 +27,11 @@ def claims(as_json: bool, folder: str) -> None:
             "link": claim.source.link,
             "reported": claim.reported,
             "rule": claim.rule_text,
+            "no_control": claim.no_control,
             "kinds": list(claim.kinds),
             "headline": claim.headline,
         }
-        for claim in load_claims(folder)
+        for claim in load_claims(*claim_folders(Path.cwd(), given))
     ]
     if as_json:
         return print_json(rows)
@@ -41,4 +40,6 @@ def claims(as_json: bool, folder: str) -> None:
         click.echo(f"  {row['statement']}")
         for label in ("source", "reported", "rule"):
             click.echo(f"  {label + ':':10}{row[label]}")
+        if row["no_control"]:
+            click.echo(f"  control:  none: {row['no_control']}")
         click.echo(f"  kinds:    {', '.join(row['kinds'])}\n")

@@ -18,6 +18,13 @@ from rich.cells import cell_len
 
 GAP = "  "
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+own_claims = click.option(
+    "--claims",
+    "given",
+    multiple=True,
+    metavar="DIR",
+    help="Folder of claims of your own, which join the project's (repeatable; default: ./hypotheses).",
+)
 
 
 @contextmanager

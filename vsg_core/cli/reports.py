@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from vsg_core.cli.printing import as_json, print_json
-from vsg_core.errors import VsgError, WrongUse
+from vsg_core.cli.printing import as_json, own_claims, print_json
+from vsg_core.errors import VsgError
 
 
 @click.command()
@@ -19,6 +19,7 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
 
     claims.json, claims.csv and summary.md are written next to it.
     """
+    from vsg_core.projects import run_command
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.records.history import read_history, read_repeats
     from vsg_core.report import report_of, write_report
@@ -26,7 +27,9 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
 
     records = read_reports(folder)
     if not records:
-        raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
+        raise VsgError(
+            f"no records in {Path(folder) / 'records'}: run {run_command()} first, or give --reports"
+        )
     if archive:
         write_archive(records, Path(folder, ARCHIVE), read_history(folder))
     run = report_of(records, read_repeats(folder, records))
@@ -74,10 +77,11 @@ def schema(name: str) -> None:
 @click.command()
 @click.option("--headline", is_flag=True, help="Print only the headline claims.")
 @click.option("--short", is_flag=True, help="Print verdicts and estimates without intervals.")
-def table(headline: bool, short: bool) -> None:
+@own_claims
+def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
+    from vsg_core.projects import claim_folders
     from vsg_core.report.text.recorded_table import recorded_table
 
-    if not Path("hypotheses").is_dir():
-        raise WrongUse("there is no folder 'hypotheses': run this in the project's folder")
-    click.echo(recorded_table(Path("hypotheses"), Path("hypotheses") / "recorded", headline, short))
+    claims, *own = claim_folders(Path.cwd(), given)
+    click.echo(recorded_table(claims, claims / "recorded", headline, short, own))

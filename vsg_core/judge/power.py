@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
+from statistics import NormalDist
 
 from vsg_core.judge.intervals import rate_difference_interval, rate_interval
 from vsg_core.judge.measures import verdict_of
@@ -41,6 +42,34 @@ def power_text(rule: Rule, n: int) -> str:
                 f"{count_text(n, 'trial')}: a true mean of 0 holds {_IN_MOST_RUNS} while the values' standard "
                 f"deviation is at most {spread} times the margin"
             )
+
+
+def undecidable(rule: Rule) -> str:
+    """Return why the fewest trials that a rule takes could never decide it; empty where they could.
+
+    Only a rate over another arm can be such a rule: `Rule` refuses a plain rate itself, t intervals may have any
+    width, and how many trials `always` gets is known when it runs. Newcombe's interval has a closed form where both
+    arms are all successes or none (see `rate_difference_interval`): at a difference of 1 it is narrowest, and two
+    arms alike leave the least open where they have no success.
+    """
+    if rule.kind != "rate" or rule.over is None:
+        return ""
+    square = NormalDist().inv_cdf(1 - rule.alpha / 2) ** 2
+    open_share = square / (rule.trials + square)
+    beyond = 1 - abs(rule.limit)
+    if math.sqrt(2) * open_share >= beyond:
+        needed = math.floor(square * (math.sqrt(2) / beyond - 1)) + 1
+        return f"rate {rule.needs}: {rule.trials} trials per arm cannot both hold and refute: give trials={needed}"
+    margin = rule.limit if rule.side == "below" else -rule.limit
+    # The rule says that the arms hardly differ.
+    if 0 < margin <= open_share:
+        needed = math.floor(square * (1 / margin - 1)) + 1
+        left = number_text(open_share, "points").lstrip("+")
+        return (
+            f"rate {rule.needs}: {rule.trials} trials per arm leave {left} open where neither has a success: "
+            f"give trials={needed}"
+        )
+    return ""
 
 
 def _rate(rule: Rule, n: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.selection import model_markers
+from vsg_core.projects import run_command
 from vsg_core.records.across import Records, pairs_of
 from vsg_core.records.record import ModelReference, Run
 from vsg_core.vocabulary import ACROSS
@@ -45,7 +46,8 @@ def pair_command(difference: str) -> str:
         return not all(map(loading.weights_here, pair)), sum(entry.size or 0 for entry in pair)
 
     pairs = sorted(pairs_of(registry.entries(), difference), key=effort)
-    return "pytest " + " ".join(f"--model {entry.name}" for entry in pairs[0]) if pairs else ""
+    named = " ".join(f"--model {entry.name}" for entry in pairs[0]) if pairs else ""
+    return named and f"{run_command()} {named}"
 
 
 class AcrossRun(ClaimRun):

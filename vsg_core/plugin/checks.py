@@ -13,7 +13,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.plugin.options import check_names
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import recorded_folder, reports_folder, runs_claims
+from vsg_core.plugin.places import reports_folder, runs_claims, written_folders
 from vsg_core.records import microscope
 from vsg_core.records.files import FOLDER
 
@@ -69,7 +69,7 @@ def _check_places(config: pytest.Config) -> None:
         if (folder / name).is_dir():
             raise pytest.UsageError(f"cannot write {folder / name}: it is a folder; remove it")
     if config.option.vsg_record:
-        _check([recorded_folder(config)], "--record writes there")
+        _check(written_folders(config), "--record writes there")
     for option, name in (("--html", "htmlpath"), ("--junit-xml", "xmlpath")):
         if given := getattr(config.option, name, None):
             path = Path(os.path.expandvars(given)).expanduser()

@@ -21,8 +21,9 @@ from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, 
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
-from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder
 from vsg_core.plugin.selection import Selected
+from vsg_core.projects import INSTALLED, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
@@ -66,7 +67,9 @@ def recorded_verdicts(config: pytest.Config, model: str) -> dict[str, RecordedVe
     """
     verdicts = config.stash.setdefault(RECORDED, {})
     if model not in verdicts:
-        verdicts[model] = read_recorded(recorded_folder(config), model)
+        verdicts[model] = {}
+        for folder in recorded_folders(config):
+            verdicts[model] |= read_recorded(folder, model)
     return verdicts[model]
 
 
@@ -230,7 +233,9 @@ class ClaimRun:
     def run(self) -> Run:
         """The record's account of the run. `seconds` leaves out the loading of the model."""
         loaded = self.loaded
-        code = provenance.code(project_folder(self.item.config))
+        project = project_folder(self.item.config)
+        # What git says of an installed project is about the repository that it is installed in.
+        code = provenance.Code(None, None) if project == INSTALLED else provenance.code(project)
         spent: dict[str, Any] = {}
         if loaded is not None:
             meter = loaded.meter
@@ -258,7 +263,7 @@ def record_command(item: pytest.Item, selected: Selected | None) -> str:
     config = item.config
     start = config.invocation_params.dir
     path = item.path.relative_to(start) if item.path.is_relative_to(start) else item.path
-    words = ["pytest", f"{path}::{item.nodeid.partition('::')[2]}"]
+    words = [*run_command().split(), f"{path}::{item.nodeid.partition('::')[2]}"]
     option = config.option
     given = {
         "--model": selected and selected.target,

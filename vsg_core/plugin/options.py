@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from vsg_core.plugin.places import PLUGIN
+from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour, joins
+from vsg_core.projects import PLUGIN, loads_plugin
 
 PREFIX = "--vsg-"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,8 +36,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "try each claim on a tiny random model: shapes and arms only, no verdicts, nothing is written",
     },
     "reports": {"metavar": "DIR", "help": "folder for records and reports (default: reports/)"},
+    "claims": {
+        "action": "append", "metavar": "DIR",
+        "help": "folder of claims of your own, which join the project's (repeatable)",
+    },
 }  # fmt: skip
-TAKE_PATHS = ("model", "reports")
+TAKE_PATHS = ("model", "reports", "claims")
 # The short names of this run, those of other plugins left out.
 SHORT = pytest.StashKey[list[str]]()
 
@@ -45,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group = parser.getgroup("claims", "claims about language models")
     for name, settings in OPTIONS.items():
         group.addoption(PREFIX + name, **_settings(name) | settings)
+    group.addoption(
+        f"{PREFIX}project",
+        metavar="DIR",
+        help="run the claims of this project and write into the current folder, as `vsg run` does",
+    )
     # With autoloading off, conftest.py brings this plugin, and pytest_load_initial_conftests is already being called.
     if any(Path(name).name == "conftest.py" for name, _ in pluginmanager.list_name_plugin()):
         _add_short_names(parser, pluginmanager.getplugin("pytestconfig"))
@@ -56,10 +66,14 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> None:
     """Add the short names if this is a project of claims."""
-    if early_config.pluginmanager.has_plugin(PLUGIN) or _loads_plugin(_folders(early_config, args)):
+    if early_config.pluginmanager.has_plugin(PLUGIN) or any(map(loads_plugin, _folders(early_config, args))):
         _add_short_names(parser, early_config)
         # Values of the short options are not paths of tests.
-        early_config.known_args_namespace.file_or_dir = parser.parse_known_args(args).file_or_dir
+        given = parser.parse_known_args(args)
+        early_config.known_args_namespace.file_or_dir = [
+            *early_folders(early_config, given),
+            *given.file_or_dir,
+        ]
 
 
 def _settings(name: str) -> dict[str, Any]:
@@ -89,21 +103,6 @@ def _folders(config: pytest.Config, args: Iterable[str]) -> set[Path]:
     return {folder for place in places for folder in (place.resolve(), *place.resolve().parents)}
 
 
-def _loads_plugin(folders: Iterable[Path]) -> bool:
-    """Return whether the conftest.py of one of these folders names this plugin."""
-    for path in (folder / "conftest.py" for folder in folders):
-        if _exists(path) and re.search(rf"['\"]{re.escape(PLUGIN)}['\"]", _text(path)):
-            return True
-    return False
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _exists(path: Path) -> bool:
     """Return whether a path exists; one that is too long or may not be looked at does not."""
     try:
@@ -122,6 +121,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | pytest.ExitCode | None:
     # A worker of pytest-xdist has the rootdir of the process that started it.
     if hasattr(config, "workerinput"):
         return None
+    collect_own_claims(config)
     takers = {PREFIX + name for name in TAKE_PATHS} | {
         f"--{name}" for name in config.stash.get(SHORT, []) if name in TAKE_PATHS
     }
@@ -145,6 +145,20 @@ def join_paths(arguments: list[str], takers: Collection[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if is_neighbour(config, collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Name claims outside the rootdir by their whole path, which the terminal shortens and a command line takes."""
+    if not joins(parent.config) or module_path.is_relative_to(parent.config.rootpath):
+        return None
+    # pytest's own name would start at the folder that was given, and be shown as one in the rootdir.
+    return pytest.Module.from_parent(parent, path=module_path, nodeid=str(module_path))
 
 
 def pytest_configure(config: pytest.Config) -> None:

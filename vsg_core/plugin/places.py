@@ -1,14 +1,21 @@
-"""The folders of a run: its project, wherever pytest was started and whatever it takes for its rootdir."""
+"""The folders of a run: its project, wherever pytest was started and whatever it takes for its rootdir.
+
+`vsg run` in another folder names the project (--vsg-project); what is written goes to the current folder then.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PLUGIN = "vsg_core.plugin"
+from vsg_core.projects import CLAIMS, PLUGIN, joined
+
+# The folder of accepted verdicts in one of claims.
+RECORDED = "recorded"
 
 
 def project_folder(config: pytest.Config) -> Path:
@@ -16,6 +23,8 @@ def project_folder(config: pytest.Config) -> Path:
 
     --rootdir and -c move the rootdir, but neither the claims nor their recorded verdicts.
     """
+    if config.option.vsg_project:
+        return Path(config.option.vsg_project)
     for _, plugin in config.pluginmanager.list_name_plugin():
         path = _conftest_path(plugin)
         if path is not None and PLUGIN in _plugins_of(plugin):
@@ -26,19 +35,69 @@ def project_folder(config: pytest.Config) -> Path:
 def reports_folder(config: pytest.Config) -> Path:
     """The folder in which this run writes its records and reports."""
     chosen = config.option.vsg_reports
-    return config.invocation_params.dir / chosen if chosen else project_folder(config) / "reports"
+    return config.invocation_params.dir / chosen if chosen else _working_folder(config) / "reports"
 
 
-def recorded_folder(config: pytest.Config) -> Path:
-    """The folder of the accepted verdicts."""
-    return project_folder(config) / "hypotheses" / "recorded"
+def own_folders(start: Path, options: argparse.Namespace) -> list[Path]:
+    """The folders of one's own claims: those of --claims, else with --vsg-project ./hypotheses, which may be missing.
+
+    Args:
+        start: the folder that pytest was started in.
+    """
+    names = options.vsg_claims or ([CLAIMS] if options.vsg_project else [])
+    return [Path(os.path.normpath(start / name)) for name in names]
+
+
+def claims_folders(config: pytest.Config) -> list[Path]:
+    """The folders of claims: the project's, then one's own.
+
+    Raises:
+        WrongUse: a folder of --claims does not exist.
+    """
+    own = own_folders(config.invocation_params.dir, config.option)
+    given = own if config.option.vsg_claims else [folder for folder in own if folder.is_dir()]
+    return joined(project_folder(config) / CLAIMS, given)
+
+
+def recorded_folders(config: pytest.Config) -> list[Path]:
+    """The folders of the accepted verdicts; one in a later folder replaces that of the same claim and model."""
+    own = own_folders(config.invocation_params.dir, config.option)
+    return list(dict.fromkeys(folder / RECORDED for folder in (project_folder(config) / CLAIMS, *own)))
+
+
+def recorded_folder(config: pytest.Config, claim: Path) -> Path:
+    """The folder into which --record writes the verdicts of the claims in a file: next to the file.
+
+    With --vsg-project it is next to one's own claims, for nothing is written into the project.
+    """
+    folders = recorded_folders(config)
+    own = folders[1:] or folders
+    nearest = next((folder for folder in folders if claim.is_relative_to(folder.parent)), folders[0])
+    return own[0] if config.option.vsg_project and nearest == folders[0] else nearest
+
+
+def written_folders(config: pytest.Config) -> list[Path]:
+    """Every folder into which --record may write."""
+    folders = recorded_folders(config)
+    return folders[1:] if config.option.vsg_project else folders
 
 
 def runs_claims(config: pytest.Config) -> bool:
-    """Return whether this run was pointed at hypotheses/."""
-    claims = _real(project_folder(config) / "hypotheses")
-    chosen = [_real(config.invocation_params.dir / name.partition("::")[0]) for name in config.args]
-    return any(path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen)
+    """Return whether this run was pointed at claims: at hypotheses/, or at one's own."""
+    start = config.invocation_params.dir
+    folders = [
+        _real(folder) for folder in (project_folder(config) / CLAIMS, *own_folders(start, config.option))
+    ]
+    chosen = [_real(start / name.partition("::")[0]) for name in config.args]
+    pointed = any(
+        path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen for claims in folders
+    )
+    return pointed or bool(folders[1:] and config.args_source != pytest.Config.ArgsSource.ARGS)
+
+
+def _working_folder(config: pytest.Config) -> Path:
+    """The folder into which reports are written: the project, or the current folder with --vsg-project."""
+    return config.invocation_params.dir if config.option.vsg_project else project_folder(config)
 
 
 def picks_claims(config: pytest.Config) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
-from vsg_core.plugin.places import recorded_folder, reports_folder
+from vsg_core.plugin.places import recorded_folders, reports_folder
 from vsg_core.records.naming import Named, recorded_names
 from vsg_core.vocabulary import KINDS
 from vsg_core.weights import loading, registry
@@ -196,7 +196,7 @@ def _names_of(config: pytest.Config, described: Mapping[str, Entry]) -> dict[str
     own = {target: entry for target, entry in described.items() if entry.name not in known}
     models = [Named(target, entry.name, partial(loading.weights_id, entry)) for target, entry in own.items()]
     try:
-        names = recorded_names(models, reports_folder(config), recorded_folder(config))
+        names = recorded_names(models, reports_folder(config), *recorded_folders(config))
     except VsgError as error:
         raise pytest.UsageError(str(error)) from None
     given = dict(zip(own, names, strict=True))

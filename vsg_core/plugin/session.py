@@ -37,6 +37,7 @@ class Session:
         notes: lines for the end of the terminal's summary.
         records: those of this run.
         letters: those that pytest printed as tests ended, and what each stands for.
+        folders: where the verdict of each collected claim is recorded.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -46,6 +47,12 @@ class Session:
         self.notes: list[str] = []
         self.records: list[Record] = []
         self.letters: dict[str, str] = {}
+        self.folders: dict[str, Path] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            if claim := getattr(getattr(item, "function", None), "claim", None):
+                self.folders[claim.id] = recorded_folder(self.config, item.path)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
@@ -111,9 +118,12 @@ class Session:
             own = [record for record in self.records if record.model.name == model]
             # A claim that was not run replaces a recorded verdict; where none is recorded it leaves nothing.
             measured = [record for record in own if record.evidence.trials or record.outcome != "not run"]
-            if measured:
-                path = write_recorded(recorded_folder(self.config), model, measured)
-                self.notes.append(f"recorded {len(measured)} verdicts of {model} in {_short(path)}")
+            by_folder: dict[Path, list[Record]] = {}
+            for record in measured:
+                by_folder.setdefault(self.folders[record.claim.id], []).append(record)
+            for folder, accepted in by_folder.items():
+                path = write_recorded(folder, model, accepted)
+                self.notes.append(f"recorded {len(accepted)} verdicts of {model} in {_short(path)}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:

@@ -94,6 +94,7 @@ def claim_reference(claim: Claim) -> ClaimReference:
         rule=claim.rule,
         rules_digest=claim.rules_digest,
         rule_text=claim.rule_text,
+        no_control=claim.no_control,
         docstring=claim.docstring,
         seed=claim.seed,
         headline=claim.headline,

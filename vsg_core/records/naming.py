@@ -35,7 +35,7 @@ class Named:
     weights: Callable[[], str]
 
 
-def recorded_names(models: Sequence[Named], reports: Path, recorded: Path) -> list[str]:
+def recorded_names(models: Sequence[Named], reports: Path, *recorded: Path) -> list[str]:
     """Return the names under which the models of a run are recorded, in the same order.
 
     Digests are computed only where a name is taken.
@@ -43,7 +43,7 @@ def recorded_names(models: Sequence[Named], reports: Path, recorded: Path) -> li
     Raises:
         WrongUse: two of the models have the same name and the same weights.
     """
-    taken = Taken(reports, recorded)
+    taken = Taken(reports, *recorded)
     times = Counter(model.name for model in models)
     names = [_recorded_name(model, times[model.name] > 1, taken) for model in models]
     for name, count in Counter(names).items():
@@ -56,16 +56,19 @@ def recorded_names(models: Sequence[Named], reports: Path, recorded: Path) -> li
 
 
 class Taken:
-    """The names that records in a folder of reports, and recorded verdicts, give to weights."""
+    """The names that records in a folder of reports, and folders of recorded verdicts, give to weights."""
 
-    def __init__(self, reports: Path, recorded: Path) -> None:
+    def __init__(self, reports: Path, *recorded: Path) -> None:
         self.reports, self.recorded = reports, recorded
         self.weights = cache(self._weights)
 
     def _weights(self, name: str) -> frozenset[str]:
         """The weights that have a name. Recorded verdicts that cannot be read are reported by the claims."""
         try:
-            accepted = {verdict.weights for verdict in read_recorded(self.recorded, name).values()}
+            verdicts = [
+                verdict for folder in self.recorded for verdict in read_recorded(folder, name).values()
+            ]
+            accepted = {verdict.weights for verdict in verdicts}
         except VsgError:
             accepted = set()
         return frozenset(held_by(self.reports, name) | accepted - {""})
@@ -73,7 +76,9 @@ class Taken:
     def with_digests(self, name: str) -> bool:
         """Return whether the name with any digest is taken."""
         longer = re.compile(rf"{re.escape(name)}-[0-9a-f]{{{DIGITS}}}")
-        names = model_names(self.reports) | {path.stem for path in self.recorded.glob("*.toml")}
+        names = model_names(self.reports) | {
+            path.stem for folder in self.recorded for path in folder.glob("*.toml")
+        }
         return any(map(longer.fullmatch, names))
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import psutil
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "hypothesis")
+OWN = "vector-space-generation"
 
 
 class Code(NamedTuple):
@@ -25,7 +26,7 @@ class Code(NamedTuple):
 @cache
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a verdict may depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: version(name) for name in (*PACKAGES, OWN)}}
 
 
 @cache

@@ -73,6 +73,9 @@ class ClaimReference(Stored):
     rule_text: str
     """The rule and every control's in words, for people to read."""
 
+    no_control: str = ""
+    """Why the claim has no control; empty where it has one, and in older records."""
+
     docstring: str
     """The docstring of the claim's function."""
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.projects import run_command
 from vsg_core.records.files import write_atomically
 from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault, rounded
 from vsg_core.vocabulary import Outcome, Verdict
@@ -169,7 +170,7 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
     if recorded.weights != record.weights or not recorded.weights:
         return "the recorded verdict is of different weights"
     if not recorded.rules:
-        return "it was recorded before rules had digests: accept it again with pytest --record"
+        return f"it was recorded before rules had digests: accept it again with {run_command()} --record"
     if recorded.rules != record.claim.rules_digest:
         return "the recorded verdict was judged by a different rule"
     dtype = record.evidence.dtype

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress
+from itertools import compress, product
 from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
@@ -12,7 +12,9 @@ from vsg_core.vocabulary import form_text, is_quantised
 from vsg_core.wording import Unit, estimate_text, measured_text
 
 
-def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: bool = False) -> str:
+def recorded_table(
+    claims: Path, recorded: Path, headline: bool = False, short: bool = False, own: Sequence[Path] = ()
+) -> str:
     """Return one table per question, with a row per claim and a column per model.
 
     Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in it.
@@ -22,12 +24,16 @@ def recorded_table(claims: Path, recorded: Path, headline: bool = False, short: 
         recorded: the folder of recorded verdicts, one file per model.
         headline: only the headline claims, in one table.
         short: the verdict and the estimate alone, without the interval and the number of trials.
+        own: further folders of claims, each with its recorded verdicts in recorded/, which replace earlier ones.
     """
-    models = sorted(path.stem for path in recorded.glob("*.toml"))
-    verdicts = {model: read_recorded(recorded, model) for model in models}
+    folders = [recorded, *(folder / "recorded" for folder in own)]
+    models = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    verdicts: dict[str, dict[str, RecordedVerdict]] = {model: {} for model in models}
+    for model, folder in product(models, folders):
+        verdicts[model] |= read_recorded(folder, model)
     cell = _short_cell if short else _full_cell
     tables: dict[str, list[list[str]]] = {}
-    for claim in load_claims(claims):
+    for claim in load_claims(claims, *own):
         accepted = [verdicts[model].get(claim.id) for model in models]
         if any(accepted) and (claim.headline or not headline):
             question = "" if headline else f"## {claim.question}\n\n"

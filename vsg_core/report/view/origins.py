@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from vsg_core.projects import run_command
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
@@ -93,7 +94,9 @@ def _pytest(record: Record, which: Sequence[str]) -> str:
     # What begins with a hyphen would be taken for an option.
     named = [f"--model={target}"] if target.startswith("-") else ["--model", target]
     on = [] if model.is_across else named
-    return shlex.join(["pytest", *on, *which, *(["--dtype", dtype] if dtype != "float32" else [])])
+    return shlex.join(
+        [*run_command().split(), *on, *which, *(["--dtype", dtype] if dtype != "float32" else [])]
+    )
 
 
 def _target(model: ModelReference) -> str:
