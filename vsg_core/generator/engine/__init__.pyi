@@ -26,3 +26,5 @@ from .sequences import as_ids as as_ids
 from .sequences import as_inputs as as_inputs
 from .sequences import as_rows as as_rows
 from .sequences import as_sequences as as_sequences
+from .split import bytes_to_float64 as bytes_to_float64
+from .split import is_offloaded as is_offloaded

@@ -252,9 +252,9 @@ class LanguageModel(Embeddings):
             VsgError: the machine cannot hold the weights in float64. Not NotEnoughMemory: the plugin would report
                 that as an unavailable model.
         """
-        bytes_more = sum(weight.numel() * (8 - weight.itemsize) for weight in self.engine.model.parameters())
+        bytes_more = engine.bytes_to_float64(self.engine.model)
         try:
-            engine.check_memory(f"{self.name} in float64", bytes_more, str(self.device))
+            engine.check_memory(f"{self.name} in float64", bytes_more, self.engine.devices)
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
         self._forget()  # cached tensors have the old dtype and device
