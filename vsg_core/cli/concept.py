@@ -15,7 +15,12 @@ PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-
 
 @click.command()
 @click.argument("prompt")
-@click.option("--model", "name", default=DEFAULT_MODEL, help="Registry name, hub id, folder or .gguf file.")
+@click.option(
+    "--model",
+    "name",
+    default=DEFAULT_MODEL,
+    help="Registry name, hub id, folder, .gguf file or BASE+ADAPTER.",
+)
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(
     "--preset", default="study", type=click.Choice(PRESET_NAMES), help="How logits become a vector."
@@ -31,10 +36,14 @@ PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-
 )
 @click.option("--dtype", help="float32, bfloat16 or float16.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--weights", type=click.Choice(["nf4", "int8"]), help="Pack the weights with bitsandbytes.")
+@click.option(
+    "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
+)
 @as_json
 def concept(
     prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,
-    as_json: bool, **given: Any,
+    weights: Any, thinking: str | None, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Write concept tokens after PROMPT and show the tokens that each one mixes."""
     import dataclasses
@@ -48,7 +57,8 @@ def concept(
 
     changed = {option: value for option, value in given.items() if value is not None}
     mixing = dataclasses.replace(PRESETS[preset], **changed)
-    lm = load_model(name, dtype=dtype, device=device)
+    choice = None if thinking is None else thinking == "on"
+    lm = load_model(name, dtype=dtype, device=device, weights=weights, thinking=choice)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
     concepts = write_concepts(lm, [sequence], steps, mixing, seed=seed)[0].steps
     nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))
