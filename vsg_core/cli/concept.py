@@ -19,7 +19,7 @@ PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-
     "--model",
     "name",
     default=DEFAULT_MODEL,
-    help="Registry name, hub id, folder, .gguf file or BASE+ADAPTER.",
+    help="Registry name, hub id, folder, .gguf, BASE+ADAPTER.",
 )
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(

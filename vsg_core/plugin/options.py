@@ -30,10 +30,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "cuda, mps or cpu (default: the first that this machine has; all cards for a model that none holds)",
     },
     "weights": {
-        "choices": ["nf4", "int8"], "help": "pack the weights with bitsandbytes while loading, under a name of their own",
+        "choices": ["nf4", "int8"], "help": "pack the weights with bitsandbytes (under a name of their own)",
     },
     "thinking": {
-        "choices": ["on", "off"], "help": "turn the reasoning of chat formats on or off (default: off, unless a claim asks)",
+        "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},

@@ -191,7 +191,7 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
 
 
 def _packing(form: str) -> str:
-    """What loading packed weights into; the form of published weights was recorded differently over time."""
+    """Return what loading packs weights into, as their form states; empty if it packs nothing."""
     return next((packing for packing in ("nf4", "int8") if form.startswith(packing)), "")
 
 

@@ -63,8 +63,10 @@ def _check_taken(folder: Path, adapted: Any, file: dict[str, Tensor]) -> None:
     """
     from peft import get_peft_model_state_dict
 
-    own = get_peft_model_state_dict(adapted)
-    odd = sorted(own.keys() ^ file.keys()) or sorted(
+    needed = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    # A file may have the tables of the base too, where the adapter changes or enlarges them.
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=True)
+    odd = sorted((needed.keys() - file.keys()) | (file.keys() - own.keys())) or sorted(
         name
         for name, value in file.items()
         if value.shape != own[name].shape or not value.to(own[name]).equal(own[name])
