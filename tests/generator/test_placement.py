@@ -1,4 +1,4 @@
-"""Where a model is placed: the first card that holds it, else all cards together, else a refusal with the numbers."""
+"""Choose where a model goes: the first card that holds it, else all cards, else a refusal with the numbers."""
 
 from __future__ import annotations
 

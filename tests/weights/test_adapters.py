@@ -164,8 +164,8 @@ def test_a_plus_sign_joins_a_base_and_an_adapter(
     model, tuned = shutil.copytree(tiny_llama, tmp_path / "a+b"), written(tmp_path / "c+d")
     name = name.format(base=model, adapter=tuned)
     entry = loading.describe(name)
-    adapter: Any = Local(tuned) if "{" in own else Hub(*own.split("@"))
-    assert entry.adapter == adapter
+    repo, _, revision = own.partition("@")
+    assert entry.adapter == (Local(tuned) if "{" in own else Hub(repo, revision or "main"))
     shown = "c-d" if "{" in own else own.replace("/", "--")
     assert entry.name == f"{'a-b' if '{' in base else base}+{shown}"
     assert loading.target_of(entry, name) == name

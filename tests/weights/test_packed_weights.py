@@ -85,13 +85,13 @@ def test_without_bitsandbytes_the_command_that_gets_it_is_named(
 def test_the_description_has_the_form_and_a_name_of_its_own(tiny_llama: Path) -> None:
     entry = loading.describe("smollm2-135m-instruct", "nf4")
     assert (entry.name, entry.form) == ("smollm2-135m-instruct-nf4", "nf4 of Q4_1")
-    assert is_quantised(entry.form)
+    assert is_quantised(entry.form or "")
     assert entry.sources == loading.describe("smollm2-135m-instruct").sources
     assert sources.packed_form("int8", "bfloat16") == "int8"
 
 
 def test_weights_that_are_packed_already_are_refused(wide_llama: Path, tmp_path: Path) -> None:
-    """What a folder states as packed is not packed a second time."""
+    """A folder that states a quantisation is not packed a second time."""
     pytest.importorskip("bitsandbytes", reason="the extra bitsandbytes is not installed")
     lm = load_model(wide_llama, weights="nf4")
     lm.engine.model.save_pretrained(tmp_path / "packed")

@@ -180,7 +180,7 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
     if dtype is not None and dtype != recorded.dtype:
         return f"computed in {dtype}, recorded in {recorded.dtype}"
     form = record.model.form
-    if form and recorded.form and _packing(form) != _packing(recorded.form):
+    if _packing(form) != _packing(recorded.form):
         return f"weights in {form}, recorded in {recorded.form}"
     thinking = record.evidence.thinking
     if thinking != recorded.thinking:
@@ -190,9 +190,9 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
     return ""
 
 
-def _packing(form: str) -> str:
+def _packing(form: str | None) -> str:
     """Return what loading packs weights into, as their form states; empty if it packs nothing."""
-    return next((packing for packing in ("nf4", "int8") if form.startswith(packing)), "")
+    return next((packing for packing in ("nf4", "int8") if (form or "").startswith(packing)), "")
 
 
 def _verdict_text(

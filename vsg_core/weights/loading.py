@@ -170,8 +170,8 @@ def _describe(name_or_path: str | Path) -> Entry:
         return _folder(path)
     if path and path.is_file():
         return _file(path)
-    if found := _with_adapter(name):
-        return found
+    if adapted := _with_adapter(name):
+        return adapted
     if found := HUB_FILE.fullmatch(name):
         command = shlex.join(["hf", "download", found["repo"], found["file"]])
         raise VsgError(

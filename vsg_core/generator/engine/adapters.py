@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
+from vsg_core.generator.engine.packing import without_kernels
 from vsg_core.generator.engine.split import device_of
 
 WEIGHTS = "adapter_model.safetensors"
@@ -30,7 +31,8 @@ def with_adapter(model: PreTrainedModel, folder: Path) -> Any:
         VsgError: the adapter does not belong to this model, or is one that adds virtual tokens to the prompt.
     """
     try:
-        from peft import PeftConfig, PeftModel  # type: ignore[import-not-found]
+        with without_kernels():
+            from peft import PeftConfig, PeftModel
     except ModuleNotFoundError as error:
         raise WrongUse(
             f"an adapter needs the library peft, which is not available ({error}): {INSTALL}"

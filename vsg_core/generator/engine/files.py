@@ -24,7 +24,12 @@ from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.gguf import check_taken
 from vsg_core.generator.engine.headers import Tensor, tensors
 from vsg_core.generator.engine.memory import available
-from vsg_core.generator.engine.packing import Packing, bytes_of, packing_config
+from vsg_core.generator.engine.packing import (
+    Packing,
+    bytes_of,
+    packing_config,
+    without_kernels,
+)
 from vsg_core.generator.engine.placement import as_devices, device_map
 
 
@@ -46,7 +51,8 @@ def open_model(
     listed = list(tensors(folder))
     config = open_config(folder, len(listed))
     auto = auto_class(folder, config)
-    packed = check_quantizer(folder, config)
+    with without_kernels():
+        packed = check_quantizer(folder, config)
     model = sketch(folder, auto, config, len(listed))
     constants: list[Tensor] = []
     if not packed:
@@ -57,7 +63,7 @@ def open_model(
     devices = as_devices(device, str(folder), bytes_of(model, dtype, packing))
     placed = _placed(model, dtype, devices, packing)
     tied = dict(model.all_tied_weights_keys)
-    with foreign_errors(f"{folder} cannot be loaded"):
+    with foreign_errors(f"{folder} cannot be loaded"), without_kernels():
         model, loading = auto.from_pretrained(
             folder,
             config=config,

@@ -29,8 +29,8 @@ def packing_config(packing: Packing, dtype: torch.dtype) -> Any:
         WrongUse: bitsandbytes is not installed, or does not run here.
     """
     try:
-        with _without_kernels():
-            import bitsandbytes  # type: ignore[import-not-found] # noqa: F401
+        with without_kernels():
+            import bitsandbytes  # noqa: F401
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "bitsandbytes"
         why = "" if missing else f" ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
@@ -73,8 +73,11 @@ def packed_dtypes(model: PreTrainedModel, packing: Packing | None) -> dict[str, 
 
 
 @contextmanager
-def _without_kernels() -> Iterator[None]:
-    """Keep bitsandbytes from downloading code: with the package `kernels` installed, it fetches some from the hub."""
+def without_kernels() -> Iterator[None]:
+    """Keep bitsandbytes from downloading code: with the package `kernels` installed, it fetches some from the hub.
+
+    peft and transformers import it too.
+    """
     logger = logging.getLogger("bitsandbytes")
     logger.setLevel(logging.ERROR)
     absent = "kernels" not in sys.modules

@@ -133,8 +133,7 @@ def offloaded_as_float64(model: torch.nn.Module) -> Iterator[None]:
 def detached(module: torch.nn.Module, device: torch.device) -> Tensor:
     """Return the `weight` of a module on a device; a copy only if it is elsewhere."""
     with in_memory(module):
-        weight: Tensor = module.weight.detach()  # type: ignore[union-attr, assignment]
-        return weight.to(device)
+        return module.get_parameter("weight").detach().to(device)
 
 
 def placed_like(fresh: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
