@@ -109,10 +109,12 @@ def test_thinking_is_a_choice_that_is_off_by_default() -> None:
         with_template(PLAIN).chat(QUESTION, thinking=True)
 
 
-def reasoning_model(template: str) -> LanguageModel:
-    words = [f"w{i}" for i in range(40)] + ["<think>", "</think>"]
+def reasoning_model(template: str, thinking: bool | None = None) -> LanguageModel:
+    words = [f"w{i}" for i in range(40)] + (["<think>", "</think>"] if "think" in template else [])
+    special = ["<|im_end|>"]
     return opened(
-        tokenizer_with("$A", words, chat_template=template, additional_special_tokens=["<|im_end|>"])
+        tokenizer_with("$A", words, chat_template=template, additional_special_tokens=special),
+        thinking=thinking,
     )
 
 
@@ -134,3 +136,29 @@ def test_reasoning_is_told_apart_from_the_answer(template: str, reply: str, answ
     ids = lm.tokenizer(reply, add_special_tokens=False).input_ids
     found = lm.answer_of(prompt, ids)
     assert (found if found is None else found.strip()) == answer
+
+
+@pytest.mark.parametrize(("choice", "thinks"), [(None, False), (False, False), (True, True)])
+def test_a_model_is_loaded_with_a_choice_about_thinking(choice: bool | None, thinks: bool) -> None:
+    """A claim that asks for thinking, or for none, gets it; the notes of the run have the choice."""
+    lm = reasoning_model(SWITCHED, thinking=choice)
+    on, off = lm.chat(QUESTION, thinking=True), lm.chat(QUESTION, thinking=False)
+    assert on != off
+    assert lm.chat(QUESTION) == (on if thinks else off)
+    word = "off, unless asked for" if choice is None else "on, as chosen" if choice else "off, as chosen"
+    assert f"the chat format turns reasoning {word}" in lm.text_notes
+
+
+@pytest.mark.parametrize(
+    ("template", "choice", "message"),
+    [
+        (PLAIN, True, "has no thinking to turn on: leave the choice out"),
+        (OPENED, False, "has no switch that turns its thinking off: leave the choice out"),
+    ],
+)
+def test_a_choice_about_thinking_that_the_format_does_not_leave_is_refused(
+    template: str, choice: bool, message: str
+) -> None:
+    with pytest.raises(NotApplicable, match=message):
+        reasoning_model(template, thinking=choice)
+    assert reasoning_model(template, thinking=not choice).has_chat

@@ -279,7 +279,7 @@ def test_what_is_not_a_language_model_is_refused() -> None:
     with torch.device("meta"):
         offloaded = GPT2LMHeadModel(lm.engine.model.config)
     with pytest.raises(
-        WrongUse, match=r"GPT2LMHeadModel is offloaded: transformer\.wte\.weight is not in memory"
+        WrongUse, match=r"GPT2LMHeadModel is not whole: transformer\.wte\.weight is on the meta device"
     ):
         LanguageModel(offloaded, lm.tokenizer)
 

@@ -29,8 +29,8 @@ def tokenizer_with(template: str, words: list[str] | None = None, **named: Any) 
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", **named)
 
 
-def opened(tokenizer: Any, architecture: str = "llama") -> LanguageModel:
-    return LanguageModel(tiny(architecture).engine.model, tokenizer)
+def opened(tokenizer: Any, architecture: str = "llama", thinking: bool | None = None) -> LanguageModel:
+    return LanguageModel(tiny(architecture).engine.model, tokenizer, thinking=thinking)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -248,7 +249,7 @@ def pytest_addoption(parser):
     for name in {names}:
         parser.addoption("--" + name, default="theirs")
 """
-SHORT = ["model", "dtype", "device", "record", "require-models", "reports"]
+SHORT = ["model", "dtype", "device", "weights", "thinking", "record", "require-models", "reports"]
 
 
 @pytest.fixture(params=["-p", "PYTEST_PLUGINS"], ids=["before", "after"])
@@ -359,11 +360,11 @@ def test_claims_are_grouped_by_model_in_any_order(suite, other_llama, monkeypatc
     """A plugin that sorts or shuffles tests makes no model load twice, nor one that does not load be tried twice."""
     loaded = []
 
-    def counted(target: str, dtype: str | None, device: str) -> LanguageModel:
+    def counted(target: str, **options: Any) -> LanguageModel:
         loaded.append(Path(target).name)
         if target == str(other_llama):
             raise ValueError("weights of\nanother kind")
-        return load_model(target, dtype=dtype, device=device)
+        return load_model(target, **options)
 
     monkeypatch.setattr(fixtures.models, "load_model", counted)
     conftest = suite.pytester.path / "conftest.py"

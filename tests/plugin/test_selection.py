@@ -99,6 +99,32 @@ def test_large_or_restricted_weights_are_skipped_unless_named(catalogue, family,
     assert catalogue.run("-m", family, "--require-models").ret == 1
 
 
+def test_packed_models_are_recorded_under_names_of_their_own(catalogue):
+    """They are the same models of the registry, and are fetched under its names."""
+    assert collected(catalogue, "-m", "qwen", "--weights", "nf4") == ["qwen-small-nf4", "qwen-large-nf4"]
+    assert collected(catalogue, "--weights", "int8") == ["smollm2-135m-instruct-int8"]
+    result = catalogue.run("-m", "qwen and instruct", "--weights", "nf4", "-rs")
+    result.stdout.fnmatch_lines(["*weights of qwen-large-nf4 unavailable: *vsg models fetch qwen-large"])
+
+
+def test_a_choice_about_thinking_is_kept_and_not_compared_with_another(suite):
+    """Verdicts recorded before the choice existed have none."""
+    suite.claims(suite.rate_claim(38))
+    assert suite.run("--record").ret == 0
+    assert suite.record("one").evidence.thinking is None
+    suite.claims(suite.rate_claim(2))
+    result = suite.run("--thinking", "on")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*not comparable: thinking on, recorded with thinking not chosen; now refuted*"]
+    )
+    record = suite.record("one")
+    assert (record.evidence.thinking, record.outcome) == ("on", "not comparable")
+    suite.run("--thinking", "on", "--record")
+    assert suite.run("--thinking", "on").ret == 0
+    assert suite.record("one").outcome == "same"
+
+
 def test_a_mistyped_marker_is_refused_with_suggestions(catalogue):
     result = catalogue.run("-m", "qwem and instruct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

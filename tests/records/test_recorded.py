@@ -125,6 +125,15 @@ def test_a_different_dtype_is_not_comparable_and_both_are_named(tmp_path: Path) 
     assert compare(accepted(half, tmp_path), record_of(0)).outcome == "not comparable"
 
 
+def test_packed_weights_are_not_compared_with_whole_ones(tmp_path: Path) -> None:
+    """They may have the same digest: that of the published weights."""
+    packed = record_of(0, model=MODEL.model_copy(update={"form": "nf4"}))
+    outcome = compare(accepted(record_of(40), tmp_path), packed)
+    assert outcome.outcome == "not comparable"
+    assert outcome.text.startswith(f"weights in nf4, recorded in {MODEL.form}; now ")
+    assert compare(accepted(packed, tmp_path), packed).outcome == "same"
+
+
 def test_an_entry_without_a_dtype_counts_as_float32(tmp_path: Path) -> None:
     accepted(record_of(40), tmp_path)
     path = tmp_path / "tiny.toml"

@@ -16,7 +16,6 @@ from tests.support.architectures import tokenizer
 from tests.sweep.building import build
 from tests.sweep.judging import ROUNDING, Truth, sequences, worst
 from vsg_core import LanguageModel
-from vsg_core.errors import VsgError
 
 CPU = torch.device("cpu")
 
@@ -68,9 +67,8 @@ def test_what_is_around_a_model_does_not_change_its_numbers(wrap: Callable[[Any]
 @pytest.mark.parametrize(
     "offload", [cpu_offload, lambda model, **k: disk_offload(model, tempfile.mkdtemp(), **k)]
 )
-def test_an_offloaded_model_is_refused(offload: Callable[..., Any]) -> None:
-    with pytest.raises(VsgError, match=r"GPT2LMHeadModel is offloaded: .* is not in memory"):
-        off(offload(copy.deepcopy(plain()), execution_device=CPU))
+def test_an_offloaded_model_gives_the_same_numbers(offload: Callable[..., Any]) -> None:
+    assert off(offload(copy.deepcopy(plain()), execution_device=CPU)) <= ROUNDING
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama", "gemma3_text"])

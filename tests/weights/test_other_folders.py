@@ -29,7 +29,7 @@ def test_an_adapter_names_its_base_and_how_to_merge_it(altered: Alter) -> None:
     files = {**GONE, "adapter_config.json": ADAPTER, "adapter_model.safetensors": ""}
     message = refusal(altered(files=files))
     assert "is an adapter (LORA) of someone/base, not a whole model" in message
-    assert "merge_and_unload, save_pretrained" in message
+    assert "give BASE+ADAPTER, such as someone/base+/" in message
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.bin", "adapter_model.safetensors"])

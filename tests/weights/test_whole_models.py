@@ -47,7 +47,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(folder: Path) -> Any:
-    return engine.open_model(folder, torch.float32, torch.device("cpu"))
+    return engine.open_model(folder, torch.float32, "cpu")
 
 
 @pytest.mark.parametrize(

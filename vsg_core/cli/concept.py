@@ -30,7 +30,12 @@ def _epilog() -> str:
 
 @click.command(epilog=_epilog())
 @click.argument("prompt")
-@click.option("--model", "name", default=DEFAULT_MODEL, help="Registry name, hub id, folder or .gguf file.")
+@click.option(
+    "--model",
+    "name",
+    default=DEFAULT_MODEL,
+    help="Registry name, hub id, folder, .gguf, BASE+ADAPTER.",
+)
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(
     "--preset",
@@ -49,10 +54,14 @@ def _epilog() -> str:
 )
 @click.option("--dtype", help="float32, bfloat16 or float16.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--weights", type=click.Choice(["nf4", "int8"]), help="Pack the weights with bitsandbytes.")
+@click.option(
+    "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
+)
 @as_json
 def concept(
     prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,
-    as_json: bool, **given: Any,
+    weights: Any, thinking: str | None, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Write concept tokens after PROMPT and show the tokens that each one mixes."""
     import dataclasses
@@ -66,7 +75,8 @@ def concept(
 
     changed = {option: value for option, value in given.items() if value is not None}
     mixing = dataclasses.replace(presets.PRESETS[preset], **changed)
-    lm = load_model(name, dtype=dtype, device=device)
+    choice = None if thinking is None else thinking == "on"
+    lm = load_model(name, dtype=dtype, device=device, weights=weights, thinking=choice)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
     concepts = write_concepts(lm, [sequence], steps, mixing, seed=seed)[0].steps
     nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))
@@ -86,6 +96,7 @@ def concept(
             **dataclasses.asdict(mixing),
             "seed": seed,
             "chat": chat,
+            "thinking": thinking,
         }
         print_json({"prompt": prompt, **_identity(lm), **settings, "concepts": rows})
     else:

@@ -41,6 +41,7 @@ def models(context: click.Context, everything: bool, as_json: bool) -> None:
             "series": entry.series,
             "quantised": entry.quantised,
             "named_only": entry.named_only,
+            "note": entry.note,
             "here": loading.weights_here(entry),
         }
         for entry in registry.entries()
@@ -62,8 +63,8 @@ def models(context: click.Context, everything: bool, as_json: bool) -> None:
 def fetch(name: str, as_json: bool) -> None:
     """Download the weights of a model.
 
-    NAME is a name in the registry or a Hugging Face id: OWNER/NAME, or OWNER/NAME@REVISION. They are verified by
-    sha256. An interrupted download is resumed.
+    NAME is a name in the registry or a Hugging Face id: OWNER/NAME, or OWNER/NAME@REVISION; BASE+ADAPTER for both of
+    a model and its adapter. They are verified by sha256. An interrupted download is resumed.
     """
     from vsg_core.weights import loading, sources
 

@@ -26,7 +26,7 @@ from vsg_core.plugin.selection import Selected
 from vsg_core.projects import INSTALLED, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
-from vsg_core.records.making import make_record, not_run_for, not_run_record
+from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_record
 from vsg_core.records.record import ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.weights.names import is_commit
@@ -107,7 +107,9 @@ class ClaimRun:
         try:
             evidence = Evidence.of(function(**arguments))
             judgement = judge(self.claim, evidence)
-            record = make_record(self.claim, self.model(), evidence, judgement, self.run(), self.dtype)
+            record = make_record(
+                self.claim, self.model(), evidence, judgement, self.run(), self.dtype, self.thinking
+            )
         except pytest.exit.Exception:
             raise
         except (Exception, *PYTEST_OUTCOMES) as error:
@@ -128,7 +130,7 @@ class ClaimRun:
         else:
             not_run = NotRun(cause="error", reason=f"{type(error).__name__}: {error}")
             details = trace(error)
-        record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype)
+        record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype, self.thinking)
         # Keep the last measured record when weights are missing. A claim across models has no result
         # without its inputs.
         keep = isinstance(error, UNAVAILABLE) and not isinstance(error, (NotApplicable, RecordsUnavailable))
@@ -230,6 +232,12 @@ class ClaimRun:
         """The dtype that the model is computed in; None while it is not loaded."""
         return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
 
+    @property
+    def thinking(self) -> Thinking:
+        """The run's choice for chat formats that can reason; a claim across models makes none."""
+        chosen: Thinking = self.item.config.option.vsg_thinking if self.selected is not None else None
+        return chosen
+
     def run(self) -> Run:
         """The record's account of the run. `seconds` leaves out the loading of the model."""
         loaded = self.loaded
@@ -269,6 +277,8 @@ def record_command(item: pytest.Item, selected: Selected | None) -> str:
         "--model": selected and selected.target,
         "--dtype": option.vsg_dtype,
         "--device": option.vsg_device if option.vsg_device != "auto" else None,
+        "--weights": option.vsg_weights,
+        "--thinking": option.vsg_thinking,
         "--reports": option.vsg_reports,
     }
     for name, value in given.items():

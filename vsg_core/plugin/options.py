@@ -27,7 +27,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "dtype": {"choices": ["float32", "bfloat16", "float16"], "help": "format of the weights"},
     "device": {
-        "default": "auto", "metavar": "DEVICE", "help": "cuda, mps or cpu (default: the first that this machine has)",
+        "default": "auto", "metavar": "DEVICE", 
+        "help": "cuda, mps or cpu (default: the first that this machine has; all cards for a model that none holds)",
+    },
+    "weights": {
+        "choices": ["nf4", "int8"], "help": "pack the weights with bitsandbytes (under a name of their own)",
+    },
+    "thinking": {
+        "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},

@@ -57,7 +57,7 @@ class Selected:
             why = f"{size} are fetched only when named"
         else:
             return
-        command = f"vsg models fetch {entry.name}"
+        command = f"vsg models fetch {self.target}"
         raise WeightsUnavailable(f"weights of {entry.name} unavailable: {why}", command)
 
 
@@ -124,7 +124,7 @@ def left_out(config: pytest.Config) -> list[str]:
     """The registered models that a run without a choice of models left out: their weights are not downloaded."""
     if config.option.vsg_models or _chooses_models(config):
         return []
-    taken = {model.name for model in selected(config)}
+    taken = {model.target for model in selected(config)}
     return [entry.name for entry in registry.entries() if entry.name not in taken]
 
 
@@ -135,17 +135,21 @@ def selected(config: pytest.Config) -> list[Selected]:
     downloaded; else the embedded one.
     """
     if SELECTED not in config.stash:
-        models = [Selected(entry.name, entry, entry.name) for entry in registry.entries()]
+        known = [
+            (entry.name, loading.packed(entry, config.option.vsg_weights)) for entry in registry.entries()
+        ]
+        models = [Selected(target, entry, entry.name) for target, entry in known]
         if not _chooses_models(config):
             local = [model for model in models if loading.weights_here(model.entry)]
-            models = local or [default_model()]
+            models = local or [default_model(config)]
         config.stash[SELECTED] = models
     return config.stash[SELECTED]
 
 
-def default_model() -> Selected:
+def default_model(config: pytest.Config) -> Selected:
     """The embedded model."""
-    return Selected(DEFAULT_MODEL, registry.entry(DEFAULT_MODEL), DEFAULT_MODEL)
+    entry = loading.packed(registry.entry(DEFAULT_MODEL), config.option.vsg_weights)
+    return Selected(DEFAULT_MODEL, entry, entry.name)
 
 
 def _chooses_models(config: pytest.Config) -> bool:
@@ -178,7 +182,7 @@ def _named_models(config: pytest.Config) -> list[Selected]:
     described: dict[str, Entry] = {}
     for target in config.option.vsg_models:
         try:
-            entry = loading.describe(target)
+            entry = loading.describe(target, config.option.vsg_weights)
         except VsgError as error:
             raise pytest.UsageError(f"--model {shown(target)}: {error}") from None
         described[loading.target_of(entry, target)] = entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
@@ -20,6 +21,7 @@ from vsg_core.records.record import (
     StoredTrial,
 )
 
+Thinking = Literal["on", "off"] | None
 # Significant digits of what went into a trial, which is shown and not judged.
 INPUT_DIGITS = 6
 
@@ -31,6 +33,7 @@ def make_record(
     judgement: Judgement,
     run: Run,
     dtype: str | None = None,
+    thinking: Thinking = None,
 ) -> Record:
     """The record of a judged claim.
 
@@ -38,6 +41,7 @@ def make_record(
 
     Args:
         dtype: what the model was computed in; None where no model had to be loaded.
+        thinking: the run's choice for chat formats that can reason.
     """
     not_run = None
     if judgement.verdict == "not run":
@@ -52,6 +56,7 @@ def make_record(
         trials=tuple(map(_trial, Evidence.of(evidence).trials)),
         arms=tuple(map(_arm, judgement.arms)),
         dtype=dtype,
+        thinking=thinking,
     )
     return Record(
         claim=claim_reference(claim),
@@ -63,14 +68,21 @@ def make_record(
 
 
 def not_run_record(
-    claim: Claim, model: ModelReference, error: VsgError | NotRun, run: Run, dtype: str | None = None
+    claim: Claim,
+    model: ModelReference,
+    error: VsgError | NotRun,
+    run: Run,
+    dtype: str | None = None,
+    thinking: Thinking = None,
 ) -> Record:
     """The record of a claim that gave no evidence: *broken* where an error caused it, else *not run*."""
     not_run = error if isinstance(error, NotRun) else not_run_for(error)
     return Record(
         claim=claim_reference(claim),
         model=model,
-        evidence=StoredEvidence(verdict="not run", reason="", not_run=not_run, dtype=dtype),
+        evidence=StoredEvidence(
+            verdict="not run", reason="", not_run=not_run, dtype=dtype, thinking=thinking
+        ),
         run=run,
         outcome="broken" if not_run.cause == "error" else "not run",
     )

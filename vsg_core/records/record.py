@@ -297,6 +297,9 @@ class StoredEvidence(Measurement):
     engine: str = "transformers"
     """What computed the model's outputs."""
 
+    thinking: Literal["on", "off"] | None = None
+    """The run's choice for chat formats that can reason; null left it off, unless the claim asked for it."""
+
 
 class UsedRecord(Stored):
     """A record that a claim across models rests on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tomlkit
 from pydantic import ConfigDict, ValidationError
@@ -48,6 +48,9 @@ class RecordedVerdict(Stored):
 
     dtype: str = "float32"
     """What it was computed in."""
+
+    thinking: Literal["on", "off"] | None = None
+    """The run's choice for chat formats that can reason; null left it off, unless the claim asked for it."""
 
     def text(self, unit: Unit, value_unit: str = "") -> str:
         """The verdict and its measurement: "holds, 62 % [50 %, 74 %] of 60"."""
@@ -162,6 +165,7 @@ def recorded_verdict(record: Record) -> RecordedVerdict:
         weights=record.weights,
         form=record.model.form,
         dtype=record.evidence.dtype or "float32",
+        thinking=record.evidence.thinking,
     )
 
 
@@ -176,7 +180,20 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
     dtype = record.evidence.dtype
     if dtype is not None and dtype != recorded.dtype:
         return f"computed in {dtype}, recorded in {recorded.dtype}"
+    form = record.model.form
+    if _packing(form) != _packing(recorded.form):
+        return f"weights in {form}, recorded in {recorded.form}"
+    thinking = record.evidence.thinking
+    if thinking != recorded.thinking:
+        return (
+            f"thinking {thinking or 'not chosen'}, recorded with thinking {recorded.thinking or 'not chosen'}"
+        )
     return ""
+
+
+def _packing(form: str | None) -> str:
+    """Return what loading packs weights into, as their form states; empty if it packs nothing."""
+    return next((packing for packing in ("nf4", "int8") if (form or "").startswith(packing)), "")
 
 
 def _verdict_text(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from vsg_core.generator import engine
 from vsg_core.weights.cache import root
 
 LIBRARIES = ("torch", "transformers", "tokenizers")
+# Of these the result depends only where the model was loaded with them.
+OPTIONAL = ("bitsandbytes", "peft")
 
 
 def known_paths(key: str | None) -> engine.Paths | None:
@@ -47,8 +49,20 @@ def check_key(identity: Mapping[str, Any], dtype: str, device: str) -> str | Non
     weights = identity.get("sha256") or identity.get("revision")
     if not weights:
         return None
-    parts = [str(weights), str(identity.get("source")), dtype, device, *map(version, LIBRARIES), _engine()]
+    about = [str(identity.get(name)) for name in ("source", "form")]
+    parts = [str(weights), *about, dtype, device, *map(version, LIBRARIES), *_optional(), _engine()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _optional() -> list[str]:
+    """The versions of the libraries that pack weights and apply adapters; empty where one is not installed."""
+    found = []
+    for name in OPTIONAL:
+        try:
+            found.append(version(name))
+        except PackageNotFoundError:
+            found.append("")
+    return found
 
 
 def _file(key: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.weights.adapters import check_adapter, is_adapter
 from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, say
 from vsg_core.weights.folders import FILES, check_folder, is_complete
 from vsg_core.weights.registry import Hub
@@ -25,13 +26,16 @@ TIMEOUT = 5.0
 _unreachable: str | None = None
 
 
-def cached(source: Hub, file: str | None) -> Path | None:
+def cached(source: Hub, file: str | None, adapter: bool = False) -> Path | None:
     """Find the file, or the complete model folder, in huggingface_hub's cache, without using the network.
 
     Args:
         file: a GGUF of the repository; None for the folder that holds its safetensors.
+        adapter: the folder holds a PEFT adapter.
     """
     folder = _snapshot(source)
+    if adapter:
+        return folder if is_adapter(folder) else None
     if file:
         return folder / file if (folder / file).is_file() else None
     return folder if is_complete(folder) else None
@@ -43,7 +47,7 @@ def commit_of(path: Path) -> str:
     return next(commit for repo, room, commit in steps if repo.startswith("models--") and room == "snapshots")
 
 
-def fetch(source: Hub, file: str | None, progress: bool) -> Path:
+def fetch(source: Hub, file: str | None, progress: bool, adapter: bool = False) -> Path:
     """Download the file, or the safetensors with their configuration and tokenizer, and verify their sha256.
 
     Raises:
@@ -68,7 +72,9 @@ def fetch(source: Hub, file: str | None, progress: bool) -> Path:
                 path = Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names))
     for listed in files:
         _verify(_snapshot(source) / listed.rfilename, listed)
-    if not file:
+    if adapter:
+        check_adapter(path)
+    elif not file:
         check_folder(path)
     return path
 

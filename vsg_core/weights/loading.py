@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
-from vsg_core.generator.engine.memory import check_memory
 from vsg_core.weights import registry, sources
+from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
@@ -22,7 +22,9 @@ from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
 
 if TYPE_CHECKING:
+    from vsg_core.generator.engine import Packing
     from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.vocabulary import Kind
 
 # OWNER/NAME or OWNER/NAME@REVISION; a revision is a commit, a branch or a tag.
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
@@ -31,6 +33,8 @@ HUB_FILE = re.compile(
     r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)[/:](?P<file>[^:]+\.gguf)", re.ASCII | re.IGNORECASE
 )
 GGUF = ".gguf"
+# Bytes per weight of packed layers, at least.
+PACKED = {"nf4": 0.5625, "int8": 1.0}
 # Hexadecimal digits of a commit in a name.
 COMMIT_DIGITS = 12
 
@@ -40,6 +44,8 @@ def load_model(
     *,
     dtype: str | None = None,
     device: str = "auto",
+    weights: Packing | None = None,
+    thinking: bool | None = None,
     fetch: bool = True,
     progress: bool = True,
 ) -> LanguageModel:
@@ -47,9 +53,12 @@ def load_model(
 
     Args:
         name_or_path: a registry name, a GGUF file, a local folder, or a hub id, OWNER/NAME or OWNER/NAME@REVISION,
-            looked for in this order.
+            looked for in this order; or BASE+ADAPTER, one of these and the folder or hub id of a PEFT adapter.
         dtype: "float32" (also None), "bfloat16" or "float16".
-        device: "cuda", "mps", "cpu", or "auto" for the first of these that is available.
+        device: "cuda", "mps", "cpu", or "auto" for the first of these that is available; with "auto", a model that no
+            card holds is placed over all cards.
+        weights: pack the weights with bitsandbytes while loading: "nf4" or "int8".
+        thinking: turn the reasoning of the chat format on or off; by default it is off, unless a claim asks for it.
         fetch: False to use only weights that are already on this machine.
         progress: show the progress of fetching and converting on stderr.
 
@@ -57,33 +66,37 @@ def load_model(
         WrongUse: there is no such model.
         WeightsUnavailable: every source failed; the message gives the reason for each.
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
+        NotApplicable: the chat format cannot do what `thinking` asks for.
     """
-    from vsg_core.generator.engine.placement import as_device, as_dtype, device_text
+    from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
 
-    entry = describe(name_or_path)
-    each, on = as_dtype(dtype).itemsize, str(as_device(device))
+    entry = describe(name_or_path, weights)
+    each = min(as_dtype(dtype).itemsize, PACKED[weights] if weights else 8)
     if entry.parameters:
-        check_memory(entry.name, entry.parameters * each, on)
+        as_devices(device, entry.name, int(entry.parameters * each))
     try:
-        weights = sources.get(entry, fetch=fetch, progress=progress)
+        found = sources.get(entry, fetch=fetch, progress=progress)
     except WeightsUnavailable as error:
         raise WeightsUnavailable(
             error.reason, shlex.join(["vsg", "models", "fetch", str(name_or_path)])
         ) from error
-    check_memory(entry.name, parameters(weights.folder) * each, on)
-    key = check_key(weights.identity, str(as_dtype(dtype)), device_text(as_device(device)))
+    as_devices(device, entry.name, int(parameters(found.folder) * each))
+    key = check_key(found.identity, str(as_dtype(dtype)), device_text(as_device(device)))
     known = known_paths(key)
-    with foreign_errors(f"{weights.folder} cannot be loaded"):
+    with foreign_errors(f"{found.folder} cannot be loaded"):
         lm = LanguageModel.from_folder(
-            weights.folder,
+            found.folder,
             dtype=dtype,
             device=device,
+            weights=weights,
+            adapter=found.adapter,
+            thinking=thinking,
             name=entry.name,
             family=entry.family,
             kind=entry.kind,
             initial={} if entry.gguf is None else entry.initial,
-            identity=weights.identity,
+            identity=found.identity,
             paths=known,
         )
     if known is None:
@@ -106,21 +119,50 @@ def weights_id(entry: Entry) -> str:
 
 def target_of(entry: Entry, name_or_path: str | Path) -> str:
     """Return what `load_model` takes for a described model from any working directory."""
+    if entry.adapter is not None:
+        return _adapted_target(entry, str(name_or_path))
     path = _path(name_or_path)
     return str(path) if path and isinstance(entry.sources[0], Local) else str(name_or_path)
 
 
-def describe(name_or_path: str | Path) -> Entry:
+def _adapted_target(entry: Entry, name: str) -> str:
+    """Return BASE+ADAPTER with absolute paths, for the split of the name that was described."""
+    for base, given in splits(name):
+        path = _path(given)
+        local = isinstance(entry.adapter, Local) and path == entry.adapter.path
+        if local or (isinstance(entry.adapter, Hub) and given.partition("@")[0] == entry.adapter.repo):
+            return f"{target_of(_describe(base), base)}+{path if local else given}"
+    return name
+
+
+def describe(name_or_path: str | Path, weights: Packing | None = None) -> Entry:
     """Describe a model without loading it or using the network.
+
+    With packed weights it has a name of its own: one name stands for one set of weights.
 
     A model outside the registry gets a slug of its name, the registry's family that its name or architecture
     suggests, and the kind "instruct" if it has a chat template. For a hub id whose weights are not downloaded,
     family and kind are guessed from the name. A folder without safetensors stands for its only GGUF file.
 
+    Args:
+        weights: what the weights are packed into while loading.
+
     Raises:
         WrongUse: it is none of the four; the message suggests similar names.
         VsgError: the folder or file is damaged, or its path cannot be used.
     """
+    return packed(_describe(name_or_path), weights)
+
+
+def packed(entry: Entry, weights: Packing | None) -> Entry:
+    """Describe a model whose weights are packed while loading."""
+    if weights is None:
+        return entry
+    form = sources.packed_form(weights, entry.form)
+    return replace(entry, name=f"{entry.name}-{weights}", form=form, packing=weights)
+
+
+def _describe(name_or_path: str | Path) -> Entry:
     name, path = str(name_or_path), _path(name_or_path)
     if name in {known.name for known in registry.entries()}:
         return registry.entry(name)
@@ -128,6 +170,8 @@ def describe(name_or_path: str | Path) -> Entry:
         return _folder(path)
     if path and path.is_file():
         return _file(path)
+    if adapted := _with_adapter(name):
+        return adapted
     if found := HUB_FILE.fullmatch(name):
         command = shlex.join(["hf", "download", found["repo"], found["file"]])
         raise VsgError(
@@ -138,6 +182,41 @@ def describe(name_or_path: str | Path) -> Entry:
     if (found := HUB_ID.fullmatch(name)) and ".." not in name:
         return _hub(found["repo"], found["revision"])
     return registry.entry(name)
+
+
+def _with_adapter(name: str) -> Entry | None:
+    """Describe BASE+ADAPTER; None if a name cannot be read so.
+
+    Raises:
+        WrongUse: the base is not a model.
+        VsgError: base or adapter is damaged.
+    """
+    for base, given in splits(name):
+        path = _path(given)
+        if path and path.is_dir():
+            return _adapted(_describe(base), Local(path))
+    for base, given in splits(name):
+        if (found := HUB_ID.fullmatch(given)) and ".." not in given:
+            return _adapted(_describe(base), Hub(found["repo"], found["revision"] or "main"))
+    return None
+
+
+def _adapted(base: Entry, adapter: Hub | Local) -> Entry:
+    """Describe a model with an adapter: named by both, of the base's family and size."""
+    if isinstance(adapter, Local):
+        check_adapter(adapter.path)
+        own = slug(adapter.path.name)
+    else:
+        own = slug(adapter.repo.replace("/", "--"))
+        own = own if adapter.revision == "main" else f"{own}@{_shown_revision(adapter.revision)}"
+    here = adapter.path if isinstance(adapter, Local) else cached(adapter, None, adapter=True)
+    chat = here is not None and has_tokenizer(here) and has_chat_template(here)
+    kind: Kind = "instruct" if chat else base.kind
+    return replace(base, name=f"{base.name}+{own}", adapter=adapter, kind=kind, series=None, note=None)
+
+
+def _shown_revision(revision: str) -> str:
+    return revision[:COMMIT_DIGITS] if is_commit(revision) else slug(revision)
 
 
 def _path(name_or_path: str | Path) -> Path | None:
@@ -218,7 +297,7 @@ def _hub(repo: str, revision: str | None) -> Entry:
                 return known
     source, name = Hub(repo, revision or "main"), slug(repo.replace("/", "--"))
     if revision:
-        name = f"{name}@{revision[:COMMIT_DIGITS] if is_commit(revision) else slug(revision)}"
+        name = f"{name}@{_shown_revision(revision)}"
     if folder := cached(source, None):
         return _ad_hoc(name, source, folder)
     chat = re.search(r"instruct|chat|(^|[-_])it($|[-_])", repo.lower()) is not None

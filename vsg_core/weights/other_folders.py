@@ -10,9 +10,7 @@ from vsg_core.generator.engine.headers import INDEX, SINGLE, read_json
 
 ADAPTER = "adapter_config.json"
 ADAPTERS = [ADAPTER, "adapter_model*", "adapters.safetensors", "adapters.npz", "pytorch_adapter.bin"]
-MERGE = (
-    "load the base model, PeftModel.from_pretrained on it, merge_and_unload, save_pretrained to a new folder"
-)
+MERGE = "give BASE+ADAPTER, such as {base}+{folder}"
 CONVERT = "open it with AutoModelForCausalLM where you trust it, and save_pretrained to a new folder"
 # What sentence-transformers adds to the language model that it pools.
 EMBEDDING = ["modules.json", "config_sentence_transformers.json"]
@@ -89,10 +87,10 @@ def _adapter(folder: Path, names: list[str], file: str) -> str:
     what = f"an adapter ({kind or file}) of {base or 'a base model that it does not name'}"
     if "config.json" in names and (SINGLE in names or INDEX in names):
         return (
-            f"{folder} has weights and {what}: which of the two models is meant is unclear; merge them ({MERGE}), "
-            f"or move {file} out of the folder to judge the base model"
+            f"{folder} has weights and {what}: which of the two models is meant is unclear; move the adapter to a "
+            f"folder of its own and give BASE+ADAPTER, or move {file} out of the folder to judge the base model"
         )
-    return f"{folder} is {what}, not a whole model: {MERGE}"
+    return f"{folder} is {what}, not a whole model: {MERGE.format(base=base or 'BASE', folder=folder)}"
 
 
 def _inner(folder: Path, names: list[str]) -> str | None:

@@ -110,6 +110,16 @@ class Entry:
     )
     architecture: str | None = Field(default=None, description="transformers' `model_type`.")
     encoder_decoder: StrictBool = Field(default=False, description="Embeddings go to the encoder.")
+    note: str | None = Field(
+        default=None, description="What a reader must know of it, such as that it was not run here."
+    )
+    adapter: Hub | Local | None = Field(
+        default=None, description="A PEFT adapter of the model; never part of the registry."
+    )
+    packing: Literal["nf4", "int8"] | None = Field(
+        default=None,
+        description="What its weights are packed into while loading; never part of the registry.",
+    )
     series: str | None = Field(
         default=None,
         description="Groups models that differ only in size, kind or quantisation; "
@@ -201,6 +211,10 @@ def _entry(path: Path, table: dict[str, Any]) -> Entry:
     except ValidationError as error:
         faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
         raise VsgError(f"{path}, model {table.get('name')!r}: {faults}") from error
+    if model.adapter or model.packing:
+        raise VsgError(
+            f"{path}, model {model.name!r}: adapter and packing are choices of a run; leave them out"
+        )
     if any(isinstance(source, Local) for source in model.sources):
         raise VsgError(f"{path}, model {model.name!r}: unknown kind of source 'local'; use hub or wheels")
     return model

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.vocabulary import is_quantised
 from vsg_core.weights import gguf_files, hub
+from vsg_core.weights.adapters import check_adapter, joined_digest
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
 from vsg_core.weights.forms import WeightsForm, folder_form
@@ -22,7 +24,9 @@ class Weights:
         source: where they came from, in words.
         form: the form of the published weights, before any conversion.
         revision: the commit on the hub, if they came from there.
-        sha256: that of the GGUF or of a local folder's files; None if the revision identifies the bytes.
+        sha256: that of the GGUF or of a local folder's files; None if the revision identifies the bytes. With an
+            adapter, it identifies both.
+        adapter: the folder of a PEFT adapter.
     """
 
     folder: Path
@@ -30,6 +34,7 @@ class Weights:
     form: WeightsForm
     revision: str | None = None
     sha256: str | None = None
+    adapter: Path | None = None
 
     @property
     def identity(self) -> dict[str, str | bool | None]:
@@ -43,12 +48,26 @@ def is_local(entry: Entry) -> bool:
 
     Does not use the network, and takes milliseconds.
     """
+    if entry.adapter and _adapter_here(entry.adapter) is None:
+        return False
+    return _base_here(entry)
+
+
+def _base_here(entry: Entry) -> bool:
     own = isinstance(entry.sources[0], Local)
     return own or _ready_folder(entry) is not None or _local_gguf(entry) is not None
 
 
 def identity_of(entry: Entry) -> str:
     """Identify the weights by their sha256, or by the commit on the hub; empty if they are not on this machine."""
+    base = _base_identity(entry)
+    if entry.adapter is None or not base:
+        return base
+    folder = _adapter_here(entry.adapter)
+    return joined_digest(base, _adapter_identity(entry.adapter, folder)) if folder else ""
+
+
+def _base_identity(entry: Entry) -> str:
     first = entry.sources[0]
     if isinstance(first, Local) and first.path.is_dir():
         return folder_digest(first.path)
@@ -59,7 +78,7 @@ def identity_of(entry: Entry) -> str:
 
 
 def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
-    """Return the weights, fetching and converting them if necessary.
+    """Return the weights, and those of an adapter, fetching and converting them if necessary.
 
     Processes that need the same model take turns: the second uses what the first prepared.
 
@@ -67,15 +86,67 @@ def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
         WeightsUnavailable: every source failed, and the message has every reason; or `fetch` is False.
         VsgError: they are damaged, or do not fit on the disk or into memory.
     """
+    weights = _packed(_get_base(entry, fetch, progress), entry)
+    if entry.adapter is None:
+        return weights
+    folder = _get_adapter(entry.adapter, entry.name, fetch, progress)
+    base = weights.sha256 or weights.revision or ""
+    return replace(
+        weights,
+        source=f"{weights.source} + {entry.adapter}",
+        sha256=joined_digest(base, _adapter_identity(entry.adapter, folder)),
+        adapter=folder,
+    )
+
+
+def _packed(weights: Weights, entry: Entry) -> Weights:
+    """Name the form that the weights have once they are packed; the one before only where it was quantised too."""
+    if entry.packing is None:
+        return weights
+    form = packed_form(entry.packing, weights.form.form)
+    return replace(weights, form=replace(weights.form, form=form))
+
+
+def packed_form(packing: str, form: str | None) -> str:
+    """Return the form of packed weights: nf4, or "nf4 of Q4_K_M" where they had been quantised before."""
+    return f"{packing} of {form}" if form and is_quantised(form) else packing
+
+
+def _adapter_here(adapter: Hub | Local) -> Path | None:
+    """Return the folder of an adapter, if it is on this machine."""
+    return adapter.path if isinstance(adapter, Local) else hub.cached(adapter, None, adapter=True)
+
+
+def _adapter_identity(adapter: Hub | Local, folder: Path) -> str:
+    return folder_digest(folder) if isinstance(adapter, Local) else hub.commit_of(folder)
+
+
+def _get_adapter(adapter: Hub | Local, name: str, fetch: bool, progress: bool) -> Path:
+    if folder := _adapter_here(adapter):
+        check_adapter(folder)
+        return folder
+    if isinstance(adapter, Local) or not fetch:
+        raise WeightsUnavailable(f"the adapter of {name} is not on this machine")
+    try:
+        return hub.fetch(adapter, None, progress, adapter=True)
+    except DiskFull:
+        raise
+    except VsgError as error:
+        raise WeightsUnavailable(
+            f"the adapter of {name} is unavailable: {adapter}: {error.reason}"
+        ) from error
+
+
+def _get_base(entry: Entry, fetch: bool, progress: bool) -> Weights:
     first = entry.sources[0]
     if isinstance(first, Local) and first.path.is_dir():
         return Weights(first.path, str(first), folder_form(first.path), sha256=folder_digest(first.path))
     if ready := _ready(entry):
         return ready
-    if not fetch and not is_local(entry):
+    if not fetch and not _base_here(entry):
         raise WeightsUnavailable(f"the weights of {entry.name} are not on this machine")
     with lock(entry.name):
-        if not is_local(entry):
+        if not _base_here(entry):
             _fetch(entry, progress)
         if entry.gguf and not _ready_folder(entry):
             _convert(entry, entry.gguf, progress)

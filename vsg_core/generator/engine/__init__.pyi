@@ -1,3 +1,4 @@
+from .adapters import with_adapter as with_adapter
 from .batching import input_batches as input_batches
 from .batching import states_after as states_after
 from .configuration import position_table as position_table
@@ -16,8 +17,10 @@ from .internals import lens as lens
 from .internals import library_scores as library_scores
 from .internals import untrained as untrained
 from .memory import check_memory as check_memory
+from .packing import Packing as Packing
 from .paths import Paths as Paths
 from .placement import as_device as as_device
+from .placement import as_devices as as_devices
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
 from .self_check import paths_in_float64 as paths_in_float64
@@ -26,3 +29,5 @@ from .sequences import as_ids as as_ids
 from .sequences import as_inputs as as_inputs
 from .sequences import as_rows as as_rows
 from .sequences import as_sequences as as_sequences
+from .split import bytes_to_float64 as bytes_to_float64
+from .split import is_offloaded as is_offloaded

@@ -91,7 +91,7 @@ def _beside(engine: Engine, shortest: int, room: int, most: int) -> tuple[int, i
 def batch_size(engine: Engine, positions: int) -> int:
     """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH."""
     each = positions * engine.bytes_per_position() + 16 * engine.vocab_size
-    return max(1, min(MAX_BATCH, available(str(engine.device)) // 4 // each))
+    return max(1, min(MAX_BATCH, min(map(available, map(str, engine.devices))) // 4 // each))
 
 
 def together(engine: Engine, sequences: Sequence[Tensor], room: int) -> tuple[Tensor, Tensor | None]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vsg_core.generator.engine.split import detached, device_of
+
 # Names that configurations give to the number of positions that a model was built for.
 CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "context_length")
 POSITION_TABLES = ("wpe", "embed_positions", "position_embeddings")
@@ -38,7 +40,8 @@ def position_table(model: PreTrainedModel) -> Tensor | None:
     """[positions, hidden] learned absolute position embeddings, which the model adds itself; None if it has none."""
     for name, module in model.base_model.named_modules():
         if name.split(".")[-1] in POSITION_TABLES and isinstance(module, torch.nn.Embedding):
-            return module.weight.detach()[getattr(module, "offset", 0) :]
+            table = detached(module, device_of(model.get_input_embeddings()))
+            return table[getattr(module, "offset", 0) :]
     return None
 
 

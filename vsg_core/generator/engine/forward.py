@@ -20,6 +20,7 @@ from vsg_core.errors import NotApplicable, WrongUse
 from vsg_core.generator.engine.cache import growing_cache
 from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
 from vsg_core.generator.engine.paths import Paths
+from vsg_core.generator.engine.split import device_of, devices_of, is_split
 from vsg_core.generator.engine.wrapping import head_of, unwrapped
 
 
@@ -79,6 +80,8 @@ class Engine:
 
     def __init__(self, model: Any, paths: Paths | None = None) -> None:
         self.model: PreTrainedModel = unwrapped(model).eval()
+        # Whether its parts are on several devices, or partly outside memory.
+        self.split = is_split(self.model)
         self.paths = paths or Paths()
         self.meter = Meter()
         if not isinstance(getattr(self.embedding, "weight", None), Tensor):
@@ -104,13 +107,18 @@ class Engine:
 
     def _look(self, head: Any, inputs: tuple[Tensor, ...]) -> None:
         if inputs and inputs[0].dim() == 3:
-            self._seen = inputs[0][:, -1].detach()  # [batch, hidden]
+            # Where layers are on several devices, this is the last one's.
+            self._seen = inputs[0][:, -1].detach().to(self.device)  # [batch, hidden]
 
     @property
     def device(self) -> torch.device:
-        """The device of the weights."""
-        device: torch.device = self.model.device
-        return device
+        """The device of the weights; that of the embedding table where they are on several."""
+        return device_of(self.embedding) if self.split else torch.device(self.model.device)
+
+    @property
+    def devices(self) -> list[torch.device]:
+        """The devices on which the model computes, that of its inputs first."""
+        return devices_of(self.model) if self.split else [self.device]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -160,8 +168,9 @@ class Engine:
         began = time.perf_counter()
         with torch.no_grad():
             yield
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
+            for device in self.devices:
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
         self.meter.forward_seconds += time.perf_counter() - began
         self.meter.passes += 1
         self.meter.tokens += positions
@@ -169,14 +178,15 @@ class Engine:
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embed ids [batch, seq] as the model itself does -> [batch, seq, hidden]."""
         with torch.no_grad():
-            embeddings: Tensor = self.embedding(input_ids.to(self.device))
+            embeddings: Tensor = self.embedding(input_ids.to(self.device)).to(self.device)
         return embeddings if self._scale == 1 else embeddings * self._scale
 
     def table(self) -> Tensor:
         """[vocab, hidden] the embedding of every id; the weight itself if the module only looks rows up."""
         module, some = self.embedding, torch.arange(min(self.vocab_size, 64))
         # A hook, or a forward of the caller's own, may change what is looked up; max_norm changes the rows themselves.
-        if type(module) is torch.nn.Embedding and self._scale == 1 and module.max_norm is None:
+        looks_up = type(module) is torch.nn.Embedding and not module.weight.is_meta
+        if looks_up and self._scale == 1 and module.max_norm is None:
             table: Tensor = module.weight.detach()
             if self.embed(some).equal(table[: len(some)]):
                 return table
@@ -338,7 +348,7 @@ class Engine:
             output = encoder(**{keyword(inputs): inputs}, attention_mask=attention_mask)
         # The decoder takes the encoder's own kind of output.
         self._encoder_output = type(output)
-        encoded = output.last_hidden_state
+        encoded = output.last_hidden_state.to(self.device)
         first = torch.full((batch, 1), self.decoder_start, device=self.device)
         state = State(torch.empty(0), torch.empty(0), None, attention_mask, lengths, None, encoded)
         if self.steps_cached(room + 1):

@@ -17,6 +17,13 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.engine.forward import Engine, keyword
+from vsg_core.generator.engine.split import (
+    detached,
+    device_of,
+    is_offloaded,
+    offloaded_as_float64,
+    placed_like,
+)
 
 # Names that architectures give to the norm between their last layer and their head.
 FINAL_NORMS = (
@@ -48,7 +55,7 @@ def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | 
             f"{type(engine.model).__name__} does not give the hidden states that its head sees"
         )
     output = engine.forward(inputs, attention_mask, output_hidden_states=True)
-    return torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1).float()
+    return torch.stack([layer[:, -1].to(engine.device) for layer in output.hidden_states], dim=1).float()
 
 
 def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
@@ -64,13 +71,13 @@ def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
     if not engine.paths.lens:
         raise NotApplicable(f"final norm and head do not give the logits of {type(model).__name__}")
     with torch.no_grad():
-        return head_logits(engine, norm(hidden_states.to(model.device, model.dtype)))
+        return head_logits(engine, norm(hidden_states.to(engine.device, model.dtype)))
 
 
 def head_logits(engine: Engine, hidden: Tensor) -> Tensor:
     """The logits [..., vocab] float32 from what the head sees [..., hidden], scaled and capped as configured."""
     config = engine.model.config.get_text_config()
-    logits: Tensor = engine.fitted(engine.model.get_output_embeddings()(hidden).float())
+    logits: Tensor = engine.fitted(engine.model.get_output_embeddings()(hidden).float().to(engine.device))
     for name, scale in SCALES.items():
         logits = logits * scale(getattr(config, name, None) or 1.0)
     cap = getattr(config, "final_logit_softcapping", None)
@@ -102,7 +109,7 @@ def head_table(model: PreTrainedModel) -> Tensor:
     head = model.get_output_embeddings()
     if not isinstance(head, torch.nn.Linear):
         raise NotApplicable(f"the head of {type(model).__name__} is not a table of rows")
-    return head.weight.detach()
+    return detached(head, device_of(model.get_input_embeddings()))
 
 
 def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> PreTrainedModel:
@@ -112,7 +119,7 @@ def untrained(model: PreTrainedModel, seed: int, initial: Mapping[str, Any]) -> 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fresh = type(model)(config)
-    return fresh.to(model.device, model.dtype)
+    return placed_like(fresh, model)
 
 
 @contextmanager
@@ -122,16 +129,19 @@ def float64(model: PreTrainedModel) -> Iterator[None]:
     On a device without float64 (MPS) the model moves to the CPU. An architecture that computes a part in float32
     explicitly, as some do their norms, still does.
     """
-    device = model.device
+    if is_offloaded(model):
+        with offloaded_as_float64(model):
+            yield
+        return
     tensors = [each for each in chain(model.parameters(), model.buffers()) if each.is_floating_point()]
-    dtypes = [each.dtype for each in tensors]
+    before = [(each.device, each.dtype) for each in tensors]
     try:
         # One by one: both copies of all would take three times the memory of the weights.
         for each in tensors:
-            each.data = each.data.to("cpu" if device.type == "mps" else device, torch.float64)
+            each.data = each.data.to("cpu" if each.device.type == "mps" else each.device, torch.float64)
         yield
     finally:
-        for each, dtype in zip(tensors, dtypes, strict=True):
+        for each, (device, dtype) in zip(tensors, before, strict=True):
             each.data = each.data.to(device, dtype)
 
 

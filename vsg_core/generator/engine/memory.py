@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.filesize import decimal
@@ -15,23 +17,31 @@ from vsg_core.errors import NotEnoughMemory
 MARGIN, FIXED = 1.2, 300_000_000
 
 
-def check_memory(what: str, weights: int, device: str = "cpu") -> None:
-    """Refuse a model that the device has too little free memory for.
+def check_memory(what: str, weights: int, devices: str | Sequence[Any] = "cpu") -> None:
+    """Refuse a model that the devices have too little free memory for; of several, the sum counts.
 
     Args:
         what: the model, as the message names it.
         weights: bytes of the weights once loaded.
-        device: "cpu", "mps", "cuda" or "cuda:1".
+        devices: "cpu", "mps", "cuda" or "cuda:1", or several of them.
 
     Raises:
-        NotEnoughMemory: the message has both numbers.
+        NotEnoughMemory: the message has the numbers.
     """
-    needed, free = int(weights * MARGIN) + FIXED, available(device)
-    if needed > free:
+    names = [devices] if isinstance(devices, str) else list(map(str, devices))
+    needed, free = bytes_needed(weights, len(names)), [available(name) for name in names]
+    if needed > sum(free):
+        each = [f"{name} has {decimal(bytes_free)}" for name, bytes_free in zip(names, free, strict=True)]
+        total = f", {decimal(sum(free))} in all" if len(free) > 1 else ""
         raise NotEnoughMemory(
             f"{what} needs about {decimal(needed)} of memory ({decimal(weights)} of weights), "
-            f"{device} has {decimal(free)} free: close other programs, take bfloat16 or a smaller model"
+            f"{' and '.join(each)} free{total}: close other programs, take bfloat16 or a smaller model"
         )
+
+
+def bytes_needed(weights: int, devices: int = 1) -> int:
+    """Bytes that a model needs on a number of devices together, from the bytes of its weights."""
+    return int(weights * MARGIN) + FIXED * devices
 
 
 def available(device: str = "cpu") -> int:

@@ -28,6 +28,7 @@ from vsg_core.generator.engine.internals import (
 )
 from vsg_core.generator.engine.memory import check_memory
 from vsg_core.generator.engine.paths import SLOWEST, Paths
+from vsg_core.generator.engine.split import bytes_to_float64, weights_of
 
 # Largest difference of two logits that is rounding, in standard deviations of the logits.
 ROUNDING = {torch.float64: 1e-3, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.3}
@@ -100,15 +101,14 @@ def _decided(engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> P
 
 @contextmanager
 def _as_float64(engine: Engine) -> Iterator[None]:
-    more = sum(weight.numel() * (8 - weight.itemsize) for weight in engine.model.parameters())
-    check_memory(f"{_name(engine)} in float64", more, str(engine.device))
+    check_memory(f"{_name(engine)} in float64", bytes_to_float64(engine.model), engine.devices)
     with float64(engine.model):
         yield
 
 
 def _check_weights(engine: Engine) -> None:
     """Refuse NaN and infinity in the weights."""
-    for name, weight in engine.model.named_parameters():
+    for name, weight in weights_of(engine.model):
         # A sum reads the weights once and allocates nothing.
         weight = weight.detach()
         total = weight.sum(dtype=torch.float32) if weight.is_floating_point() else torch.zeros(())

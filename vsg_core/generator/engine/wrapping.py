@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from vsg_core.errors import WrongUse
+from vsg_core.generator.engine.split import absent_weight, device_of
 
 
 def unwrapped(model: Any) -> PreTrainedModel:
@@ -28,10 +29,11 @@ def unwrapped(model: Any) -> PreTrainedModel:
                 f"{type(model).__name__} is not a language model of transformers: give one that "
                 "AutoModelForCausalLM or AutoModelForSeq2SeqLM loads"
             )
-    absent = next((name for name, weight in inner.named_parameters() if weight.is_meta), None)
+    absent = absent_weight(inner)
     if absent is not None:
         raise WrongUse(
-            f"{type(inner).__name__} is offloaded: {absent} is not in memory; load the model whole, without device_map"
+            f"{type(inner).__name__} is not whole: {absent} is on the meta device, and no hook of accelerate loads it; "
+            "load the model with from_pretrained"
         )
     for wrapper in wrappers:
         _check_same(wrapper, inner)
@@ -50,7 +52,7 @@ def _check_same(wrapper: torch.nn.Module, inner: PreTrainedModel) -> None:
     Raises:
         WrongUse: it does not: it changes them, or feeds more than it is given, such as virtual tokens of a prompt.
     """
-    ids = torch.arange(4, device=inner.device).unsqueeze(0)  # [1, 4]
+    ids = torch.arange(4, device=device_of(inner.get_input_embeddings())).unsqueeze(0)  # [1, 4]
     given = {"input_ids": ids, **({"decoder_input_ids": ids} if inner.config.is_encoder_decoder else {})}
     training = wrapper.training
     wrapper.eval()

@@ -27,13 +27,14 @@ class Embeddings(Tokenizing):
 
     @property
     def device(self) -> torch.device:
-        """The device of the weights."""
+        """The device of the weights; that of the embedding table where they are on several."""
         return self.engine.device
 
     @property
     def device_name(self) -> str:
-        """The device as records name it: mps, cpu (AVX512), or cuda:0 (NVIDIA H100 80GB HBM3)."""
-        return engine.device_text(self.device)
+        """The devices as records name them: mps, cpu (AVX512), or cuda:0 (NVIDIA H100 80GB HBM3), cuda:1 (...)."""
+        names = [engine.device_text(device) for device in self.engine.devices]
+        return ", ".join([*names, "offloaded"] if engine.is_offloaded(self.engine.model) else names)
 
     @property
     def dtype(self) -> torch.dtype:

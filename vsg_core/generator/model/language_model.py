@@ -69,11 +69,13 @@ class LanguageModel(Embeddings):
         initial: settings that an untrained twin needs in its configuration (see `untrained`).
         end_ids: tokens that end an answer; by default those that tokenizer, configuration and chat template name.
         paths: the ways of computing that are exact for the model; by default a self-check finds them.
+        thinking: let `chat` turn reasoning on or off where its caller does not say; by default it is off.
 
     Raises:
         VsgError: the self-check finds no exact way, or NaN in the weights; or the tokenizer gives ids that the
             embedding table lacks.
         WrongUse: it is not a language model of transformers.
+        NotApplicable: its chat format cannot do what `thinking` asks for.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class LanguageModel(Embeddings):
         initial: Mapping[str, Any] | None = None,
         end_ids: Iterable[int] | None = None,
         paths: engine.Paths | None = None,
+        thinking: bool | None = None,
     ) -> None:
         if not hasattr(tokenizer, "get_vocab"):
             raise WrongUse(
@@ -96,6 +99,8 @@ class LanguageModel(Embeddings):
         self.engine = engine.Engine(model, paths)
         self.tokenizer = tokenizer
         self.name, self.family = name, family
+        self.thinking = thinking
+        self._check_thinking()
         self.kind = kind or ("instruct" if self.has_chat else "base")
         self.identity = dict(identity or {})
         self.initial = initial
@@ -113,17 +118,30 @@ class LanguageModel(Embeddings):
 
     @classmethod
     def from_folder(
-        cls, folder: str | Path, *, dtype: str | torch.dtype | None = None, device: str = "auto", **about: Any
+        cls,
+        folder: str | Path,
+        *,
+        dtype: str | torch.dtype | None = None,
+        device: str = "auto",
+        weights: engine.Packing | None = None,
+        adapter: str | Path | None = None,
+        **about: Any,
     ) -> LanguageModel:
         """Load safetensors and tokenizer from a folder.
 
         Args:
             dtype: float32 by default, since claims measure the model and not its rounding.
-            device: auto prefers CUDA, then MPS, then the CPU.
+            device: auto prefers CUDA, then MPS, then the CPU; a model that no card holds is placed over all cards.
+            weights: pack the weights with bitsandbytes while loading: "nf4" or "int8".
+            adapter: a folder with a PEFT adapter of the model; its tokenizer is used if it has one.
             about: the constructor's other arguments.
         """
-        model = engine.open_model(Path(folder), engine.as_dtype(dtype), engine.as_device(device))
-        return cls(model, engine.open_tokenizer(Path(folder)), **about)
+        model = engine.open_model(Path(folder), engine.as_dtype(dtype), device, weights)
+        if adapter is None:
+            return cls(model, engine.open_tokenizer(Path(folder)), **about)
+        own = (Path(adapter) / "tokenizer_config.json").is_file()
+        tokenizer = engine.open_tokenizer(Path(adapter if own else folder))
+        return cls(engine.with_adapter(model, Path(adapter)), tokenizer, **about)
 
     def next_logits(self, sequences: Sequence[Prompt]) -> Tensor:
         """Logits [batch, vocab] float32 of the token after each sequence; -inf on rows that are not tokens."""
@@ -237,7 +255,12 @@ class LanguageModel(Embeddings):
         """
         model = engine.untrained(self.engine.model, seed, self.initial or {})
         twin = LanguageModel(
-            model, self.tokenizer, name=f"{self.name}, untrained", kind=self.kind, paths=self.engine.paths
+            model,
+            self.tokenizer,
+            name=f"{self.name}, untrained",
+            kind=self.kind,
+            paths=self.engine.paths,
+            thinking=self.thinking,
         )
         twin.engine.meter = self.engine.meter
         return twin
@@ -252,9 +275,9 @@ class LanguageModel(Embeddings):
             VsgError: the machine cannot hold the weights in float64. Not NotEnoughMemory: the plugin would report
                 that as an unavailable model.
         """
-        bytes_more = sum(weight.numel() * (8 - weight.itemsize) for weight in self.engine.model.parameters())
+        bytes_more = engine.bytes_to_float64(self.engine.model)
         try:
-            engine.check_memory(f"{self.name} in float64", bytes_more, str(self.device))
+            engine.check_memory(f"{self.name} in float64", bytes_more, self.engine.devices)
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
         self._forget()  # cached tensors have the old dtype and device

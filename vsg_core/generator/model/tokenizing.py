@@ -28,6 +28,8 @@ class Tokenizing:
     engine: Engine
     tokenizer: Any
     end_ids: frozenset[int] = frozenset()
+    # What `chat` does where its caller does not say; None leaves reasoning off.
+    thinking: bool | None = None
 
     @property
     def has_chat(self) -> bool:
@@ -43,18 +45,37 @@ class Tokenizing:
         """The ids that the tokenizer puts before and after a text."""
         return around(self.tokenizer)
 
-    def chat(self, text: str, system: str | None = None, thinking: bool = False) -> str:
+    def chat(self, text: str, system: str | None = None, thinking: bool | None = None) -> str:
         """Put a user's message into the model's chat format, up to where the answer begins.
 
         Args:
-            thinking: let the model reason before it answers, where its format leaves the choice. By default it does
-                not; a format without the choice is used as it is.
+            thinking: let the model reason before it answers, where its format leaves the choice. By default it does as
+                the model was loaded, and does not reason if that was left open; a format without the choice is used as
+                it is.
 
         Raises:
             NotApplicable: the model has no chat template, or one that fails, that does not keep the text, or that
                 cannot think when `thinking` asks for it.
         """
-        return self._chat_format.write(text, system, thinking)
+        return self._chat_format.write(text, system, bool(self.thinking) if thinking is None else thinking)
+
+    def _check_thinking(self) -> None:
+        """Refuse a choice that the chat format does not leave; a model without a chat format never gets to it.
+
+        Raises:
+            NotApplicable: there is nothing to turn on, or the reasoning cannot be turned off.
+        """
+        if self.thinking is None or not self.has_chat:
+            return
+        switches, reasoning = self._chat_format.facts.switches, self._chat_format.reasoning
+        if self.thinking and not switches and reasoning is None:
+            raise NotApplicable(
+                f"the chat format of {self.name} has no thinking to turn on: leave the choice out"
+            )
+        if not self.thinking and not switches and reasoning is not None:
+            raise NotApplicable(
+                f"the chat format of {self.name} has no switch that turns its thinking off: leave the choice out"
+            )
 
     @property
     def text_notes(self) -> tuple[str, ...]:
@@ -81,7 +102,10 @@ class Tokenizing:
         if facts.dated:
             notes.append(f"the date in the chat format is always {DATE:%d %b %Y}")
         if facts.switches:
-            notes.append("the chat format turns reasoning off, unless asked for")
+            how = {None: "off, unless asked for", False: "off, as chosen", True: "on, as chosen"}[
+                self.thinking
+            ]
+            notes.append(f"the chat format turns reasoning {how}")
         elif reasoning is not None:
             notes.append("the chat format leaves reasoning to the model; answers are read after it")
         return notes
