@@ -1,9 +1,9 @@
 """The pytest plugin.
 
 Its modules: the models of a run (selection), misspelt fixtures (collection), a claim on one model (running) or over
-several (across), the order of claims (order), a look at each model's concept tokens (microscope), the claim that is
-running (live_line), runs that try the shapes of claims alone (dry), what a run refuses before it starts (checks), its
-end (session), and an end from outside (signals).
+several (across), the order of claims (order), their keys (keyed), claims shown from their records (resume), a look at
+each model's concept tokens (microscope), the claim that is running (live_line), runs that try the shapes of claims
+alone (dry), what a run refuses before it starts (checks), its end (session), and an end from outside (signals).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ pytest_plugins = [
     "vsg_core.plugin.collection",
     "vsg_core.plugin.across",
     "vsg_core.plugin.order",
+    "vsg_core.plugin.keyed",
     "vsg_core.plugin.running",
     "vsg_core.plugin.microscope",
     "vsg_core.plugin.dry",
