@@ -15,6 +15,7 @@ pytest_plugins = [
     "vsg_core.plugin.across",
     "vsg_core.plugin.order",
     "vsg_core.plugin.keyed",
+    "vsg_core.plugin.resume",
     "vsg_core.plugin.running",
     "vsg_core.plugin.microscope",
     "vsg_core.plugin.dry",

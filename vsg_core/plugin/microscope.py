@@ -13,6 +13,7 @@ import pytest
 
 from vsg_core.plugin.claim_run import BENCH, ClaimRun
 from vsg_core.plugin.places import picks_claims, reports_folder
+from vsg_core.plugin.resume import following
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, read_microscope, write_microscope
 from vsg_core.records.record import ModelReference, Run
@@ -32,7 +33,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     measured = item.config.stash.setdefault(MEASURED, set())
     if selected and dict(item.user_properties).get("verdict", "not run") != "not run":
         measured.add(selected)
-    last = bench.selected == selected != _model_of(nextitem)
+    last = bench.selected == selected != _model_of(following(item, nextitem))
     if isinstance(item, pytest.Function) and selected in measured and last and not picks_claims(item.config):
         try:
             _look(ClaimRun(item, item.function.claim, selected))
