@@ -21,6 +21,8 @@ PACKAGE = Path(__file__).parent
 INSTALLED = PACKAGE / "project"
 # The folder of claims in a project, and of one's own claims where there is no project.
 CLAIMS = "hypotheses"
+# The folder of accepted verdicts in one of claims.
+RECORDED = "recorded"
 
 
 def loads_plugin(folder: Path) -> bool:

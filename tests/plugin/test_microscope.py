@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vsg_core.records.microscope import read_microscope
-from vsg_core.runs import code_of
 
 LOOK = "*a look at the concept tokens of tiny-random*"
 TWO = """
@@ -29,7 +28,7 @@ def test_a_look_is_announced_and_kept_until_the_code_changes(suite, monkeypatch)
     suite.run().stdout.no_fnmatch_line(LOOK)
     assert read_microscope(suite.reports, "tiny-random") == first
 
-    monkeypatch.setattr("vsg_core.plugin.microscope.code_digest", lambda room: "other code")
+    monkeypatch.setattr("vsg_core.plugin.microscope.room_digests", lambda reached: {"generator": "other"})
     suite.run("-q").stdout.fnmatch_lines([LOOK])
     second = read_microscope(suite.reports, "tiny-random")
     assert second is not None
@@ -64,16 +63,3 @@ def test_a_damaged_look_is_taken_again(suite):
     path.write_text("{")
     suite.run().stdout.fnmatch_lines([LOOK])
     assert read_microscope(suite.reports, "tiny-random") is not None
-
-
-def test_a_comment_changes_no_digest_of_code_and_a_statement_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(code_of, "HOME", tmp_path)
-    (tmp_path / "room").mkdir()
-    path = tmp_path / "room" / "module.py"
-    digests = []
-    for text in ("x = 1\n", '"""A text."""\n\n# a comment\nx  =  1\n', "x = 2\n"):
-        path.write_text(text)
-        code_of.code_digest.cache_clear()
-        digests.append(code_of.code_digest("room"))
-    code_of.code_digest.cache_clear()
-    assert digests[0] == digests[1] != digests[2]

@@ -16,6 +16,7 @@ from vsg_core.cli.printing import open_output, os_error_text
 from vsg_core.cli.publish import publish
 from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.cli.run import run
+from vsg_core.cli.status import status
 from vsg_core.errors import VsgError, WrongUse
 
 
@@ -25,7 +26,7 @@ def vsg() -> None:
     """Claims about concept tokens, judged on real language models."""
 
 
-for command in (run, new, models, claims, report, diff, merge, publish, schema, table, concept):
+for command in (run, new, models, claims, status, report, diff, merge, publish, schema, table, concept):
     vsg.add_command(command)
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from vsg_core.plugin.claim_run import BENCH, ClaimRun
 from vsg_core.plugin.places import picks_claims, reports_folder
+from vsg_core.plugin.resume import following
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, read_microscope, write_microscope
 from vsg_core.records.record import ModelReference, Run
-from vsg_core.runs.code_of import code_digest
+from vsg_core.runs.rooms import room_digests
 
 # The models of which a claim was measured.
 MEASURED = pytest.StashKey[set[Selected]]()
@@ -32,7 +33,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     measured = item.config.stash.setdefault(MEASURED, set())
     if selected and dict(item.user_properties).get("verdict", "not run") != "not run":
         measured.add(selected)
-    last = bench.selected == selected != _model_of(nextitem)
+    last = bench.selected == selected != _model_of(following(item, nextitem))
     if isinstance(item, pytest.Function) and selected in measured and last and not picks_claims(item.config):
         try:
             _look(ClaimRun(item, item.function.claim, selected))
@@ -64,7 +65,15 @@ def _rests_on(model: ModelReference, run: Run, dtype: str | None) -> str:
     if not model.weights:
         return ""
     libraries = {name: run.versions.get(name) for name in LIBRARIES}
-    basis = [model.weights, model.form, dtype, run.device, run.paths, libraries, code_digest("generator")]
+    basis = [
+        model.weights,
+        model.form,
+        dtype,
+        run.device,
+        run.paths,
+        libraries,
+        room_digests(())["generator"],
+    ]
     return hashlib.sha256(json.dumps(basis).encode()).hexdigest()[:16]
 
 

@@ -37,6 +37,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
+    "resume": {
+        "action": "store_true",
+        "help": "run only the claims without a record under their present key; the others are shown from their records",
+    },
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
     "dry": {
         "action": "store_true",

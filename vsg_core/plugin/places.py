@@ -12,10 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from vsg_core.projects import CLAIMS, PLUGIN, joined
-
-# The folder of accepted verdicts in one of claims.
-RECORDED = "recorded"
+from vsg_core.projects import CLAIMS, PLUGIN, RECORDED, joined
 
 
 def project_folder(config: pytest.Config) -> Path:
