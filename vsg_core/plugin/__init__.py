@@ -15,6 +15,7 @@ pytest_plugins = [
     "vsg_core.plugin.running",
     "vsg_core.plugin.microscope",
     "vsg_core.plugin.checks",
+    "vsg_core.plugin.scatter",
     "vsg_core.plugin.session",
     "vsg_core.plugin.signals",
 ]

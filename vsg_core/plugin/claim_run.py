@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
+from vsg_core.errors import (
+    NotApplicable,
+    NotEnoughMemory,
+    RecordsUnavailable,
+    Unavailable,
+    VsgError,
+    WorkerLost,
+)
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
@@ -75,6 +82,7 @@ class ClaimRun:
     Attributes:
         fault: becomes a failure of the test.
         skipped: becomes a skip; with neither the test passes.
+        record: as it is written, None until then, and where it could not be.
         selected: None for a claim across models, see `across`.
     """
 
@@ -85,6 +93,7 @@ class ClaimRun:
         self.bench = item.config.stash[BENCH]
         self.fault: str | None = None
         self.skipped: str | None = None
+        self.record: Record | None = None
         self.started = datetime.now(UTC)
         self.clock = time.perf_counter()
 
@@ -127,7 +136,9 @@ class ClaimRun:
         record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype)
         # Keep the last measured record when weights are missing. A claim across models has no result
         # without its inputs.
-        keep = isinstance(error, UNAVAILABLE) and not isinstance(error, (NotApplicable, RecordsUnavailable))
+        keep = isinstance(error, (*UNAVAILABLE, WorkerLost)) and not isinstance(
+            error, (NotApplicable, RecordsUnavailable)
+        )
         self.conclude(record, details, keep_measured=keep)
 
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
@@ -145,6 +156,7 @@ class ClaimRun:
             self.fault = f"broken, no verdict: {name}: {error}"
             self.report(record.model_copy(update={"outcome": "broken"}))
             return
+        self.record = record
         self.report(record)
         self.decide(name, record, comparison, path, details)
 

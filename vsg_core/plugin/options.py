@@ -30,6 +30,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
+    "on": {"metavar": "WHERE", "help": "run the claims in worker processes: local:N on this machine"},
+    "split": {
+        "action": "store_true", "help": "cut the claims of a model into several shards, if --on has workers for them",
+    },
+    "shard-timeout": {
+        "type": float, "metavar": "SECONDS", "help": "kill a worker of --on that ends no claim for so long",
+    },
     "reports": {"metavar": "DIR", "help": "folder for records and reports (default: reports/)"},
 }  # fmt: skip
 TAKE_PATHS = ("model", "reports")

@@ -34,6 +34,11 @@ def recorded_folder(config: pytest.Config) -> Path:
     return project_folder(config) / "hypotheses" / "recorded"
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Return whether this process runs a shard for another one, which writes the reports of the run."""
+    return bool(getattr(config.option, "vsg_task", None))
+
+
 def runs_claims(config: pytest.Config) -> bool:
     """Return whether this run was pointed at hypotheses/."""
     claims = _real(project_folder(config) / "hypotheses")

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from vsg_core.errors import WrongUse
 from vsg_core.runs.events import Event
 from vsg_core.runs.shards import Shard
 
 
 class Executor(Protocol):
-    """Runs each shard as a worker process somewhere, and hands over its events."""
+    """Runs each shard as a worker process somewhere, and hands over its events.
+
+    Attributes:
+        number: how many shards it can run at a time.
+    """
+
+    number: int
 
     def misfit(self, shard: Shard) -> str:
         """Why the shard fits nowhere, with the numbers; empty if it does."""
         ...
 
-    def free(self) -> bool:
-        """Return whether a further shard can start now."""
+    def free(self, shard: Shard, alone: bool = False) -> bool:
+        """Return whether this shard can start now."""
         ...
 
     def start(self, shard: Shard, alone: bool = False) -> None:
@@ -27,6 +37,10 @@ class Executor(Protocol):
         """The events since the last call; waits up to `seconds` for the first."""
         ...
 
+    def avoid(self, node: str) -> None:
+        """Start nothing on this machine from now on, if there are others."""
+        ...
+
     def stop(self, shard: str) -> None:
         """Kill a shard's worker; its Ended comes as an event."""
         ...
@@ -34,3 +48,50 @@ class Executor(Protocol):
     def close(self) -> None:
         """Kill every worker and leave no child behind."""
         ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the controller is, for an executor that starts workers.
+
+    Args:
+        directory: the current folder of the run; arguments of shards are relative to it.
+        folder: for the folders of shards, below the folder of reports.
+        device: as given to --device.
+    """
+
+    directory: Path
+    folder: Path
+    device: str = "auto"
+
+
+Maker = Callable[[Place], Executor]
+
+
+def maker_of(where: str) -> Maker:
+    """What makes the executor that `--on WHERE` names.
+
+    Raises:
+        WrongUse: there is no such executor, or it is not given what it needs.
+    """
+    name, _, detail = where.partition(":")
+    if name not in KINDS:
+        raise WrongUse(f"--on {where}: there is no {name!r}; give {' or '.join(USES)}")
+    return KINDS[name](detail)
+
+
+def _local(detail: str) -> Maker:
+    if not (detail.isascii() and detail.isdecimal() and int(detail) > 0):
+        raise WrongUse(f"--on local:{detail}: give the number of processes, say --on local:4")
+
+    def make(place: Place) -> Executor:
+        from vsg_core.runs.local import LocalExecutor
+
+        return LocalExecutor(int(detail), place)
+
+    return make
+
+
+# Each takes what follows the colon, checks it, and imports nothing heavy before an executor is made.
+KINDS: dict[str, Callable[[str], Maker]] = {"local": _local}
+USES = ("local:N",)

@@ -1,0 +1,198 @@
+"""The plan of `pytest --on`: shards of the collected claims."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vsg_core.generator.engine.memory import FIXED, MARGIN
+from vsg_core.plugin.order import model_name
+from vsg_core.plugin.places import reports_folder
+from vsg_core.plugin.selection import Selected
+from vsg_core.runs.estimates import measured_seconds
+from vsg_core.runs.shards import Shard, packed, sharing
+from vsg_core.vocabulary import ACROSS
+
+# Bytes of a parameter; models are loaded in float32 unless --dtype says otherwise.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# What the controller does itself: choosing tests, counting failures, writing reports.
+OWN_OPTIONS = frozenset(
+    [
+        "basetemp",
+        "cacheclear",
+        "cacheshow",
+        "capture",
+        "collectonly",
+        "confcutdir",
+        "continue_on_collection_errors",
+        "deselect",
+        "dist",
+        "distload",
+        "doctestmodules",
+        "durations",
+        "failedfirst",
+        "file_or_dir",
+        "help",
+        "htmlpath",
+        "ignore",
+        "ignore_glob",
+        "importmode",
+        "inifilename",
+        "invert_paths",
+        "junitprefix",
+        "keepduplicates",
+        "keyword",
+        "last_failed_no_failures",
+        "lf",
+        "log_file",
+        "looponfail",
+        "markexpr",
+        "maxfail",
+        "maxprocesses",
+        "newfirst",
+        "noconftest",
+        "numprocesses",
+        "override_ini",
+        "pastebin",
+        "plugins",
+        "pyargs",
+        "pythonwarnings",
+        "rootdir",
+        "self_contained_html",
+        "setuponly",
+        "setupplan",
+        "setupshow",
+        "show_fixtures_per_test",
+        "showfixtures",
+        "stepwise",
+        "stepwise_reset",
+        "stepwise_skip",
+        "trace",
+        "tx",
+        "usepdb",
+        "usepdb_cls",
+        "version",
+        "vsg_models",
+        "vsg_on",
+        "vsg_reports",
+        "vsg_resume",
+        "vsg_shard_timeout",
+        "vsg_split",
+        "xmlpath",
+    ]
+)
+
+
+def dispatched(items: Iterable[pytest.Item]) -> list[pytest.Function]:
+    """The claims on one model each."""
+    return [
+        item for item in items if isinstance(item, pytest.Function) and model_name(item) not in (None, ACROSS)
+    ]
+
+
+def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: int) -> list[Shard]:
+    """The shards of these claims: one per model, and with --split several.
+
+    Args:
+        workers: how many shards can run at a time.
+    """
+    known = measured_seconds(reports_folder(config))
+    by_model: dict[Selected, list[pytest.Function]] = {}
+    for item in items:
+        by_model.setdefault(item.callspec.params["lm"], []).append(item)
+    shards: list[Shard] = []
+    for model, claims in by_model.items():
+        seconds = {item.nodeid: known.get((model.name, _claim(item)), 0.0) for item in claims}
+        parts = _parts(claims, seconds, workers) if config.option.vsg_split else [claims]
+        for number, part in enumerate(parts, 1):
+            name = model.name if len(parts) == 1 else f"{model.name}-{number}"
+            shards.append(_shard(config, name, model, part, sum(seconds[item.nodeid] for item in part)))
+    return shards
+
+
+def _claim(item: pytest.Function) -> str:
+    return str(item.function.claim.id)
+
+
+def _parts(
+    claims: list[pytest.Function], seconds: dict[str, float], number: int
+) -> list[list[pytest.Function]]:
+    """The claims in up to `number` parts; those that share a measurement are in the same part."""
+    groups = sharing({item.nodeid: _measurements(item) for item in claims})
+    by_id = {item.nodeid: place for place, item in enumerate(claims)}
+    parts = packed(groups, seconds, number)
+    return [[claims[place] for place in sorted(by_id[name] for name in part)] for part in parts]
+
+
+def _measurements(item: pytest.Function) -> set[str]:
+    """The fixtures that a claim shares with others and that rest on the model: what they measure is measured once."""
+    known = item._fixtureinfo.name2fixturedefs
+    rests: dict[str, bool] = {"lm": True}
+
+    def rests_on_model(name: str) -> bool:
+        if name not in rests:
+            rests[name] = False
+            rests[name] = any(
+                rests_on_model(needed) for definition in known.get(name, ()) for needed in definition.argnames
+            )
+        return rests[name]
+
+    shared = {name for name, definitions in known.items() if definitions[-1].scope != "function"}
+    return {name for name in shared - {"lm"} if rests_on_model(name)}
+
+
+def _shard(
+    config: pytest.Config, name: str, model: Selected, items: Sequence[pytest.Function], seconds: float
+) -> Shard:
+    return Shard(
+        name=name,
+        model=model.name,
+        target=model.target,
+        claims=tuple(item.nodeid for item in items),
+        named=model.named,
+        arguments=tuple(_arguments(config, items)),
+        options=_options(config),
+        memory=_memory(config, model),
+        seconds=seconds,
+    )
+
+
+def _arguments(config: pytest.Config, items: Iterable[pytest.Function]) -> list[str]:
+    """What pytest reads from the command line before it knows its options, and the files of the claims."""
+    option = config.option
+    given = ["-o", "addopts=", f"--rootdir={_relative(config, config.rootpath)}"]
+    if config.inipath:
+        given += ["-c", _relative(config, config.inipath)]
+    given.append(f"--import-mode={option.importmode}")
+    for flag, values in (("-p", option.plugins), ("-W", option.pythonwarnings), ("-o", option.override_ini)):
+        given += [part for value in values or () for part in (flag, value)]
+    return given + list(dict.fromkeys(_relative(config, item.path) for item in items))
+
+
+def _relative(config: pytest.Config, path: Path) -> str:
+    """The path from the current folder of the run, which may be elsewhere on another machine."""
+    return os.path.relpath(path, config.invocation_params.dir)
+
+
+def _options(config: pytest.Config) -> dict[str, Any]:
+    """The options that claims, fixtures and plugins may look at, as far as they are plain data."""
+    values = {name: value for name, value in vars(config.option).items() if name not in OWN_OPTIONS}
+    return {name: value for name, value in values.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _memory(config: pytest.Config, model: Selected) -> int:
+    """The bytes that a model takes, as loading it counts them; 0 where its parameters are not known."""
+    each = BYTES[config.option.vsg_dtype or "float32"]
+    return int((model.entry.parameters or 0) * each * MARGIN) + FIXED if model.entry.parameters else 0

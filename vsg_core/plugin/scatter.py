@@ -1,0 +1,324 @@
+"""`pytest --on WHERE`: claims run in worker processes, and this process replays what they report.
+
+What the hooks of pytest are given is what they are given in one process, so every plugin, and every option about
+failures and reports, does as it does there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock, Timeout
+
+from vsg_core.errors import VsgError, WorkerLost, WrongUse
+from vsg_core.plugin.claim_run import ClaimRun
+from vsg_core.plugin.places import is_worker, project_folder, reports_folder
+from vsg_core.plugin.planning import dispatched, shards_of
+from vsg_core.records import microscope, provenance
+from vsg_core.records.files import (
+    FOLDER,
+    has_record,
+    record_member,
+    record_text,
+    write_atomically,
+    write_record,
+)
+from vsg_core.records.record import Record
+from vsg_core.runs.controller import Controller, Differed, Finished, Lost, Outcome
+from vsg_core.runs.events import Warned, Wrote
+from vsg_core.runs.executor import Executor, Maker, Place, maker_of
+from vsg_core.runs.shards import Shard
+
+SHARDS = "shards"
+BOTH = "not-reproducible"
+# Options by which pytest talks to the process that runs a test.
+CONVERSATIONS = {
+    "usepdb": "--pdb",
+    "trace": "--trace",
+    "setupshow": "--setup-show",
+    "setuponly": "--setup-only",
+}
+# Why a worker has no record of the model: what was measured before stays.
+KEEPS_MEASURED = ("weights", "memory")
+
+MAKER = pytest.StashKey[Maker]()
+PLAN = pytest.StashKey[list[Shard]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what workers cannot do, before anything is collected."""
+    where = config.option.vsg_on
+    if is_worker(config) or hasattr(config, "workerinput"):
+        return
+    if where is None:
+        for name in ("split", "shard_timeout"):
+            if getattr(config.option, f"vsg_{name}"):
+                raise pytest.UsageError(
+                    f"--{name.replace('_', '-')} is about the workers of --on: add --on local:N"
+                )
+        return
+    try:
+        config.stash[MAKER] = maker_of(where)
+    except WrongUse as error:
+        raise pytest.UsageError(str(error)) from None
+    _check_options(config)
+
+
+def _check_options(config: pytest.Config) -> None:
+    option = config.option
+    for name, flag in CONVERSATIONS.items():
+        if getattr(option, name, False):
+            raise pytest.UsageError(
+                f"{flag} talks to the process that runs a claim: leave it out, or leave out --on"
+            )
+    if option.capture == "no":
+        raise pytest.UsageError(
+            "-s shows output at once, and workers have no terminal: leave it out, or leave out --on"
+        )
+    if option.vsg_shard_timeout is not None and not option.vsg_shard_timeout > 0:
+        raise pytest.UsageError(
+            f"--shard-timeout {option.vsg_shard_timeout:g}: give a number of seconds above 0"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the claims on single models in workers, then everything else in this process."""
+    config = session.config
+    if MAKER not in config.stash or (session.testsfailed and not config.option.continue_on_collection_errors):
+        return None
+    claims = {item.nodeid: item for item in dispatched(session.items)}
+    folder = reports_folder(config) / SHARDS
+    executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
+    try:
+        shards = config.stash[PLAN] = shards_of(config, list(claims.values()), executor.number)
+        _check_fit(shards, executor)
+        if config.option.collectonly:
+            return None
+        with _own(folder):
+            _run_apart(session, claims, shards, executor)
+    finally:
+        executor.close()
+    _run_here(session, [item for item in session.items if item.nodeid not in claims])
+    return True
+
+
+def _check_fit(shards: Iterable[Shard], executor: Executor) -> None:
+    for shard in shards:
+        if why := executor.misfit(shard):
+            raise pytest.UsageError(f"--on: {why}")
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Use the folder of shards alone, without what an earlier run left in it.
+
+    Raises:
+        UsageError: another run uses it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False):
+            _clear(folder)
+            yield
+            _clear(folder)
+    except Timeout:
+        raise pytest.UsageError(
+            f"another run with --on writes to {folder.parent}: wait for it, or give another folder with --reports DIR"
+        ) from None
+    except OSError as error:
+        raise pytest.UsageError(f"cannot write to {folder}: {error.strerror or error}") from None
+
+
+def _clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_apart(
+    session: pytest.Session, claims: dict[str, pytest.Function], shards: list[Shard], executor: Executor
+) -> None:
+    config = session.config
+    code = provenance.code_digest(project_folder(config))
+    controller = Controller(shards, executor, code, config.option.vsg_shard_timeout)
+    replay = Replay(session, claims)
+    for outcome in controller.run():
+        replay.take(outcome)
+        _stop_if_asked(session)
+
+
+def _run_here(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Run tests as pytest does."""
+    for place, item in enumerate(items):
+        nextitem = items[place + 1] if place + 1 < len(items) else None
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        _stop_if_asked(session)
+
+
+def _stop_if_asked(session: pytest.Session) -> None:
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
+
+
+class Replay:
+    """Gives pytest's hooks what workers reported, and puts their records where those of one process are.
+
+    Args:
+        items: the claims that workers run, by node id.
+    """
+
+    def __init__(self, session: pytest.Session, items: dict[str, pytest.Function]) -> None:
+        self.config = session.config
+        self.session = session
+        self.items = items
+        self.reports = reports_folder(session.config)
+
+    def take(self, outcome: Outcome) -> None:
+        """Replay one outcome."""
+        if isinstance(outcome, Finished):
+            self.finished(outcome)
+        elif isinstance(outcome, Lost):
+            self.stopped(self.items[outcome.claim], WorkerLost(outcome.reason))
+        elif isinstance(outcome, Differed):
+            self.differed(outcome)
+        elif isinstance(outcome, Warned):
+            self.warned(outcome)
+        elif isinstance(outcome, Wrote):
+            self.wrote(outcome)
+
+    def finished(self, outcome: Finished) -> None:
+        """Write a claim's record and show its reports."""
+        item = self.items[outcome.claim]
+        if outcome.record is not None:
+            try:
+                self.keep(outcome.record, outcome.shard)
+            except VsgError as error:
+                # As in one process: what is measured later would be lost too.
+                self.session.shouldfail = f"stopping: {error}"
+        data = [*outcome.reports]
+        if data[-1]["when"] != "teardown":
+            data.append(_teardown(data[-1]))
+        hook = self.config.hook
+        self.show(
+            item,
+            (
+                hook.pytest_report_from_serializable(config=self.config, data=_with_tuples(each))
+                for each in data
+            ),
+        )
+
+    def keep(self, record: Record, shard: Shard) -> None:
+        """Write a record among those of the run, and remove the worker's own.
+
+        Raises:
+            VsgError: it cannot be written.
+        """
+        member = record_member(record)
+        unavailable = record.not_run is not None and record.not_run.cause in KEEPS_MEASURED
+        if not (unavailable and has_record(self.reports, member)):
+            write_record(record, self.reports / FOLDER)
+        (self.reports / SHARDS / shard.name / FOLDER / member).unlink(missing_ok=True)
+
+    def stopped(self, item: pytest.Function, error: VsgError) -> None:
+        """End a claim that has no result, for this reason."""
+        run = ClaimRun(item, item.function.claim, item.callspec.params["lm"])
+
+        def end() -> None:
+            run.stop(error)
+            raise pytest.fail.Exception(run.fault or str(error), pytrace=False)
+
+        self.show(item, (_report(item, when, end if when == "call" else _nothing) for when in PHASES))
+
+    def differed(self, outcome: Differed) -> None:
+        """Fail a claim that gave different evidence when it ran again, and keep both records."""
+        folder = self.reports / BOTH / outcome.shard.model
+        paths = [folder / f"{outcome.first.claim.id}-{number}.json" for number in (1, 2)]
+        for path, record in zip(paths, (outcome.first, outcome.second), strict=True):
+            write_atomically(path, record_text(record) + "\n")
+        why = (
+            f"not reproducible: two runs of one task gave different evidence: {paths[0]} and {paths[1].name}"
+        )
+        self.stopped(self.items[outcome.claim], VsgError(why))
+
+    def warned(self, outcome: Warned) -> None:
+        """Show a warning of a worker."""
+        values = dict(outcome.values)
+        nodeid, location = values.pop("nodeid"), values.pop("location")
+        category = _category(values.pop("module"), values.pop("category"))
+        message = warnings.WarningMessage(
+            category(values["text"]), category, values["filename"], values["lineno"]
+        )
+        self.config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": message,
+                "when": "runtest",
+                "nodeid": nodeid,
+                "location": location and tuple(location),
+            }
+        )
+
+    def wrote(self, outcome: Wrote) -> None:
+        """Put a worker's look at its model's concept tokens among those of the run."""
+        folder, _, name = outcome.name.partition("/")
+        if folder == microscope.FOLDER and Path(name).name == name:
+            with suppress(VsgError):
+                write_atomically(self.reports / folder / name, outcome.text)
+
+    def show(self, item: pytest.Function, reports: Iterable[pytest.TestReport]) -> None:
+        """Show reports as those of a claim that ran in this process."""
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+PHASES = ("setup", "call", "teardown")
+
+
+def _report(item: pytest.Function, when: Any, function: Callable[[], None]) -> pytest.TestReport:
+    call = pytest.CallInfo.from_call(function, when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt))
+    report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    return report
+
+
+def _nothing() -> None:
+    """Set up and tear down nothing."""
+
+
+def _with_tuples(report: dict[str, Any]) -> dict[str, Any]:
+    """A report as pytest made it: JSON has lists where it had tuples."""
+    longrepr = report["longrepr"]
+    return report | {
+        "location": tuple(report["location"]),
+        "longrepr": tuple(longrepr) if isinstance(longrepr, list) else longrepr,
+        **{name: [tuple(pair) for pair in report[name]] for name in ("user_properties", "sections")},
+    }
+
+
+def _teardown(report: dict[str, Any]) -> dict[str, Any]:
+    """The report of a teardown that its worker did not live to make."""
+    return report | {
+        "when": "teardown",
+        "outcome": "passed",
+        "longrepr": None,
+        "sections": [],
+        "duration": 0.0,
+    }
+
+
+def _category(module: str, name: str) -> type[Warning]:
+    """The class of a warning, UserWarning where this process does not have it."""
+    with suppress(ImportError):
+        found = getattr(importlib.import_module(module), name, None)
+        if isinstance(found, type) and issubclass(found, Warning):
+            return found
+    return UserWarning
