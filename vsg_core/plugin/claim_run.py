@@ -256,6 +256,7 @@ class ClaimRun:
             started=self.started.replace(microsecond=0),
             seconds=time.perf_counter() - max(self.clock, self.bench.since),
             machine=provenance.machine(),
+            environment=provenance.environment(),
             commit=code.commit,
             dirty=code.dirty,
             versions=provenance.versions(),

@@ -102,12 +102,13 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
         workers: how many shards can run at a time.
     """
     known = measured_seconds(reports_folder(config))
+    typical = sum(known.values()) / len(known) if known else 0.0
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
         by_model.setdefault(item.callspec.params["lm"], []).append(item)
     shards: list[Shard] = []
     for model, claims in by_model.items():
-        seconds = {item.nodeid: known.get((model.name, _claim(item)), 0.0) for item in claims}
+        seconds = {item.nodeid: known.get((model.name, _claim(item)), typical) for item in claims}
         parts = _parts(claims, seconds, workers) if config.option.vsg_split else [claims]
         for number, part in enumerate(parts, 1):
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
@@ -163,7 +164,7 @@ def _shard(
 
 
 def _arguments(config: pytest.Config, items: Iterable[pytest.Function]) -> list[str]:
-    """What pytest reads from the command line before it knows its options, and the files of the claims."""
+    """The arguments that pytest reads before it knows its options, then the files of the claims."""
     option = config.option
     given = ["-o", "addopts=", f"--rootdir={_relative(config, config.rootpath)}"]
     if config.inipath:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,23 +19,28 @@ import pytest
 from filelock import FileLock, Timeout
 
 from vsg_core.errors import VsgError, WorkerLost, WrongUse
+from vsg_core.plugin.across import is_across
 from vsg_core.plugin.claim_run import ClaimRun
+from vsg_core.plugin.live import Progress
+from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import is_worker, project_folder, reports_folder
 from vsg_core.plugin.planning import dispatched, shards_of
 from vsg_core.records import microscope, provenance
 from vsg_core.records.files import (
     FOLDER,
     has_record,
+    read_reports,
     record_member,
     record_text,
     write_atomically,
     write_record,
 )
-from vsg_core.records.record import Record
-from vsg_core.runs.controller import Controller, Differed, Finished, Lost, Outcome
+from vsg_core.runs.controller import Controller, Differed, Done, Finished, Lost, Outcome
 from vsg_core.runs.events import Warned, Wrote
 from vsg_core.runs.executor import Executor, Maker, Place, maker_of
+from vsg_core.runs.plan import plan_text
 from vsg_core.runs.shards import Shard
+from vsg_core.wording import count_text
 
 SHARDS = "shards"
 BOTH = "not-reproducible"
@@ -48,8 +54,14 @@ CONVERSATIONS = {
 # Why a worker has no record of the model: what was measured before stays.
 KEEPS_MEASURED = ("weights", "memory")
 
+PHASES = ("setup", "call", "teardown")
+# The page is rebuilt for at most one part in this many of the time.
+PAGE_SHARE = 20
+
 MAKER = pytest.StashKey[Maker]()
 PLAN = pytest.StashKey[list[Shard]]()
+# How many shards run at a time.
+WORKERS = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -100,6 +112,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
     try:
         shards = config.stash[PLAN] = shards_of(config, list(claims.values()), executor.number)
+        config.stash[WORKERS] = executor.number
         _check_fit(shards, executor)
         if config.option.collectonly:
             return None
@@ -115,6 +128,21 @@ def _check_fit(shards: Iterable[Shard], executor: Executor) -> None:
     for shard in shards:
         if why := executor.misfit(shard):
             raise pytest.UsageError(f"--on: {why}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the plan of a run that only collects."""
+    shards = config.stash.get(PLAN, None)
+    if shards and config.option.collectonly:
+        session = terminalreporter._session
+        across, others = (
+            sum(map(is_across, session.items)),
+            sum(model_name(item) is None for item in session.items),
+        )
+        counts = ((across, "claim across models", "claims across models"), (others, "test", "tests"))
+        own = ", ".join(count_text(*each) for each in counts if each[0])
+        terminalreporter.section("plan")
+        terminalreporter.write_line(plan_text(shards, config.option.vsg_on, config.stash[WORKERS], own))
 
 
 @contextmanager
@@ -148,10 +176,21 @@ def _run_apart(
     config = session.config
     code = provenance.code_digest(project_folder(config))
     controller = Controller(shards, executor, code, config.option.vsg_shard_timeout)
-    replay = Replay(session, claims)
-    for outcome in controller.run():
-        replay.take(outcome)
-        _stop_if_asked(session)
+    progress, replay = Progress(config, shards), Replay(session, claims)
+    with progress.shown():
+        try:
+            for outcome in controller.run():
+                progress.erase()
+                progress.take(outcome)
+                replay.take(outcome)
+                _stop_if_asked(session)
+                progress.draw()
+        except BaseException:
+            # What is measured is kept, though pytest shows no more of this run.
+            executor.close()
+            for finished in controller.rest():
+                replay.keep(finished)
+            raise
 
 
 def _run_here(session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -181,6 +220,7 @@ class Replay:
         self.session = session
         self.items = items
         self.reports = reports_folder(session.config)
+        self.next_page = 0.0
 
     def take(self, outcome: Outcome) -> None:
         """Replay one outcome."""
@@ -194,16 +234,13 @@ class Replay:
             self.warned(outcome)
         elif isinstance(outcome, Wrote):
             self.wrote(outcome)
+        elif isinstance(outcome, Done):
+            self.rebuild()
 
     def finished(self, outcome: Finished) -> None:
-        """Write a claim's record and show its reports."""
+        """Keep a claim's record and show its reports."""
         item = self.items[outcome.claim]
-        if outcome.record is not None:
-            try:
-                self.keep(outcome.record, outcome.shard)
-            except VsgError as error:
-                # As in one process: what is measured later would be lost too.
-                self.session.shouldfail = f"stopping: {error}"
+        self.keep(outcome)
         data = [*outcome.reports]
         if data[-1]["when"] != "teardown":
             data.append(_teardown(data[-1]))
@@ -216,17 +253,21 @@ class Replay:
             ),
         )
 
-    def keep(self, record: Record, shard: Shard) -> None:
-        """Write a record among those of the run, and remove the worker's own.
-
-        Raises:
-            VsgError: it cannot be written.
-        """
-        member = record_member(record)
-        unavailable = record.not_run is not None and record.not_run.cause in KEEPS_MEASURED
-        if not (unavailable and has_record(self.reports, member)):
-            write_record(record, self.reports / FOLDER)
-        (self.reports / SHARDS / shard.name / FOLDER / member).unlink(missing_ok=True)
+    def keep(self, outcome: Finished) -> None:
+        """Write a claim's record among those of the run, and remove the worker's own."""
+        if outcome.record is None:
+            return
+        try:
+            member = record_member(outcome.record)
+            not_run = outcome.record.not_run
+            unavailable = not_run is not None and not_run.cause in KEEPS_MEASURED
+            if not (unavailable and has_record(self.reports, member)):
+                write_record(outcome.record, self.reports / FOLDER)
+            with suppress(OSError):
+                (self.reports / SHARDS / outcome.shard.name / FOLDER / member).unlink(missing_ok=True)
+        except VsgError as error:
+            # As in one process: what is measured later would be lost too.
+            self.session.shouldfail = f"stopping: {error}"
 
     def stopped(self, item: pytest.Function, error: VsgError) -> None:
         """End a claim that has no result, for this reason."""
@@ -273,6 +314,16 @@ class Replay:
             with suppress(VsgError):
                 write_atomically(self.reports / folder / name, outcome.text)
 
+    def rebuild(self) -> None:
+        """Rebuild the page from the records there are, so that it can be read during the run."""
+        started = time.monotonic()
+        if started < self.next_page:
+            return
+        # Whatever is wrong is reported at the end of the run, which writes the page for good.
+        with suppress(Exception):
+            write_page(self.reports)
+        self.next_page = time.monotonic() + PAGE_SHARE * (time.monotonic() - started)
+
     def show(self, item: pytest.Function, reports: Iterable[pytest.TestReport]) -> None:
         """Show reports as those of a claim that ran in this process."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -281,7 +332,17 @@ class Replay:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
-PHASES = ("setup", "call", "teardown")
+def write_page(reports: Path) -> Path:
+    """Write the claim report from all records.
+
+    Raises:
+        VsgError: a record cannot be read, or the page not written.
+    """
+    # Imported after the workers have started: neither they nor collecting claims need the report.
+    from vsg_core.report import write_report
+    from vsg_core.report.view.rows import report_of
+
+    return write_report(report_of(read_reports(reports)), reports)
 
 
 def _report(item: pytest.Function, when: Any, function: Callable[[], None]) -> pytest.TestReport:

@@ -1,7 +1,7 @@
 """A worker of `pytest --on`: runs the claims of one shard, and writes records and events into a folder of its own.
 
-Loaded by `-p`, with the task in the file of --vsg-task. It writes no page and no accepted verdicts, for the process that
-started it does. It ends at once when its standard input is closed, which is when that process is gone.
+Loaded by `-p`, with the task in the file of --vsg-task. The page and the accepted verdicts are left to the controller,
+the process that started it. It ends at once when its standard input is closed, which is when the controller is gone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEEP_BETWEEN_RUNS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 @dataclass(frozen=True)
 class Worker:
-    """This process as a worker.
+    """The process as a worker.
 
     Args:
         folder: for its events and records.

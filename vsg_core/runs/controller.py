@@ -15,12 +15,15 @@ from typing import Any
 
 from vsg_core.records.files import record_of
 from vsg_core.records.record import Record
+from vsg_core.runs.child import CANNOT_WRITE
 from vsg_core.runs.events import Ended, Event, Hello, Reported, Started, Warned, Wrote
 from vsg_core.runs.executor import Executor
 from vsg_core.runs.shards import Shard
 
-# How often a claim, or a shard of which no claim began, is tried.
+# How often a claim is begun.
 TRIES = 2
+# How many workers of a shard may end in a row before a claim ends in one of them: fewer where no claim is to blame.
+FRUITLESS, BLAMELESS = 3, 2
 # Seconds between two looks at workers that are silent.
 WAIT = 0.2
 OUT_OF_MEMORY = -9
@@ -80,6 +83,7 @@ class Attempt:
         begun: the claims that its workers have begun, by worker.
         parts: the reports of claims that have not ended, by worker and claim.
         hungry: claims that had too little memory.
+        ended: how many claims have ended.
         fault: why it is being killed.
         ignored: workers that may not run claims.
     """
@@ -120,16 +124,22 @@ class Controller:
         self.running: dict[str, Attempt] = {}
         self.records: dict[str, Record | None] = {}
         self.tries: Counter[str] = Counter()
+        self.fruitless: Counter[str] = Counter()
         self._shards = {shard.name: shard for shard in shards}
         self._fed: set[str] = set()
 
     def run(self) -> Iterator[Outcome]:
-        """What happens to the claims, as it happens."""
+        """Yield what happens to the claims, as it happens."""
         while self.waiting or self.running:
             yield from self._start()
             for event in self.executor.events(WAIT):
                 yield from self._take(event)
             self._end_silent()
+
+    def rest(self) -> Iterator[Finished]:
+        """Yield the claims that had ended unseen when the executor was closed."""
+        taken = [outcome for event in self.executor.events(0) for outcome in self._take(event)]
+        yield from (outcome for outcome in taken if isinstance(outcome, Finished))
 
     def _start(self) -> Iterator[Outcome]:
         """Start what can start: the longest first, so that none is left over at the end."""
@@ -211,13 +221,8 @@ class Controller:
         left = [claim for claim in attempt.shard.claims if claim not in self.records]
         again = [claim for claim in left if claim not in attempt.hungry]
         cut_off = [claim for claim in again if claim in attempt.begun.values()]
-        reason = attempt.fault or _reason(ended)
-        self.tries.update(cut_off)
-        lost = [claim for claim in cut_off if self.tries[claim] >= TRIES]
-        if again and not cut_off and not attempt.ended:
-            self.tries[attempt.shard.name] += 1
-            lost = again if self.tries[attempt.shard.name] >= TRIES else []
-        yield from self._lose(attempt.shard, lost, reason)
+        lost = self._given_up(attempt, ended, again, cut_off)
+        yield from self._lose(attempt.shard, lost, attempt.fault or _reason(ended))
         starved = ended.code == OUT_OF_MEMORY and not attempt.fault and bool(again)
         # Claims that may end their worker come after those that do not.
         order = [claim for claim in again if claim not in cut_off] + cut_off + attempt.hungry
@@ -227,6 +232,18 @@ class Controller:
             self.waiting.append((attempt.shard.of(next_claims), starved or bool(attempt.hungry)))
         else:
             yield Done(attempt.shard)
+
+    def _given_up(
+        self, attempt: Attempt, ended: Ended, again: list[str], cut_off: list[str]
+    ) -> Sequence[str]:
+        """The claims that are not tried again, among the ones that a worker left."""
+        self.tries.update(cut_off)
+        fruitless = self.fruitless[attempt.shard.name] + 1 if again and not attempt.ended else 0
+        self.fruitless[attempt.shard.name] = fruitless
+        blameless = not cut_off or ended.code == CANNOT_WRITE
+        if fruitless >= (BLAMELESS if blameless else FRUITLESS):
+            return again
+        return [claim for claim in cut_off if self.tries[claim] >= TRIES]
 
     def _lose(self, shard: Shard, claims: Sequence[str], reason: str) -> Iterator[Outcome]:
         for claim in claims:

@@ -1,4 +1,4 @@
-"""How long claims take, from the records of earlier runs."""
+"""Durations of claims, from the records of earlier runs."""
 
 from __future__ import annotations
 

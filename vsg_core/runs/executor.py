@@ -52,7 +52,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the controller is, for an executor that starts workers.
+    """The folders of the controller, for an executor that starts workers.
 
     Args:
         directory: the current folder of the run; arguments of shards are relative to it.
@@ -69,7 +69,7 @@ Maker = Callable[[Place], Executor]
 
 
 def maker_of(where: str) -> Maker:
-    """What makes the executor that `--on WHERE` names.
+    """Find what makes the executor that `--on WHERE` names.
 
     Raises:
         WrongUse: there is no such executor, or it is not given what it needs.
@@ -82,7 +82,8 @@ def maker_of(where: str) -> Maker:
 
 def _local(detail: str) -> Maker:
     if not (detail.isascii() and detail.isdecimal() and int(detail) > 0):
-        raise WrongUse(f"--on local:{detail}: give the number of processes, say --on local:4")
+        given = f"local:{detail}" if detail else "local"
+        raise WrongUse(f"--on {given}: give the number of processes, say --on local:4")
 
     def make(place: Place) -> Executor:
         from vsg_core.runs.local import LocalExecutor
