@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from vsg_core.records import provenance
 from vsg_core.records.files import read_record, read_reports
-from vsg_core.runs import executor
+from vsg_core.runs import where
 from vsg_core.runs.child import Child
 from vsg_core.runs.events import Ended
 from vsg_core.runs.local import THREADS, LocalExecutor
@@ -57,7 +58,8 @@ def evidence(suite) -> dict[tuple[str, str], bytes]:
 
 
 @pytest.fixture(autouse=True)
-def threads_not_set(monkeypatch):
+def as_in_a_new_process(monkeypatch):
+    provenance.code_digest.cache_clear()
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
 
@@ -94,10 +96,8 @@ def records():
     assert len(before) == 5
     result.stdout.fnmatch_lines(["claim report: reports/claims.html"])
     assert "It mostly works" in (suite.reports / "claims.html").read_text()
-    cases = [
-        sorted(re.findall('<testcase [^>]*name="([^"]*)"', each))
-        for each in (junit, Path("junit.xml").read_text())
-    ]
+    names = '<testcase [^>]*name="([^"]*)"'
+    cases = [sorted(re.findall(names, text)) for text in (junit, Path("junit.xml").read_text())]
     assert cases[0] == cases[1]
     assert {path.stem for path in suite.reports.glob("microscope/*")} == {"tiny-random", "other-random"}
     assert not (suite.reports / "shards").exists()
@@ -138,6 +138,7 @@ def test_what_was_measured_stays_when_a_worker_dies_later(suite):
     suite.run("--on", "local:1")
     before = suite.record("one")
     suite.claims(LIGHT + light("one", "os.kill(os.getpid(), signal.SIGKILL)"))
+    provenance.code_digest.cache_clear()
     assert suite.run("--on", "local:1").ret == pytest.ExitCode.TESTS_FAILED
     assert suite.record("one") == before
 
@@ -147,9 +148,11 @@ def test_a_changed_verdict_has_its_exit_code_and_x_ends_the_workers(suite):
     assert suite.run("--on", "local:1", "--record").ret == 0
     changed = light("one").replace("trials(38)", "trials(2)")
     suite.claims(LIGHT + changed + light("two"))
+    provenance.code_digest.cache_clear()
     assert suite.run("--on", "local:1").ret == 10
     (suite.pytester.path / "notes").unlink()
     suite.claims(LIGHT + changed + light("two", "time.sleep(60)"))
+    provenance.code_digest.cache_clear()
     began = time.monotonic()
     result = suite.run("--on", "local:1", "-x")
     assert time.monotonic() - began < 40, "the second claim was not waited for"
@@ -158,13 +161,12 @@ def test_a_changed_verdict_has_its_exit_code_and_x_ends_the_workers(suite):
     assert_gone(suite)
 
 
-def test_a_silent_worker_is_killed(suite):
-    suite.claims(LIGHT + light("one", "time.sleep(600)") + light("two"))
+def test_a_silent_worker_is_killed_and_its_claim_tried_again(suite):
+    hang = "Path('hung').exists() or (Path('hung').touch(), time.sleep(600))"
+    suite.claims(LIGHT + light("one", hang) + light("two"))
     # Long enough for a worker to start on a busy machine.
-    result = suite.run("--on", "local:1", "--shard-timeout", "12")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert suite.record("one").not_run.reason == "no claim ended within 12 s"
-    assert suite.record("two").verdict == "holds"
+    result = suite.run("--on", "local:1", "--shard-timeout", "10")
+    assert (result.ret, notes(suite)) == (0, ["one", "two", "one"])
     assert_gone(suite)
 
 
@@ -172,7 +174,7 @@ def test_a_worker_with_other_code_is_refused(suite):
     suite.claims(LIGHT + "IS_WORKER and Path('hypotheses/more.py').write_text('')\n" + light("one"))
     result = suite.run("--on", "local:1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*one on tiny-random: node * runs other code (*, and the controller *)"])
+    result.stdout.fnmatch_lines(["node * runs other code (*, and the controller *)"])
     assert not (suite.pytester.path / "notes").exists()
 
 
@@ -226,7 +228,7 @@ class Repeating(LocalExecutor):
 
 @pytest.fixture
 def repeating(monkeypatch):
-    monkeypatch.setitem(executor.KINDS, "repeating", lambda _: lambda place: Repeating(1, place))
+    monkeypatch.setitem(where.KINDS, "repeating", lambda _: lambda place: Repeating(1, place))
 
 
 def test_a_repeated_shard_with_the_same_evidence_is_ignored(suite, repeating):
@@ -267,7 +269,7 @@ def until(condition) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process runs; a dead one that nobody waits for does not."""
+    """Return whether a process runs; a dead one that is not waited for does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -291,7 +293,8 @@ def test_no_worker_outlives_its_controller(suite, sent):
         controller.kill()
     assert_gone(suite)
     assert controller.returncode == (-sent if sent == signal.SIGKILL else pytest.ExitCode.INTERRUPTED)
-    assert suite.record("one").verdict == "holds"
+    (kept,) = suite.reports.rglob("records/*/one.json")
+    assert read_record(kept).verdict == "holds"
     if sent != signal.SIGKILL:
         assert "It works: one" in (suite.reports / "claims.html").read_text()
 
@@ -349,7 +352,7 @@ def test_a_line_per_claim_where_there_is_no_terminal(suite):
         (["--on", "local:0"], "--on local:0: give the number of processes, say --on local:4"),
         (["--on", "local:x"], "--on local:x: give the number of processes, say --on local:4"),
         (["--on", "local"], "--on local: give the number of processes, say --on local:4"),
-        (["--on", "mars"], "--on mars: there is no 'mars'; give local:N*"),
+        (["--on", "mars:3"], "--on mars:3: there is no 'mars'; give local:N*"),
         (
             ["--on", "local:2", "-n", "2"],
             "claims run in one process*--on local:N runs the models in N processes",

@@ -24,6 +24,7 @@ class Scripted:
         self.script: Iterator[tuple[int, int | None]] = iter(script)
         self.started: list[tuple[str, tuple[str, ...], bool]] = []
         self.too_large = too_large
+        self.silent = False
         self._events: list[Event] = []
 
     def misfit(self, shard: Shard) -> str:
@@ -44,7 +45,8 @@ class Scripted:
             ]
         if code != 0 and ended < len(shard.claims):
             self._events.append(Started(shard.name, "node/1", shard.claims[ended]))
-        self._events.append(Ended(shard.name, code))
+        if not self.silent:
+            self._events.append(Ended(shard.name, code))
 
     def events(self, seconds: float) -> list[Event]:
         events, self._events = self._events, []
@@ -54,7 +56,7 @@ class Scripted:
         """There is one node."""
 
     def stop(self, shard: str) -> None:
-        raise AssertionError("nothing is to be stopped")
+        self._events = [Ended(shard, -9)]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -111,6 +113,16 @@ def test_a_worker_that_runs_less_than_its_claims_is_tried_again_once():
 def test_a_shard_that_fits_nowhere_any_more_is_lost_with_the_reason():
     finished, lost = outcomes(Scripted([], too_large="m"), shard("m", "a"), shard("n", "b"))
     assert (finished, lost) == (["b"], [("a", "too large")])
+
+
+def test_silence_ends_a_worker_with_the_reason():
+    """Without the machine to itself: its memory is not to blame."""
+    executor = Scripted([(0, None)] * 2)
+    executor.silent = True
+    seconds = iter(range(0, 1000, 3))
+    seen = list(Controller([shard("m", "a")], executor, CODE, 5, lambda: next(seconds)).run())
+    assert [each.reason for each in seen if isinstance(each, Lost)] == ["no claim ended within 5 s"]
+    assert [alone for _, _, alone in executor.started] == [False, False]
 
 
 def test_claims_are_grouped_through_what_they_share():

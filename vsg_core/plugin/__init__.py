@@ -1,8 +1,9 @@
 """The pytest plugin.
 
 Its modules: the models of a run (selection), a claim on one model (running) or over several (across), the order of
-claims (order), a look at each model's concept tokens (microscope), what a run refuses before it starts (checks), its
-end (session), and an end from outside (signals).
+claims (order), a look at each model's concept tokens (microscope), what a run refuses before it starts (checks), claims
+in worker processes (scatter, planning, live; worker in the workers), its end (session), and an end from outside
+(signals).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from vsg_core.runs.controller import Done, Finished, Lost, Outcome
+from vsg_core.runs.controller import Done, Finished, Launched, Lost, Outcome
 from vsg_core.runs.events import Started
 from vsg_core.runs.plan import clock_text, duration_text
 from vsg_core.runs.shards import Shard
@@ -26,19 +26,26 @@ class Row:
     """One shard as it runs.
 
     Args:
-        claim: the name of the claim that runs.
+        since: when its worker was started, on time.monotonic.
+        claim: the name of the claim that runs; empty before the first.
         ended: how many of its claims have ended.
-        since: when its first claim began, on time.monotonic.
     """
 
     shard: Shard
-    claim: str
     since: float
+    claim: str = ""
     ended: int = 0
 
     @property
     def number(self) -> str:
         return f"claim {min(self.ended + 1, len(self.shard.claims))} of {len(self.shard.claims)}"
+
+    @property
+    def doing(self) -> str:
+        """Name what its worker does now."""
+        if self.ended >= len(self.shard.claims):
+            return "a look at its concept tokens for the page"
+        return self.claim or "starting"
 
     def rest(self, now: float) -> str:
         """The estimated rest: from earlier records, else from the claims of this run."""
@@ -60,17 +67,17 @@ class Progress:
 
     def take(self, outcome: Outcome) -> None:
         """Follow one outcome."""
-        if isinstance(outcome, Started):
-            self._start(outcome)
+        if isinstance(outcome, Launched):
+            name = outcome.shard.name
+            self.rows.setdefault(name, Row(self.shards[name], time.monotonic()))
+        elif isinstance(outcome, Started) and outcome.shard in self.rows:
+            self._start(self.rows[outcome.shard], outcome)
         elif isinstance(outcome, (Finished, Lost)) and outcome.shard.name in self.rows:
             self.rows[outcome.shard.name].ended += 1
         elif isinstance(outcome, Done):
             self.rows.pop(outcome.shard.name, None)
 
-    def _start(self, started: Started) -> None:
-        row = self.rows.setdefault(
-            started.shard, Row(self.shards[started.shard], started.claim, time.monotonic())
-        )
+    def _start(self, row: Row, started: Started) -> None:
         row.claim = started.claim.rpartition("::")[2].partition("[")[0].removeprefix("test_")
         if not (self.quiet or self.on_terminal):
             # On the other stream, so that pytest's own lines stay whole.
@@ -123,5 +130,5 @@ class Progress:
             table.add_column(justify=justify, ratio=ratio, no_wrap=True, overflow="ellipsis")
         now = time.monotonic()
         for row in list(self.rows.values()):
-            table.add_row(row.shard.name, row.number, row.claim, clock_text(now - row.since), row.rest(now))
+            table.add_row(row.shard.name, row.number, row.doing, clock_text(now - row.since), row.rest(now))
         return table

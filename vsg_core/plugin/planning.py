@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from vsg_core.generator.engine.memory import FIXED, MARGIN
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import reports_folder
 from vsg_core.plugin.selection import Selected
+from vsg_core.records import microscope
 from vsg_core.runs.estimates import measured_seconds
 from vsg_core.runs.shards import Shard, packed, sharing
 from vsg_core.vocabulary import ACROSS
 
 # Bytes of a parameter; models are loaded in float32 unless --dtype says otherwise.
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Leaves out the look at a model's concept tokens.
+NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
 # What the controller does itself: choosing tests, counting failures, writing reports.
 OWN_OPTIONS = frozenset(
     [
@@ -112,7 +117,9 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
         parts = _parts(claims, seconds, workers) if config.option.vsg_split else [claims]
         for number, part in enumerate(parts, 1):
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
-            shards.append(_shard(config, name, model, part, sum(seconds[item.nodeid] for item in part)))
+            shard = _shard(config, name, model, part, sum(seconds[item.nodeid] for item in part))
+            # One look at a model is enough.
+            shards.append(shard if number == 1 else replace(shard, arguments=(*NO_LOOK, *shard.arguments)))
     return shards
 
 
@@ -158,6 +165,7 @@ def _shard(
         named=model.named,
         arguments=tuple(_arguments(config, items)),
         options=_options(config),
+        files=dict(_looks(config, model.name)),
         memory=_memory(config, model),
         seconds=seconds,
     )
@@ -191,6 +199,13 @@ def _is_plain(value: Any) -> bool:
         return bool(json.loads(json.dumps(value)) == value)
     except (TypeError, ValueError):
         return False
+
+
+def _looks(config: pytest.Config, name: str) -> Iterator[tuple[str, str]]:
+    """The look at the model's concept tokens that an earlier run took, if there is one."""
+    member = f"{microscope.FOLDER}/{name}.json"
+    with suppress(OSError, ValueError):
+        yield member, (reports_folder(config) / member).read_text(encoding="utf-8")
 
 
 def _memory(config: pytest.Config, model: Selected) -> int:

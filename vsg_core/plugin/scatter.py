@@ -37,9 +37,10 @@ from vsg_core.records.files import (
 )
 from vsg_core.runs.controller import Controller, Differed, Done, Finished, Lost, Outcome
 from vsg_core.runs.events import Warned, Wrote
-from vsg_core.runs.executor import Executor, Maker, Place, maker_of
+from vsg_core.runs.executor import Executor, Place
 from vsg_core.runs.plan import plan_text
 from vsg_core.runs.shards import Shard
+from vsg_core.runs.where import Maker, maker_of
 from vsg_core.wording import count_text
 
 SHARDS = "shards"

@@ -179,8 +179,9 @@ class Reporter:
 
     def pytest_sessionfinish(self) -> None:
         for path in sorted((self.worker.folder / microscope.FOLDER).glob("*.json")):
-            text = path.read_text(encoding="utf-8")
-            self.worker.tell(Wrote(self.shard, self.worker.name, f"{microscope.FOLDER}/{path.name}", text))
+            name, text = f"{microscope.FOLDER}/{path.name}", path.read_text(encoding="utf-8")
+            if text != self.worker.shard.files.get(name):
+                self.worker.tell(Wrote(self.shard, self.worker.name, name, text))
 
 
 @pytest.hookimpl(trylast=True)

@@ -56,6 +56,9 @@ class Child:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / TASK).write_text(shard.as_text(), encoding="utf-8")
             (folder / EVENTS).write_bytes(b"")
+            for name, text in shard.files.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
             self.process = subprocess.Popen(
                 command(shard, folder),
                 cwd=directory,

@@ -30,6 +30,13 @@ OUT_OF_MEMORY = -9
 
 
 @dataclass(frozen=True)
+class Launched:
+    """A worker is being started for a shard."""
+
+    shard: Shard
+
+
+@dataclass(frozen=True)
 class Finished:
     """A claim has ended.
 
@@ -70,7 +77,7 @@ class Done:
     shard: Shard
 
 
-Outcome = Finished | Lost | Differed | Done | Started | Warned | Wrote
+Outcome = Launched | Finished | Lost | Differed | Done | Started | Warned | Wrote
 
 
 @dataclass
@@ -153,6 +160,7 @@ class Controller:
                 self.waiting.remove((shard, alone))
                 self.running[shard.name] = Attempt(shard, alone, self.clock())
                 self.executor.start(shard, alone)
+                yield Launched(shard)
 
     def _take(self, event: Event) -> Iterator[Outcome]:
         attempt = self.running.get(event.shard)

@@ -20,6 +20,7 @@ class Shard:
         named: the model was named at --model, so its weights are fetched whatever their size.
         arguments: of the worker's pytest: --rootdir, the files of the claims and the like.
         options: values of pytest's options by their destination, as the controller has them.
+        files: what the folder of its worker holds before it starts: texts by name.
         memory: bytes that the loaded model takes; 0 where that is not known.
         seconds: estimated duration, from earlier records; 0 where that is not known.
     """
@@ -31,6 +32,7 @@ class Shard:
     named: bool = False
     arguments: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     memory: int = 0
     seconds: float = 0.0
 
