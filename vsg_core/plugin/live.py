@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -120,13 +121,8 @@ class Progress:
     def _table(self) -> Table:
         """A row for each worker, no wider than the terminal."""
         table = Table.grid(padding=(0, 2))
-        for justify, ratio in (
-            ("left", None),
-            ("right", None),
-            ("left", 1),
-            ("right", None),
-            ("right", None),
-        ):
+        for right, ratio in ((False, None), (True, None), (False, 1), (True, None), (True, None)):
+            justify: Literal["left", "right"] = "right" if right else "left"
             table.add_column(justify=justify, ratio=ratio, no_wrap=True, overflow="ellipsis")
         now = time.monotonic()
         for row in list(self.rows.values()):

@@ -62,7 +62,7 @@ class Child:
             self.process = subprocess.Popen(
                 command(shard, folder),
                 cwd=directory,
-                env=inherited | environment,
+                env={**inherited, **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
