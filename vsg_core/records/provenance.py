@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -12,6 +13,9 @@ from typing import NamedTuple
 
 import psutil
 
+PACKAGE = Path(__file__).parents[1]
+# Hexadecimal digits of the code's digest.
+DIGITS = 16
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "hypothesis")
 
 
@@ -42,6 +46,29 @@ def code(folder: Path) -> Code:
         return Code(_git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
         return Code(None, None)
+
+
+@cache
+def code_digest(folder: Path) -> str:
+    """A digest of the code: of every file of vsg_core, and of `folder`/hypotheses and `folder`/fixtures.
+
+    Of the bytes, so that a comment changes it. Accepted verdicts and hidden files are left out. It is the same for the
+    whole process: what is edited during a run was not what ran.
+    """
+    total = hashlib.sha256()
+    for room in (PACKAGE, folder / "fixtures", folder / "hypotheses"):
+        for path in sorted(filter(_is_code, room.rglob("*"))):
+            if "recorded" not in path.relative_to(room).parts[:1]:
+                content = path.read_bytes()
+                total.update(
+                    f"{room.name}/{path.relative_to(room).as_posix()}:{len(content)}:".encode() + content
+                )
+    return total.hexdigest()[:DIGITS]
+
+
+def _is_code(path: Path) -> bool:
+    hidden = path.name.startswith(".") or "__pycache__" in path.parts
+    return not hidden and path.suffix != ".pyc" and path.is_file()
 
 
 def _git(folder: Path, *arguments: str) -> str:
