@@ -76,6 +76,7 @@ class ClaimRun:
     Attributes:
         fault: becomes a failure of the test.
         skipped: becomes a skip; with neither the test passes.
+        called: the claim's function was called.
         selected: None for a claim across models, see `across`.
     """
 
@@ -87,6 +88,7 @@ class ClaimRun:
         self.fault: str | None = None
         self.skipped: str | None = None
         self.started = datetime.now(UTC)
+        self.called = False
         self.clock = time.perf_counter()
 
     def begin(self) -> None:
@@ -101,6 +103,7 @@ class ClaimRun:
 
     def measure(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         """Gather the evidence and judge it. Raises nothing but pytest.exit."""
+        self.called = True
         try:
             evidence = Evidence.of(function(**arguments))
             judgement = judge(self.claim, evidence)
@@ -252,6 +255,7 @@ class ClaimRun:
             machine=provenance.machine(),
             commit=code.commit,
             dirty=code.dirty,
+            in_setup=not self.called,
             code=provenance.code_digest(project_folder(self.item.config)),
             versions=provenance.versions(),
             **spent,

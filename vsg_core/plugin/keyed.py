@@ -10,11 +10,20 @@ import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
-from vsg_core.plugin.places import project_folder
+from vsg_core.plugin.places import project_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.record import Key
-from vsg_core.runs.keys import Project, device_class, engine_parts, judged_by, key_of, measured_on, weights_of
+from vsg_core.runs.keys import (
+    Project,
+    device_class,
+    engine_parts,
+    judged_by,
+    key_of,
+    measured_on,
+    measured_over,
+    weights_of,
+)
 from vsg_core.runs.sources import is_of_project
 
 
@@ -62,6 +71,8 @@ class Keys:
         if selected is not None:
             weights = weights or self.weights(selected)
             parts.append(measured_on(selected.entry, weights, self.config.option.vsg_dtype, self.device))
+        else:
+            parts.append(measured_over(reports_folder(self.config)))
         return key_of(*parts)
 
     def weights(self, selected: Selected) -> str:
@@ -92,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    if not config.option.collectonly and not hasattr(config, "workerinput"):
+    if (config.option.vsg_resume or not config.option.collectonly) and not hasattr(config, "workerinput"):
         config.stash[KEYS].read(session.items)
 
 

@@ -338,6 +338,9 @@ class Run(Stored):
     paths: str | None = None
     """The ways of computing that the model's self-check found exact."""
 
+    in_setup: bool = False
+    """Whether it ended before the claim's function was called."""
+
     notes: tuple[str, ...] = ()
     """What the model's tokenizer and chat template do that was taken away or fixed."""
 

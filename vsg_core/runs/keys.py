@@ -13,6 +13,7 @@ from pathlib import Path
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
 from vsg_core.records import provenance
+from vsg_core.records.files import measured_digest
 from vsg_core.records.record import Key
 from vsg_core.runs.data_files import DataFiles
 from vsg_core.runs.fixtures import Fixtures
@@ -154,6 +155,11 @@ def device_class(device: str) -> str:
     from vsg_core.generator.engine.placement import as_device
 
     return str(as_device(device).type)
+
+
+def measured_over(reports: Path) -> dict[str, str]:
+    """The part of a key of a claim across models that the records give: all those that it may use."""
+    return {"measured records": measured_digest(reports)}
 
 
 def key_of(*parts: Mapping[str, str]) -> Key:
