@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,12 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEYS] = Keys(config)
 
 
-# Before the first test, and before the plan of a run that goes on.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
+# Around all others, which may need keys.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_finish(session: pytest.Session) -> Generator[None, None, None]:
     config = session.config
     if (config.option.vsg_resume or not config.option.collectonly) and not hasattr(config, "workerinput"):
         config.stash[KEYS].read(session.items)
+    yield
 
 
 def is_claim(item: pytest.Item) -> bool:

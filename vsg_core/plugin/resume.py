@@ -20,7 +20,7 @@ from vsg_core.plugin.keyed import KEYS, is_claim
 from vsg_core.plugin.places import recorded_folder, reports_folder
 from vsg_core.plugin.running import end
 from vsg_core.plugin.selection import Selected
-from vsg_core.records.files import file_name
+from vsg_core.records.files import record_member_of
 from vsg_core.records.making import reworded
 from vsg_core.records.record import Key, Record
 from vsg_core.runs.resuming import adopt, clean, record_or_reasons, summary
@@ -89,7 +89,8 @@ class KeptRun(ClaimRun):
             super().write(record, folder)
 
 
-# After the keys are made and before the terminal shows what was collected.
+# Before the terminal shows what was collected.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     claims = [item for item in session.items if is_claim(item) and isinstance(item, pytest.Function)]
@@ -189,4 +190,4 @@ def _name(item: pytest.Function) -> str:
 
 
 def _member(item: pytest.Function) -> str:
-    return f"{file_name(_name(item))}/{file_name(item.function.claim.id)}.json"
+    return record_member_of(_name(item), item.function.claim.id)

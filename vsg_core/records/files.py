@@ -74,7 +74,12 @@ def record_member(record: Record) -> str:
     Raises:
         WrongUse: the model's or claim's name cannot name a file.
     """
-    return f"{file_name(record.model.name)}/{file_name(record.claim.id)}.json"
+    return record_member_of(record.model.name, record.claim.id)
+
+
+def record_member_of(model: str, claim: str) -> str:
+    """Name the file of the record of a claim on a model, as `record_member`."""
+    return f"{file_name(model)}/{file_name(claim)}.json"
 
 
 def file_name(name: str) -> str:

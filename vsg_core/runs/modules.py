@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vsg_core.runs.syntax import bound_names, digest, own_names, parsed, tree_text
+from vsg_core.runs.syntax import bound_names, digest, own_names, parsed, statements_in, tree_text
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -147,7 +147,7 @@ class Module:
         tree = parsed(path.read_text(encoding="utf-8-sig"), str(path))
         for statement in tree.body:
             module._add(statement)
-        for node in ast.walk(tree):
+        for node in statements_in(tree):
             if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
                 node.decorator_list = [each for each in node.decorator_list if not module._declares(each)]
         return module
@@ -176,7 +176,7 @@ class Module:
         self.symbols[ALWAYS].statements.append(statement)
         for name in bound_names(statement):
             self._symbol(name)
-        for node in ast.walk(statement):
+        for node in statements_in(statement):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 self._bind(node)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vsg_core.runs.modules import Import, Module, imported
 from vsg_core.runs.sources import HOME, PACKAGE
-from vsg_core.runs.syntax import digest, parsed, tree_text
+from vsg_core.runs.syntax import digest, parsed, statements_in, tree_text
 
 # Every verdict rests on them.
 ALWAYS = ("generator", "judge")
@@ -64,7 +64,7 @@ def _imported(path: Path) -> list[Path]:
     parts = path.relative_to(HOME.parent).with_suffix("").parts
     is_package = parts[-1] == "__init__"
     module = Module(".".join(parts[:-1] if is_package else parts), path, is_package)
-    nodes = (node for node in ast.walk(_tree(path)) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    nodes = (node for node in statements_in(_tree(path)) if isinstance(node, (ast.Import, ast.ImportFrom)))
     files = [file for node in nodes for _, found in imported(node, module) for file in _places(found)]
     return [file for file in files if file.relative_to(HOME).parts[0] not in NOT_EVIDENCE]
 

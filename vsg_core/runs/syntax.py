@@ -20,15 +20,22 @@ def parsed(text: str, name: str = "") -> ast.Module:
         SyntaxError: it is not Python.
     """
     tree = ast.parse(text, name)
-    for node in ast.walk(tree):
+    for node in [tree, *statements_in(tree)]:
         for field in BODIES:
-            statements = getattr(node, field, None)
-            if isinstance(statements, list):
-                kept = [each for each in statements if not is_text(each)]
+            if before := getattr(node, field, None):
+                kept = [each for each in before if not is_text(each)]
                 # Only a module's body may be empty.
-                empty = statements and not kept and not isinstance(node, ast.Module)
+                empty = not kept and not isinstance(node, ast.Module)
                 setattr(node, field, [ast.Pass()] if empty else kept)
     return tree
+
+
+def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements in a tree, at any depth; with them the branches of try and match, which hold statements too."""
+    for field in (*BODIES, "handlers", "cases"):
+        for statement in getattr(node, field, ()):
+            yield statement
+            yield from statements_in(statement)
 
 
 def is_text(statement: ast.AST) -> bool:
