@@ -12,6 +12,7 @@ from vsg_core.cli.concept import concept
 from vsg_core.cli.models import models
 from vsg_core.cli.printing import open_output, os_error_text
 from vsg_core.cli.reports import diff, report, schema, table
+from vsg_core.cli.status import status
 from vsg_core.errors import VsgError, WrongUse
 
 
@@ -21,7 +22,7 @@ def vsg() -> None:
     """Claims about concept tokens, judged on real language models."""
 
 
-for command in (models, claims, report, diff, schema, table, concept):
+for command in (models, claims, status, report, diff, schema, table, concept):
     vsg.add_command(command)
 
 

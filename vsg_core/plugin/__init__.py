@@ -1,9 +1,9 @@
 """The pytest plugin.
 
 Its modules: the models of a run (selection), a claim on one model (running) or over several (across), the order of
-claims (order), a look at each model's concept tokens (microscope), what a run refuses before it starts (checks), claims
-in worker processes (scatter, planning, live; worker in the workers), its end (session), and an end from outside
-(signals).
+claims (order), their keys (keyed), claims shown from their records (resume), a look at each model's concept tokens
+(microscope), what a run refuses before it starts (checks), claims in worker processes (scatter, planning, live; worker
+in the workers), its end (session), and an end from outside (signals).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ pytest_plugins = [
     "vsg_core.plugin.selection",
     "vsg_core.plugin.across",
     "vsg_core.plugin.order",
+    "vsg_core.plugin.keyed",
+    "vsg_core.plugin.resume",
     "vsg_core.plugin.running",
     "vsg_core.plugin.microscope",
     "vsg_core.plugin.checks",

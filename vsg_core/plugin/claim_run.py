@@ -27,12 +27,13 @@ from vsg_core.errors import (
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
+from vsg_core.plugin.keyed import KEYS
 from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import make_record, not_run_for, not_run_record
-from vsg_core.records.record import ModelReference, NotRun, Record, Run
+from vsg_core.records.record import Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.weights.names import is_commit
 
@@ -83,6 +84,7 @@ class ClaimRun:
         fault: becomes a failure of the test.
         skipped: becomes a skip; with neither the test passes.
         record: as it is written, None until then, and where it could not be.
+        called: the claim's function was called.
         selected: None for a claim across models, see `across`.
     """
 
@@ -95,6 +97,7 @@ class ClaimRun:
         self.skipped: str | None = None
         self.record: Record | None = None
         self.started = datetime.now(UTC)
+        self.called = False
         self.clock = time.perf_counter()
 
     def begin(self) -> None:
@@ -109,6 +112,7 @@ class ClaimRun:
 
     def measure(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         """Gather the evidence and judge it. Raises nothing but pytest.exit."""
+        self.called = True
         try:
             evidence = Evidence.of(function(**arguments))
             judgement = judge(self.claim, evidence)
@@ -144,6 +148,7 @@ class ClaimRun:
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
         self.item.stash[ENDED] = self
+        record = record.model_copy(update={"key": self.key(record)})
         name = f"{self.claim.id} on {record.model.name}"
         folder = reports_folder(self.item.config) / FOLDER
         try:
@@ -159,6 +164,10 @@ class ClaimRun:
         self.record = record
         self.report(record)
         self.decide(name, record, comparison, path, details)
+
+    def key(self, record: Record) -> Key | None:
+        """The key of the record, None where something of it is not known."""
+        return self.item.config.stash[KEYS].key(self.item, self.claim, self.selected, record.model.weights)
 
     def write(self, record: Record, folder: Path) -> None:
         """Write the record; if the disk refuses it, this claim is the last of the run.
@@ -259,6 +268,8 @@ class ClaimRun:
             environment=provenance.environment(),
             commit=code.commit,
             dirty=code.dirty,
+            in_setup=not self.called,
+            code=provenance.code_digest(project_folder(self.item.config)),
             versions=provenance.versions(),
             **spent,
         )

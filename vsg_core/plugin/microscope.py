@@ -8,6 +8,7 @@ import pytest
 
 from vsg_core.plugin.claim_run import BENCH, ClaimRun
 from vsg_core.plugin.places import reports_folder
+from vsg_core.plugin.resume import following
 from vsg_core.plugin.selection import Selected
 from vsg_core.records.microscope import Microscope, write_microscope
 
@@ -17,7 +18,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Look while the model is still loaded. Errors become warnings, because no verdict depends on this."""
     selected = _model_of(item)
     bench = item.config.stash[BENCH]
-    if selected and bench.selected == selected != _model_of(nextitem) and isinstance(item, pytest.Function):
+    last = selected != _model_of(following(item, nextitem))
+    if selected and bench.selected == selected and last and isinstance(item, pytest.Function):
         try:
             write_microscope(
                 _look(ClaimRun(item, item.function.claim, selected)), reports_folder(item.config)

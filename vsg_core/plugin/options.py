@@ -29,6 +29,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "auto", "metavar": "DEVICE", "help": "cuda, mps or cpu (default: the first that this machine has)",
     },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
+    "resume": {
+        "action": "store_true",
+        "help": "run only the claims without a record under their present key; the others are shown from their records",
+    },
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
     "on": {"metavar": "WHERE", "help": "run the claims in worker processes: local:N on this machine"},
     "split": {

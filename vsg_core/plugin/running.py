@@ -44,17 +44,17 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Turn an error that keeps a model from loading into a skip, or a failure of one line."""
     run = _claim_run(item)
     if run and (_home() != item.config.stash[HOME] or hasattr(item.config, "workerinput")):
-        _end(item, ELSEWHERE, None)
+        end(item, ELSEWHERE, None)
     if run and ENDED in item.stash:
         # Something retries it: it ends as before, and is not measured again.
-        _end(item, item.stash[ENDED].fault, item.stash[ENDED].skipped)
+        end(item, item.stash[ENDED].fault, item.stash[ENDED].skipped)
         return (yield)
     if run:
         run.begin()
     if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
         kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
         run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.name} is a {kind} model"))
-        _end(item, run.fault, run.skipped)
+        end(item, run.fault, run.skipped)
     try:
         yield
     except pytest.exit.Exception:
@@ -72,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         if run:
             item.stash[RUN] = run
         return
-    _end(item, fault, skipped)
+    end(item, fault, skipped)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,7 +93,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     run = item.stash.get(RUN, None)
     if run is not None:
         del item.stash[RUN]
-        _end(item, run.fault, run.skipped)
+        end(item, run.fault, run.skipped)
 
 
 def _claim_run(item: pytest.Item) -> ClaimRun | None:
@@ -107,7 +107,7 @@ def _claim_run(item: pytest.Item) -> ClaimRun | None:
     return AcrossRun(item, claim) if item.callspec.params.get("records") == ACROSS else None
 
 
-def _end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
+def end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:
     """Fail or skip with a text and no traceback.
 
     --require-models is about the models of the run; claims across models stay skipped.

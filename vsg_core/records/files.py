@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import io
 import json
+import os
+import platform
 import re
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,18 +19,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
+from vsg_core.vocabulary import ACROSS
 from vsg_core.weights.names import is_name, with_digest
 
 Model = TypeVar("Model", bound=Stored)
 
 FOLDER, ARCHIVE = "records", "records.zip"
 _SCHEMA_2 = re.compile(r'\s*\{\s*"schema"\s*:\s*2\b')
+# Names this machine and the process in a temporary file's name.
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{6})-(?P<process>[0-9]+)\.\w+")
+_DAY = 24 * 3600.0
+# Lines of a record that say nothing of what was measured.
+_NOT_SAID = (b'"run":', b'"recorded":', b'"outcome":', b'"key":')
 # Members carry no time of their own, so that the same records give the same archive.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -62,7 +74,12 @@ def record_member(record: Record) -> str:
     Raises:
         WrongUse: the model's or claim's name cannot name a file.
     """
-    return f"{file_name(record.model.name)}/{file_name(record.claim.id)}.json"
+    return record_member_of(record.model.name, record.claim.id)
+
+
+def record_member_of(model: str, claim: str) -> str:
+    """Name the file of the record of a claim on a model, as `record_member`."""
+    return f"{file_name(model)}/{file_name(claim)}.json"
 
 
 def file_name(name: str) -> str:
@@ -107,7 +124,8 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The beginning of a long name, so that the temporary one is not too long.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
+        prefix = f".{path.name[:40]}.{_HOST}-{os.getpid()}."
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
             temporary = Path(file.name)
             file.write(content.encode() if isinstance(content, str) else content)
         # A temporary file is readable by its owner alone.
@@ -124,6 +142,24 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             with suppress(OSError):
                 temporary.unlink()
     return path
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove temporary files that a killed process left in these folders.
+
+    Those of a process of this machine that is gone, and those of other machines that are older than a day.
+    """
+    for path in (path for folder in folders if folder.is_dir() for path in folder.glob(".*")):
+        if not (found := _TEMPORARY.fullmatch(path.name)):
+            continue
+        host, process = found["host"], int(found["process"])
+        with suppress(OSError):
+            if host == _HOST:
+                left = process == os.getpid() or not psutil.pid_exists(process)
+            else:
+                left = time.time() - path.stat().st_mtime > _DAY
+            if left:
+                path.unlink()
 
 
 def read_run(place: str | Path) -> list[Record]:
@@ -152,6 +188,40 @@ def has_record(reports: str | Path, member: str) -> bool:
         return False
     with _opened(archive) as opened:
         return member in opened.namelist()
+
+
+def record_at(reports: str | Path, member: str) -> Record | None:
+    """The record MODEL/CLAIM.json of a folder of reports, in records/ or else in records.zip; None if it has none.
+
+    Raises:
+        VsgError: it is damaged, or of a schema this version does not read.
+    """
+    path, archive = Path(reports, FOLDER, member), Path(reports, ARCHIVE)
+    if path.exists():
+        return read_record(path)
+    if not archive.is_file():
+        return None
+    with _opened(archive) as opened:
+        text = opened.read(member).decode("utf-8") if member in opened.namelist() else None
+    return None if text is None else _record(f"{archive}/{member}", text)
+
+
+def measured_digest(reports: str | Path) -> str:
+    """A digest of all that the records of a folder of reports say of claims on single models.
+
+    Of their claims, models and evidence; when and where they were made, and what they were compared with, is left out.
+    """
+    total = hashlib.sha256()
+    for path in sorted(Path(reports, FOLDER).glob("*/*.json")):
+        if path.parent.name != ACROSS and _is_member(f"{path.parent.name}/{path.name}"):
+            total.update(f"{path.parent.name}/{path.name}\0".encode())
+            # One line per field, see `record_text`.
+            lines = (line for line in path.read_bytes().splitlines() if not line.startswith(_NOT_SAID))
+            total.update(b"\n".join(lines))
+    archive = Path(reports, ARCHIVE)
+    if archive.is_file():
+        total.update(archive.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def read_reports(reports: str | Path) -> list[Record]:

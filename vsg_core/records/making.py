@@ -76,6 +76,17 @@ def not_run_record(
     )
 
 
+def reworded(record: Record, claim: Claim) -> Record:
+    """The record with the claim in its present words; what was measured and how it was judged stays."""
+    sentences = {arm.name: arm.sentence for arm in claim.arms}
+    arms = tuple(
+        arm.model_copy(update={"sentence": sentences.get(arm.name, arm.sentence)})
+        for arm in record.evidence.arms
+    )
+    evidence = record.evidence.model_copy(update={"arms": arms})
+    return record.model_copy(update={"claim": claim_reference(claim), "evidence": evidence})
+
+
 def not_run_for(error: VsgError) -> NotRun:
     """Return why a claim that met this error was not run."""
     return NotRun(cause=error.cause, reason=utf8_text(error.reason), command=error.command)

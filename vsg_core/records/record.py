@@ -338,6 +338,9 @@ class Run(Stored):
     paths: str | None = None
     """The ways of computing that the model's self-check found exact."""
 
+    in_setup: bool = False
+    """Whether it ended before the claim's function was called."""
+
     notes: tuple[str, ...] = ()
     """What the model's tokenizer and chat template do that was taken away or fixed."""
 
@@ -353,11 +356,24 @@ class Run(Stored):
     dirty: bool | None = None
     """Whether files differed from the commit."""
 
+    code: str | None = None
+    """A digest of the files of vsg_core, hypotheses and fixtures: it tells two states with changes apart."""
+
     versions: dict[str, str] = {}
     """Of Python and the libraries that the result may depend on."""
 
     records: tuple[UsedRecord, ...] = ()
     """The records that a claim across models was judged over."""
+
+
+class Key(Stored):
+    """All that a verdict rests on, as digests: two measurements of one key give the same evidence."""
+
+    digest: str
+    """A digest of all parts."""
+
+    parts: dict[str, str]
+    """Each part by name: weights, dtype, rule, claim, "fixture forks", "data open_prompts", generator and so on."""
 
 
 class RecordedMeasurement(Measurement):
@@ -390,6 +406,9 @@ class Record(Stored):
 
     outcome: Outcome
     """How the verdict compares with the recorded one."""
+
+    key: Key | None = None
+    """What the evidence rests on; null where the record was made before records had keys, or where no key was made."""
 
     model_config = ConfigDict(populate_by_name=True)
 

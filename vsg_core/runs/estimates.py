@@ -1,22 +1,100 @@
-"""Durations of claims, from the records of earlier runs."""
+"""Durations of claims, estimated from the records of earlier runs."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vsg_core.errors import VsgError
-from vsg_core.records.files import read_reports
+from vsg_core.records.files import FOLDER, read_text
+
+MINUTE, HOUR = 60, 3600
+
+
+@dataclass(frozen=True)
+class Duration:
+    """The duration of one claim on one model, as it was measured.
+
+    Args:
+        parameters: those of the model; None if they are not known.
+    """
+
+    seconds: float
+    parameters: int | None
+
+
+@dataclass
+class Estimates:
+    """The durations of claims.
+
+    Args:
+        durations: what was measured, by claim and then by model.
+    """
+
+    durations: dict[str, dict[str, Duration]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, reports: str | Path) -> Estimates:
+        """Read the durations of the records of a folder of reports."""
+        estimates = cls()
+        for model, claim, duration in _measured(Path(reports)):
+            estimates.durations.setdefault(claim, {})[model] = duration
+        return estimates
+
+    def seconds(self, claim: str, model: str, parameters: int | None) -> float | None:
+        """Seconds that a claim takes on a model: as it did there, else as on the model nearest in size, times the ratio.
+
+        None if no record gives it.
+        """
+        known = self.durations.get(claim, {})
+        if model in known:
+            return known[model].seconds
+        if not parameters:
+            return None
+        ratios = {name: parameters / each.parameters for name, each in known.items() if each.parameters}
+        if not ratios:
+            return None
+        nearest = min(sorted(ratios), key=lambda name: max(ratios[name], 1 / ratios[name]))
+        return known[nearest].seconds * ratios[nearest]
+
+
+def estimated_seconds(reports: str | Path, claim: str, model: str, parameters: int | None) -> float | None:
+    """Seconds that a claim takes on a model, as `Estimates.seconds`; for many claims make one `Estimates`."""
+    return Estimates.of(reports).seconds(claim, model, parameters)
 
 
 def measured_seconds(reports: str | Path) -> dict[tuple[str, str], float]:
     """The seconds that each claim took when it was last measured, by (model, claim)."""
-    try:
-        records = read_reports(reports)
-    except VsgError:
-        # A damaged record is reported by the run that meets it.
-        return {}
-    return {
-        (record.model.name, record.claim.id): record.run.seconds
-        for record in records
-        if record.run.seconds is not None and record.evidence.trials
-    }
+    return {(model, claim): duration.seconds for model, claim, duration in _measured(Path(reports))}
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in words, rounded: "40 s", "12 min", "3.5 h"."""
+    if seconds < 1.5 * MINUTE:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 1.5 * HOUR else f"{seconds / HOUR:.1f} h"
+
+
+def _measured(reports: Path) -> Iterator[tuple[str, str, Duration]]:
+    """Model, claim and duration of each record with trials, from three lines of its file; damaged ones are skipped."""
+    for path in sorted((reports / FOLDER).glob("*/*.json")):
+        try:
+            lines = {
+                line.partition(":")[0]: line for line in read_text(path).splitlines() if line.startswith('"')
+            }
+            run, model = (_value(lines[f'"{name}"']) for name in ("run", "model"))
+            if run.get("seconds") is not None and lines.get('"trials"', "").rstrip(",") != '"trials":[]':
+                yield path.parent.name, path.stem, Duration(run["seconds"], model.get("parameters"))
+        except (VsgError, KeyError, TypeError, ValueError):
+            # The run that meets a damaged record reports it.
+            continue
+
+
+def _value(line: str) -> dict[str, float]:
+    """The value of a line `"name":{...},` of a record."""
+    value = json.loads(line.partition(":")[2].rstrip(","))
+    if not isinstance(value, dict):
+        raise TypeError(line)
+    return value
