@@ -20,19 +20,20 @@ from vsg_core.runs.events import Ended
 from vsg_core.runs.local import THREADS, LocalExecutor
 
 # Claims about processes do without the model: loading it takes longer than everything else.
-LIGHT = """
+TOOLS = """
 import os, signal, sys, time
 from pathlib import Path
 
 IS_WORKER = any(word.startswith("--vsg-task") for word in sys.argv)
 
-@pytest.fixture(scope="session")
-def lm():
-    return None
-
 def note(name):
     with open("notes", "a") as file:
         file.write(f"{name} {os.getpid()}\\n")
+"""
+LIGHT = f"""{TOOLS}
+@pytest.fixture(scope="session")
+def lm():
+    return None
 """
 CLAIM = """
 @claim("It works: {name}", rule=rate(above=0.5), **ABOUT)
@@ -144,18 +145,13 @@ def test_what_was_measured_stays_when_a_worker_dies_later(suite):
 
 
 def test_a_changed_verdict_has_its_exit_code_and_x_ends_the_workers(suite):
-    suite.claims(LIGHT + light("one") + light("two"))
-    assert suite.run("--on", "local:1", "--record").ret == 0
-    changed = light("one").replace("trials(38)", "trials(2)")
-    suite.claims(LIGHT + changed + light("two"))
-    provenance.code_digest.cache_clear()
-    assert suite.run("--on", "local:1").ret == 10
+    suite.claims(TOOLS + light("one") + light("two"))
+    assert suite.run("--record", "-p", "no:vsg_core.plugin.microscope").ret == 0
     (suite.pytester.path / "notes").unlink()
-    suite.claims(LIGHT + changed + light("two", "time.sleep(60)"))
+    changed = light("one").replace("trials(38)", "trials(2)")
+    suite.claims(TOOLS + changed + light("two", "time.sleep(600)"))
     provenance.code_digest.cache_clear()
-    began = time.monotonic()
     result = suite.run("--on", "local:1", "-x")
-    assert time.monotonic() - began < 40, "the second claim was not waited for"
     assert result.ret == 10
     result.stdout.fnmatch_lines(["!* stopping after 1 failures !*"])
     assert_gone(suite)
@@ -254,7 +250,12 @@ def started_apart(suite, *arguments: str) -> subprocess.Popen:
     """Start a run in a process group of its own, and wait until a claim runs in a worker."""
     command = [sys.executable, "-m", "pytest", "--model", str(suite.model), "--on", "local:2", *arguments]
     controller = subprocess.Popen(
-        command, cwd=suite.pytester.path, stdout=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=suite.pytester.path,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        # What starts the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: (suite.pytester.path / "notes").exists() and "two" in notes(suite))
     return controller

@@ -63,12 +63,12 @@ class Scripted:
 
 
 def shard(name: str, *claims: str, seconds: float = 0.0, memory: int = 0) -> Shard:
-    return Shard(name, name, name, claims, seconds=seconds, memory=memory)
+    return Shard(name, name, name, claims, code=CODE, seconds=seconds, memory=memory)
 
 
 def outcomes(executor: Scripted, *shards: Shard) -> tuple[list[str], list[tuple[str, str]]]:
     """The claims that finished, and those lost with their reasons."""
-    seen = list(Controller(shards, executor, CODE).run())
+    seen = list(Controller(shards, executor).run())
     assert sum(isinstance(each, Done) for each in seen) == len(shards)
     finished = [each.claim for each in seen if isinstance(each, Finished)]
     return finished, [(each.claim, each.reason) for each in seen if isinstance(each, Lost)]
@@ -120,7 +120,7 @@ def test_silence_ends_a_worker_with_the_reason():
     executor = Scripted([(0, None)] * 2)
     executor.silent = True
     seconds = iter(range(0, 1000, 3))
-    seen = list(Controller([shard("m", "a")], executor, CODE, 5, lambda: next(seconds)).run())
+    seen = list(Controller([shard("m", "a")], executor, 5, lambda: next(seconds)).run())
     assert [each.reason for each in seen if isinstance(each, Lost)] == ["no claim ended within 5 s"]
     assert [alone for _, _, alone in executor.started] == [False, False]
 

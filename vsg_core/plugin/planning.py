@@ -14,9 +14,9 @@ import pytest
 
 from vsg_core.generator.engine.memory import FIXED, MARGIN
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import reports_folder
+from vsg_core.plugin.places import project_folder, reports_folder
 from vsg_core.plugin.selection import Selected
-from vsg_core.records import microscope
+from vsg_core.records import microscope, provenance
 from vsg_core.runs.estimates import measured_seconds
 from vsg_core.runs.shards import Shard, packed, sharing
 from vsg_core.vocabulary import ACROSS
@@ -166,6 +166,7 @@ def _shard(
         arguments=tuple(_arguments(config, items)),
         options=_options(config),
         files=dict(_looks(config, model.name)),
+        code=provenance.code_digest(project_folder(config)),
         memory=_memory(config, model),
         seconds=seconds,
     )

@@ -23,9 +23,9 @@ from vsg_core.plugin.across import is_across
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.live import Progress
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import is_worker, project_folder, reports_folder
+from vsg_core.plugin.places import is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, shards_of
-from vsg_core.records import microscope, provenance
+from vsg_core.records import microscope
 from vsg_core.records.files import (
     FOLDER,
     has_record,
@@ -175,8 +175,7 @@ def _run_apart(
     session: pytest.Session, claims: dict[str, pytest.Function], shards: list[Shard], executor: Executor
 ) -> None:
     config = session.config
-    code = provenance.code_digest(project_folder(config))
-    controller = Controller(shards, executor, code, config.option.vsg_shard_timeout)
+    controller = Controller(shards, executor, config.option.vsg_shard_timeout)
     progress, replay = Progress(config, shards), Replay(session, claims)
     with progress.shown():
         try:
@@ -186,11 +185,12 @@ def _run_apart(
                 replay.take(outcome)
                 _stop_if_asked(session)
                 progress.draw()
-        except BaseException:
-            # What is measured is kept, though pytest shows no more of this run.
+        except BaseException as error:
             executor.close()
+            # What is measured is kept; after Ctrl-C it is shown too, as pytest shows what ended before it.
+            take = replay.take if isinstance(error, KeyboardInterrupt) else replay.keep
             for finished in controller.rest():
-                replay.keep(finished)
+                take(finished)
             raise
 
 

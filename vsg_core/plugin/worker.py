@@ -22,7 +22,7 @@ from vsg_core.plugin.places import project_folder
 from vsg_core.plugin.selection import SELECTED
 from vsg_core.records import microscope, provenance
 from vsg_core.records.files import record_text
-from vsg_core.runs.child import CANNOT_WRITE, EVENTS, WHY
+from vsg_core.runs.child import EVENTS, GAVE_UP, WHY
 from vsg_core.runs.events import Event, Hello, Reported, Started, Warned, Wrote, as_line
 from vsg_core.runs.shards import Shard
 
@@ -60,7 +60,7 @@ class Worker:
         """End at once, with the reason on standard error."""
         with suppress(OSError):
             os.write(self.shown, f"\n{WHY}{why}\n".encode())
-        os._exit(CANNOT_WRITE)
+        os._exit(GAVE_UP)
 
 
 WORKER = pytest.StashKey[Worker]()
@@ -124,6 +124,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     worker = session.config.stash[WORKER]
     code = provenance.code_digest(project_folder(session.config))
     worker.tell(Hello(worker.shard.name, worker.name, code))
+    if code != worker.shard.code:
+        # The controller has its reason from the hello.
+        worker.give_up("other code")
 
 
 class Reporter:

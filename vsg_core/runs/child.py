@@ -23,8 +23,8 @@ from vsg_core.runs.shards import Shard
 
 PLUGIN = "vsg_core.plugin.worker"
 TASK, EVENTS, LOG = "task.json", "events.jsonl", "worker.log"
-# What a worker exits with when it cannot write.
-CANNOT_WRITE = 74
+# What a worker exits with when it is its machine that cannot run claims.
+GAVE_UP = 74
 # Seconds between two looks at the file of events.
 PAUSE = 0.05
 # Lines of a worker's output that are kept in memory.

@@ -15,7 +15,7 @@ from typing import Any
 
 from vsg_core.records.files import record_of
 from vsg_core.records.record import Record
-from vsg_core.runs.child import CANNOT_WRITE
+from vsg_core.runs.child import GAVE_UP
 from vsg_core.runs.events import Ended, Event, Hello, Reported, Started, Warned, Wrote
 from vsg_core.runs.executor import Executor
 from vsg_core.runs.shards import Shard
@@ -110,7 +110,6 @@ class Controller:
     """Runs shards until every claim has ended or is lost.
 
     Args:
-        code: the digest of the code that workers must have.
         silence: seconds without an event after which a worker is killed; None for no limit.
         clock: seconds that pass.
     """
@@ -119,12 +118,10 @@ class Controller:
         self,
         shards: Sequence[Shard],
         executor: Executor,
-        code: str,
         silence: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.executor = executor
-        self.code = code
         self.silence = silence
         self.clock = clock
         self.waiting: list[tuple[Shard, bool]] = [(shard, False) for shard in shards]
@@ -188,11 +185,10 @@ class Controller:
             yield event
 
     def _greet(self, attempt: Attempt, hello: Hello) -> None:
-        """Let a worker run claims only if it has the controller's code."""
-        if hello.code != self.code:
-            attempt.fault = (
-                f"node {hello.node} runs other code ({hello.code}, and the controller {self.code})"
-            )
+        """Refuse what a worker without the controller's code would report, and its machine."""
+        wanted = attempt.shard.code
+        if hello.code != wanted:
+            attempt.fault = f"node {hello.node} runs other code ({hello.code}, and the controller {wanted})"
             attempt.ignored.add(hello.worker)
             self.executor.avoid(hello.node)
             self.executor.stop(attempt.shard.name)
@@ -248,7 +244,7 @@ class Controller:
         self.tries.update(cut_off)
         fruitless = self.fruitless[attempt.shard.name] + 1 if again and not attempt.ended else 0
         self.fruitless[attempt.shard.name] = fruitless
-        blameless = not cut_off or ended.code == CANNOT_WRITE
+        blameless = not cut_off or ended.code == GAVE_UP
         if fruitless >= (BLAMELESS if blameless else FRUITLESS):
             return again
         return [claim for claim in cut_off if self.tries[claim] >= TRIES]

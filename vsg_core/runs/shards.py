@@ -21,6 +21,7 @@ class Shard:
         arguments: of the worker's pytest: --rootdir, the files of the claims and the like.
         options: values of pytest's options by their destination, as the controller has them.
         files: what the folder of its worker holds before it starts: texts by name.
+        code: the digest of the code that its worker must have.
         memory: bytes that the loaded model takes; 0 where that is not known.
         seconds: estimated duration, from earlier records; 0 where that is not known.
     """
@@ -33,6 +34,7 @@ class Shard:
     arguments: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
     memory: int = 0
     seconds: float = 0.0
 
