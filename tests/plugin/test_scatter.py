@@ -300,6 +300,26 @@ def test_no_worker_outlives_its_controller(suite, sent):
         assert "It works: one" in (suite.reports / "claims.html").read_text()
 
 
+def test_a_killed_controller_goes_on_with_resume(suite):
+    """What its worker had measured is adopted, and only the rest is run."""
+    hang = "Path('hung').exists() or (Path('hung').touch(), time.sleep(600))"
+    suite.claims(LIGHT + light("one") + light("two", hang) + light("three"))
+    controller = started_apart(suite)
+    # Before and after the record is handed over.
+    controller.kill()
+    controller.wait()
+    assert_gone(suite)
+    result = suite.run("--on", "local:2", "--resume", "-v")
+    assert result.ret == 0
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["resume: 1 kept, 2 to run: no record (2)", "*test_one*holds, new*"])
+    assert notes(suite) == ["one", "two", "two", "three"]
+    assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
+    assert not (suite.reports / "shards").exists()
+    assert suite.run("--on", "local:2", "--resume").ret == 0
+    assert len(notes(suite)) == 4
+
+
 def test_a_new_run_clears_what_a_killed_one_left(suite):
     suite.claims(LIGHT + light("one"))
     left = suite.reports / "shards" / "old" / "records"

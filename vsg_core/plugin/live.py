@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vsg_core.runs.controller import Done, Finished, Launched, Lost, Outcome
 from vsg_core.runs.events import Started
-from vsg_core.runs.plan import clock_text, duration_text
+from vsg_core.runs.plan import about_text, clock_text
 from vsg_core.runs.shards import Shard
 
 REFRESHED_PER_SECOND = 2
@@ -52,7 +52,7 @@ class Row:
         """The estimated rest: from earlier records, else from the claims of this run."""
         elapsed = now - self.since
         whole = self.shard.seconds or (elapsed / self.ended * len(self.shard.claims) if self.ended else 0.0)
-        return f"{duration_text(whole - elapsed)} left" if whole > elapsed else ""
+        return f"{about_text(whole - elapsed)} left" if whole > elapsed else ""
 
 
 class Progress:

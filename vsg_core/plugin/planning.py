@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from vsg_core.generator.engine.memory import FIXED, MARGIN
+from vsg_core.plugin import resume
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import project_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import microscope, provenance
-from vsg_core.runs.estimates import measured_seconds
+from vsg_core.runs.estimates import Estimates
 from vsg_core.runs.shards import Shard, packed, sharing
 from vsg_core.vocabulary import ACROSS
 
@@ -93,10 +94,16 @@ OWN_OPTIONS = frozenset(
 )
 
 
-def dispatched(items: Iterable[pytest.Item]) -> list[pytest.Function]:
-    """The claims on one model each."""
+def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Function]:
+    """The claims on one model each, without those that --resume keeps."""
+    plan = config.stash.get(resume.PLAN, None)
+    kept = plan.kept if plan else {}
     return [
-        item for item in items if isinstance(item, pytest.Function) and model_name(item) not in (None, ACROSS)
+        item
+        for item in items
+        if isinstance(item, pytest.Function)
+        and model_name(item) not in (None, ACROSS)
+        and item.nodeid not in kept
     ]
 
 
@@ -106,14 +113,13 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     Args:
         workers: how many shards can run at a time.
     """
-    known = measured_seconds(reports_folder(config))
-    typical = sum(known.values()) / len(known) if known else 0.0
+    estimates = Estimates.of(reports_folder(config))
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
         by_model.setdefault(item.callspec.params["lm"], []).append(item)
     shards: list[Shard] = []
     for model, claims in by_model.items():
-        seconds = {item.nodeid: known.get((model.name, _claim(item)), typical) for item in claims}
+        seconds = _estimated(estimates, model, claims)
         parts = _parts(claims, seconds, workers) if config.option.vsg_split else [claims]
         for number, part in enumerate(parts, 1):
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
@@ -123,8 +129,15 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     return shards
 
 
-def _claim(item: pytest.Function) -> str:
-    return str(item.function.claim.id)
+def _estimated(estimates: Estimates, model: Selected, claims: Iterable[pytest.Function]) -> dict[str, float]:
+    """The seconds of each claim, by node id; of one that was never measured the mean of the others."""
+    found = {
+        item.nodeid: estimates.seconds(str(item.function.claim.id), model.name, model.entry.parameters)
+        for item in claims
+    }
+    known = [value for value in found.values() if value is not None]
+    typical = sum(known) / len(known) if known else 0.0
+    return {name: typical if value is None else value for name, value in found.items()}
 
 
 def _parts(

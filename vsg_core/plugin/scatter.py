@@ -10,7 +10,7 @@ import importlib
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from vsg_core.runs.executor import Executor, Place
 from vsg_core.runs.plan import plan_text
 from vsg_core.runs.shards import Shard
 from vsg_core.runs.where import Maker, maker_of
+from vsg_core.vocabulary import ACROSS
 from vsg_core.wording import count_text
 
 SHARDS = "shards"
@@ -108,7 +109,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     config = session.config
     if MAKER not in config.stash or (session.testsfailed and not config.option.continue_on_collection_errors):
         return None
-    claims = {item.nodeid: item for item in dispatched(session.items)}
+    claims = {item.nodeid: item for item in dispatched(config, session.items)}
+    if not claims:
+        return None
     folder = reports_folder(config) / SHARDS
     executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
     try:
@@ -117,12 +120,23 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         _check_fit(shards, executor)
         if config.option.collectonly:
             return None
+        kept, own = _in_this_process(session, claims)
         with _own(folder):
+            _run_here(session, kept)
             _run_apart(session, claims, shards, executor)
     finally:
         executor.close()
-    _run_here(session, [item for item in session.items if item.nodeid not in claims])
+    _run_here(session, own)
     return True
+
+
+def _in_this_process(
+    session: pytest.Session, claims: Collection[str]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """What no worker runs: the claims on single models that --resume keeps, and everything else."""
+    here = [item for item in session.items if item.nodeid not in claims]
+    kept = [item for item in here if model_name(item) not in (None, ACROSS)]
+    return kept, [item for item in here if item not in kept]
 
 
 def _check_fit(shards: Iterable[Shard], executor: Executor) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.filesize import decimal
 
+from vsg_core.runs.estimates import duration_text
 from vsg_core.runs.shards import Shard
 from vsg_core.wording import count_text
 
@@ -24,14 +25,14 @@ def plan_text(shards: Sequence[Shard], where: str, workers: int, own: str) -> st
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     claims = count_text(sum(len(shard.claims) for shard in shards), "claim")
-    whole = duration_text(makespan([shard.seconds for shard in shards], workers))
+    whole = about_text(makespan([shard.seconds for shard in shards], workers))
     head = f"{count_text(len(shards), 'shard')} with {claims} on {where}, {workers} at a time: {whole}"
     return "\n".join([head, *map(str.rstrip, lines), *([f"then in this process: {own}"] if own else [])])
 
 
 def _row(shard: Shard) -> tuple[str, ...]:
     memory = f"{decimal(shard.memory)} of memory" if shard.memory else "size not known"
-    return shard.name, count_text(len(shard.claims), "claim"), memory, duration_text(shard.seconds)
+    return shard.name, count_text(len(shard.claims), "claim"), memory, about_text(shard.seconds)
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
@@ -44,13 +45,9 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
     return max(busy)
 
 
-def duration_text(seconds: float) -> str:
-    """A duration to read: "about 40 s", "about 12 min", "about 3.5 h"; 0 is "not measured before"."""
-    if not seconds:
-        return "not measured before"
-    if seconds < 100:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 6000 else f"about {seconds / 3600:.1f} h"
+def about_text(seconds: float) -> str:
+    """An estimated duration: "about 12 min"; 0 is "not measured before"."""
+    return f"about {duration_text(seconds)}" if seconds else "not measured before"
 
 
 def clock_text(seconds: float) -> str:
