@@ -109,6 +109,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if MAKER not in config.stash or (session.testsfailed and not config.option.continue_on_collection_errors):
         return None
     claims = {item.nodeid: item for item in dispatched(session.items)}
+    if not claims:
+        return None
     folder = reports_folder(config) / SHARDS
     executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
     try:
@@ -153,18 +155,22 @@ def _own(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run uses it, or it cannot be written.
     """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False):
-            _clear(folder)
-            yield
-            _clear(folder)
+        lock.acquire()
+        _clear(folder)
+        folder.mkdir(parents=True)
     except Timeout:
         raise pytest.UsageError(
             f"another run with --on writes to {folder.parent}: wait for it, or give another folder with --reports DIR"
         ) from None
     except OSError as error:
         raise pytest.UsageError(f"cannot write to {folder}: {error.strerror or error}") from None
+    try:
+        yield
+        _clear(folder)
+    finally:
+        lock.release()
 
 
 def _clear(folder: Path) -> None:
