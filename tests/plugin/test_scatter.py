@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from vsg_core.records import provenance
 from vsg_core.records.files import read_record, read_reports
@@ -365,6 +366,27 @@ def test_a_line_per_claim_where_there_is_no_terminal(suite):
     result = suite.run("--on", "local:1")
     result.stderr.fnmatch_lines(["[[]tiny-random] claim 1 of 2: one", "[[]tiny-random] claim 2 of 2: two"])
     assert not [line for line in suite.run("--on", "local:1", "-q").errlines if line.startswith("[")]
+
+
+def test_a_model_that_fits_nowhere_is_refused_before_it_runs(suite, monkeypatch):
+    monkeypatch.setattr("vsg_core.runs.local.available", lambda: 1_000_000)
+    suite.claims(LIGHT + light("one"))
+    for more in ([], ["--collect-only"]):
+        result = suite.run("--on", "local:1", *more)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        line = "ERROR: --on: tiny-random takes 300.0 MB, and this machine has 1.0 MB of memory free: *"
+        result.stderr.fnmatch_lines([line])
+
+
+def test_two_runs_do_not_share_the_folder_of_shards(suite):
+    suite.claims(LIGHT + light("one"))
+    suite.reports.mkdir()
+    with FileLock(suite.reports / ".shards.lock"):
+        result = suite.run("--on", "local:1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: another run with --on writes to *: wait for it, or give another folder*"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -167,18 +167,22 @@ def _own(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run uses it, or it cannot be written.
     """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False):
-            _clear(folder)
-            yield
-            _clear(folder)
+        lock.acquire()
+        _clear(folder)
+        folder.mkdir(parents=True)
     except Timeout:
         raise pytest.UsageError(
             f"another run with --on writes to {folder.parent}: wait for it, or give another folder with --reports DIR"
         ) from None
     except OSError as error:
         raise pytest.UsageError(f"cannot write to {folder}: {error.strerror or error}") from None
+    try:
+        yield
+        _clear(folder)
+    finally:
+        lock.release()
 
 
 def _clear(folder: Path) -> None:

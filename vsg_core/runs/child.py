@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import vsg_core
 from vsg_core.errors import VsgError
 from vsg_core.runs.events import Ended, Event, from_line
 from vsg_core.runs.shards import Shard
@@ -31,6 +32,9 @@ PAUSE = 0.05
 KEPT = 50
 # Begins the line of a worker's output that says why it ends.
 WHY = "worker: "
+# How the line of its output begins that explains an exit code: pytest's own for wrong use and for its errors.
+SIGNS = {GAVE_UP: WHY, 4: "ERROR: ", 3: "INTERNALERROR> "}
+PACKAGE = Path(vsg_core.__file__).parent
 
 
 class Child:
@@ -52,6 +56,10 @@ class Child:
         self._output: deque[str] = deque(maxlen=KEPT)
         # The options of pytest come with the task.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        if "site-packages" not in PACKAGE.parts:
+            # pytest loads the worker's plugin before it reads where pytest.ini says that modules are.
+            paths = [str(PACKAGE.parent), inherited.get("PYTHONPATH", "")]
+            inherited["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / TASK).write_text(shard.as_text(), encoding="utf-8")
@@ -124,12 +132,10 @@ class Child:
                 log.close()
 
     def _reason(self) -> str:
-        """Why the worker ended, as its output says it."""
-        for line in reversed(self._output):
-            for sign in (WHY, "ERROR: "):
-                if line.startswith(sign):
-                    return line.removeprefix(sign)
-        return ""
+        """Why the worker ended, as its output says it; empty where its exit code is all there is."""
+        sign = SIGNS.get(self.process.returncode)
+        lines = [line for line in self._output if sign and line.startswith(sign)]
+        return lines[-1].removeprefix(sign or "").strip() if lines else ""
 
 
 def command(shard: Shard, folder: Path) -> list[str]:
