@@ -100,6 +100,14 @@ def dispatched(items: Iterable[pytest.Item]) -> list[pytest.Function]:
     ]
 
 
+def model_of(item: pytest.Function) -> Selected:
+    """The model of a claim on one model."""
+    selected = item.callspec.params["lm"]
+    if not isinstance(selected, Selected):
+        raise TypeError(f"{item.nodeid} runs on no model")
+    return selected
+
+
 def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: int) -> list[Shard]:
     """The shards of these claims: one per model, and with --split several.
 
@@ -110,7 +118,7 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     typical = sum(known.values()) / len(known) if known else 0.0
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
-        by_model.setdefault(item.callspec.params["lm"], []).append(item)
+        by_model.setdefault(model_of(item), []).append(item)
     shards: list[Shard] = []
     for model, claims in by_model.items():
         seconds = {item.nodeid: known.get((model.name, _claim(item)), typical) for item in claims}
