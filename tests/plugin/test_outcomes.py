@@ -276,10 +276,15 @@ def test_a_test_without_a_claim_is_an_ordinary_test(suite):
     assert not list(Path(suite.reports).glob("claims.*"))
 
 
-def test_an_unknown_fixture_is_named(suite):
+def test_an_unknown_fixture_that_is_asked_for_by_name_is_named(suite):
+    """One among the arguments is found at collection."""
     suite.claims("""
+        @pytest.fixture
+        def chosen(request):
+            return request.getfixturevalue("nope")
+
         @claim("It works", rule=rate(above=0.5), **ABOUT)
-        def test_one(lm, nope):
+        def test_one(lm, chosen):
             return trials(40)
         """)
     result = suite.run()

@@ -243,7 +243,10 @@ def test_a_repeated_shard_with_other_evidence_is_not_reproducible(suite, repeati
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*not reproducible: *"])
     kept = sorted(suite.reports.glob("not-reproducible/tiny-random/*"))
-    assert [sum(trial.success for trial in read_record(path).evidence.trials) for path in kept] == [31, 32]
+    assert [sum(trial.success is True for trial in read_record(path).evidence.trials) for path in kept] == [
+        31,
+        32,
+    ]
     assert suite.record("one").outcome == "broken"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vsg_core.runs.cards import Cards
-from vsg_core.runs.events import Ended
+from vsg_core.runs.events import Ended, Event
 from vsg_core.runs.executor import Place
 from vsg_core.runs.local import THREADS, LocalExecutor
 from vsg_core.runs.shards import Shard
@@ -32,7 +32,7 @@ def test_a_worker_starts_when_its_model_fits_beside_the_others(executor):
     assert not executor.free(shard("large", 5 * GB))
     assert executor.free(shard("small", 4 * GB))
     assert not executor.free(shard("small", 4 * GB), alone=True)
-    events = []
+    events: list[Event] = []
     while not events:
         events = executor.events(1)
     assert isinstance(events[-1], Ended)

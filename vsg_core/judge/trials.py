@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vsg_core.errors import NotApplicable, VsgError
 
 Kept = TypeVar("Kept", bound=Sized)
+# What `at_least` let pass where thresholds are waived; None where they count.
+_LET_PASS: ContextVar[list[str] | None] = ContextVar("let pass", default=None)
 
 
 class JudgingError(VsgError):
@@ -146,9 +150,25 @@ def at_least(fewest: int, kept: Kept, what: str) -> Kept:
     Raises:
         NotApplicable: it holds fewer; the message has both numbers.
     """
-    if len(kept) < fewest:
-        raise NotApplicable(f"{len(kept)} {what}, at least {fewest} are needed")
+    if len(kept) >= fewest:
+        return kept
+    reason = f"{len(kept)} {what}, at least {fewest} are needed"
+    let_pass = _LET_PASS.get()
+    if let_pass is None:
+        raise NotApplicable(reason)
+    let_pass.append(reason)
     return kept
+
+
+@contextmanager
+def waived_thresholds() -> Iterator[list[str]]:
+    """Let `at_least` return too few items, even none, inside the block; the yielded list gets the reasons."""
+    let_pass: list[str] = []
+    token = _LET_PASS.set(let_pass)
+    try:
+        yield let_pass
+    finally:
+        _LET_PASS.reset(token)
 
 
 def _truth(success: Any, where: str) -> bool:

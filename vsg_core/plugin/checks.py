@@ -43,7 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
             "claims run in one process, so that each model is loaded once: leave out -n (pytest-xdist), "
             "or add -n 0; --on local:N runs the models in N processes"
         )
-    _check_places(config)
+    if not config.option.vsg_dry:
+        _check_places(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,7 +52,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Check the folders of the models that will run, and those of a run that was not pointed at hypotheses/."""
     config = session.config
     names = dict.fromkeys(filter(None, map(model_name, session.items)))
-    if not names or config.option.collectonly or hasattr(config, "workerinput") or is_worker(config):
+    writes = not (config.option.collectonly or config.option.vsg_dry)
+    if not names or not writes or hasattr(config, "workerinput") or is_worker(config):
         return
     if not runs_claims(config):
         check_names(config)

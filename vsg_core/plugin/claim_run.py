@@ -136,7 +136,7 @@ class ClaimRun:
             not_run = NotRun(cause="error", reason=missing)
         else:
             not_run = NotRun(cause="error", reason=f"{type(error).__name__}: {error}")
-            details = _trace(error)
+            details = trace(error)
         record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype)
         # Keep the last measured record when weights are missing. A claim across models has no result
         # without its inputs.
@@ -275,7 +275,7 @@ class ClaimRun:
         )
 
 
-def _trace(error: BaseException) -> str:
+def trace(error: BaseException) -> str:
     """The traceback of an error as text, without the frames of pytest and of this plugin."""
     trace = traceback.TracebackException.from_exception(error)
     trace.stack = traceback.StackSummary.from_list(

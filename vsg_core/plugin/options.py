@@ -41,6 +41,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "shard-timeout": {
         "type": float, "metavar": "SECONDS", "help": "kill a worker of --on that ends no claim for so long",
     },
+    "dry": {
+        "action": "store_true",
+        "help": "try each claim on a tiny random model: shapes and arms only, no verdicts, nothing is written",
+    },
     "reports": {"metavar": "DIR", "help": "folder for records and reports (default: reports/)"},
 }  # fmt: skip
 TAKE_PATHS = ("model", "reports")

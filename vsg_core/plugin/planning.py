@@ -107,6 +107,14 @@ def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pyte
     ]
 
 
+def model_of(item: pytest.Function) -> Selected:
+    """The model of a claim on one model."""
+    selected = item.callspec.params["lm"]
+    if not isinstance(selected, Selected):
+        raise TypeError(f"{item.nodeid} runs on no model")
+    return selected
+
+
 def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: int) -> list[Shard]:
     """The shards of these claims: one per model, and with --split several.
 
@@ -116,7 +124,7 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     estimates = Estimates.of(reports_folder(config))
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
-        by_model.setdefault(item.callspec.params["lm"], []).append(item)
+        by_model.setdefault(model_of(item), []).append(item)
     shards: list[Shard] = []
     for model, claims in by_model.items():
         seconds = _estimated(estimates, model, claims)

@@ -17,6 +17,7 @@ from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.markup.literal import visible
 from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.plugin.dry_run import DryRun
 from vsg_core.plugin.selection import Selected
 from vsg_core.vocabulary import ACROSS
 
@@ -102,6 +103,8 @@ def _claim_run(item: pytest.Item) -> ClaimRun | None:
     if claim is None or not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
     selected = item.callspec.params.get("lm")
+    if item.config.option.vsg_dry:
+        return DryRun(item, claim, selected if isinstance(selected, Selected) else None)
     if isinstance(selected, Selected):
         return ClaimRun(item, claim, selected)
     return AcrossRun(item, claim) if item.callspec.params.get("records") == ACROSS else None

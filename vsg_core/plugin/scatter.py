@@ -24,7 +24,7 @@ from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.live import Progress
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import is_worker, reports_folder
-from vsg_core.plugin.planning import dispatched, shards_of
+from vsg_core.plugin.planning import dispatched, model_of, shards_of
 from vsg_core.records import microscope
 from vsg_core.records.files import (
     FOLDER,
@@ -149,11 +149,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print the plan of a run that only collects."""
     shards = config.stash.get(PLAN, None)
     if shards and config.option.collectonly:
-        session = terminalreporter._session
-        across, others = (
-            sum(map(is_across, session.items)),
-            sum(model_name(item) is None for item in session.items),
-        )
+        items = terminalreporter._session.items if terminalreporter._session else []
+        across, others = sum(map(is_across, items)), sum(model_name(item) is None for item in items)
         counts = ((across, "claim across models", "claims across models"), (others, "test", "tests"))
         own = ", ".join(count_text(*each) for each in counts if each[0])
         terminalreporter.section("plan")
@@ -290,7 +287,7 @@ class Replay:
 
     def stopped(self, item: pytest.Function, error: VsgError) -> None:
         """End a claim that has no result, for this reason."""
-        run = ClaimRun(item, item.function.claim, item.callspec.params["lm"])
+        run = ClaimRun(item, item.function.claim, model_of(item))
 
         def end() -> None:
             run.stop(error)
