@@ -44,7 +44,7 @@ class Estimates:
         return estimates
 
     def seconds(self, claim: str, model: str, parameters: int | None) -> float | None:
-        """Seconds that a claim takes on a model: as it did there, else as on the model nearest in size, times the ratio.
+        """Seconds that a claim takes on a model: as it did there, else on the model nearest in size, times the ratio.
 
         None if no record gives it.
         """
