@@ -297,8 +297,8 @@ def test_killed_at_any_moment_the_same_command_goes_on(project: Suite) -> None:
     for name in ("refuted", "watched"):
         edit(project, f"def test_{name}(lm", f"def test_{name}(lm, slow")
     conftest = project.pytester.path / "conftest.py"
-    slow = "\nimport os, time, pytest\n\n@pytest.fixture\ndef slow():\n    time.sleep(float(os.environ.get('SLOW', 0)))\n"
-    conftest.write_text(conftest.read_text() + slow)
+    slow = "def slow():\n    time.sleep(float(os.environ.get('SLOW', 0)))\n"
+    conftest.write_text(f"{conftest.read_text()}\nimport os, time, pytest\n\n@pytest.fixture\n{slow}")
     assert project.run("--reports", "whole").ret == 0
     written: dict[str, int] = {}
     command = [sys.executable, "-m", "pytest", "--model", str(project.model), "--resume"]
