@@ -225,6 +225,49 @@ def test_other_weights_are_another_key(project: Suite, other_llama: Path) -> Non
     assert plan(other) == "0 kept, 1 to run: no record (1)"
 
 
+def test_claims_that_run_in_several_files_with_kept_ones_between(project: Suite) -> None:
+    """A file's fixtures are torn down when the run leaves the file, as in a whole run."""
+    module = """
+        @pytest.fixture(scope="module", autouse=True)
+        def opened():
+            print("OPENED {0}")
+            yield
+            print("CLOSED {0}")
+
+        @claim("It runs", rule=rate(above=0.5), **ABOUT)
+        def test_runs_{0}(lm):
+            return trials(CHANGED)
+
+        @claim("It is kept", rule=rate(above=0.5), **ABOUT)
+        def test_kept_{0}(lm):
+            return trials(30)
+
+        CHANGED = 30
+        """
+    for name in ("aaa", "zzz"):
+        project.claims(module.format(name), f"{name}.py")
+    project.run()
+    for name in ("aaa", "zzz"):
+        edit(project, "CHANGED = 30", "CHANGED = 31", f"{name}.py")
+    result = project.run("--resume", "-s", "-v")
+    assert plan(result) == "7 kept, 2 to run: claim changed (2)"
+    assert result.ret == 0
+    said = re.findall("OPENED ...|CLOSED ...", "\n".join(result.outlines))
+    assert said == ["OPENED aaa", "CLOSED aaa", "OPENED zzz", "CLOSED zzz"]
+
+
+def test_a_model_of_which_nothing_ran_is_not_looked_at(project: Suite) -> None:
+    """Its microscope stays; where the last claims of a model are kept, it is taken after the last that ran."""
+    project.run()
+    (path,) = project.reports.glob("microscope/*")
+    path.unlink()
+    project.run("--resume")
+    assert not path.exists()
+    edit(project, "return trials(2)", "return trials(3)")
+    project.run("--resume")
+    assert path.exists()
+
+
 def test_what_said_nothing_about_the_model_runs_again(project: Suite) -> None:
     """A broken claim and a skipped one have no finding to keep."""
     edit(project, "return trials(2)", "raise ValueError('no')")
