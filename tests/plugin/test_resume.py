@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Suite
+from tests.conftest import Suite
+from vsg_core.records import files
 from vsg_core.records.files import read_record, read_reports, write_record
 
 CLAIMS = '''
@@ -67,7 +68,7 @@ def plan(result: pytest.RunResult) -> str:
 
 
 def times(project: Suite) -> dict[str, int]:
-    """When each record was last written."""
+    """The time at which each record was written."""
     return {path.stem: path.stat().st_mtime_ns for path in project.reports.glob("records/*/*.json")}
 
 
@@ -102,6 +103,7 @@ def test_everything_is_kept_and_shown_as_in_a_whole_run(project: Suite) -> None:
     (project.pytester.path / "no_setup.py").write_text(
         "def pytest_fixture_setup(fixturedef):\n    raise RuntimeError(fixturedef.argname)\n"
     )
+    project.pytester.syspathinsert()
     kept = project.run("-v", "-rs", "--junitxml", "kept.xml", "--resume", "-p", "no_setup")
     assert plan(kept) == "5 kept, 0 to run"
     assert kept.ret == whole.ret == 0
@@ -150,7 +152,7 @@ def test_only_what_changed_runs(project: Suite, before: str, after: str, stale: 
 
 
 def test_words_change_nothing_measured_and_are_shown_in_their_present_form(project: Suite) -> None:
-    """A statement, a docstring and a comment are no part of the key; the record gets the present ones."""
+    """A statement, a docstring and a comment are not part of the key; the record gets the present ones."""
     project.run()
     before = project.record("computes")
     edit(project, "It computes", "It can compute")
@@ -223,6 +225,49 @@ def test_other_weights_are_another_key(project: Suite, other_llama: Path) -> Non
     assert plan(other) == "0 kept, 1 to run: no record (1)"
 
 
+def test_claims_that_run_in_several_files_with_kept_ones_between(project: Suite) -> None:
+    """A file's fixtures are torn down when the run leaves the file, as in a whole run."""
+    module = """
+        @pytest.fixture(scope="module", autouse=True)
+        def opened():
+            print("OPENED {0}")
+            yield
+            print("CLOSED {0}")
+
+        @claim("It runs", rule=rate(above=0.5), **ABOUT)
+        def test_runs_{0}(lm):
+            return trials(CHANGED)
+
+        @claim("It is kept", rule=rate(above=0.5), **ABOUT)
+        def test_kept_{0}(lm):
+            return trials(30)
+
+        CHANGED = 30
+        """
+    for name in ("aaa", "zzz"):
+        project.claims(module.format(name), f"{name}.py")
+    project.run()
+    for name in ("aaa", "zzz"):
+        edit(project, "CHANGED = 30", "CHANGED = 31", f"{name}.py")
+    result = project.run("--resume", "-s", "-v")
+    assert plan(result) == "7 kept, 2 to run: claim changed (2)"
+    assert result.ret == 0
+    said = re.findall("OPENED ...|CLOSED ...", "\n".join(result.outlines))
+    assert said == ["OPENED aaa", "CLOSED aaa", "OPENED zzz", "CLOSED zzz"]
+
+
+def test_a_model_of_which_nothing_ran_is_not_looked_at(project: Suite) -> None:
+    """Its microscope stays; where the last claims of a model are kept, it is taken after the last that ran."""
+    project.run()
+    (path,) = project.reports.glob("microscope/*")
+    path.unlink()
+    project.run("--resume")
+    assert not path.exists()
+    edit(project, "return trials(2)", "return trials(3)")
+    project.run("--resume")
+    assert path.exists()
+
+
 def test_what_said_nothing_about_the_model_runs_again(project: Suite) -> None:
     """A broken claim and a skipped one have no finding to keep."""
     edit(project, "return trials(2)", "raise ValueError('no')")
@@ -233,13 +278,13 @@ def test_what_said_nothing_about_the_model_runs_again(project: Suite) -> None:
 
 
 def test_marks_that_decide_each_time_are_asked_each_time(project: Suite) -> None:
-    project.run()
     edit(
         project,
         '@claim("It is refuted"',
-        "pytestmark = [pytest.mark.skipif(False, reason='never')]\n\n" + '@claim("It is refuted"',
+        "@pytest.mark.skipif(False, reason='never')\n@claim(\"It is refuted\"",
     )
-    assert "5 to run" in plan(project.run("--resume", "--collect-only"))
+    project.run()
+    assert plan(project.run("--resume")) == "4 kept, 1 to run: marked skipif (1)"
 
 
 def test_the_plan_is_printed_without_a_run(project: Suite) -> None:
@@ -288,46 +333,34 @@ def test_records_that_killed_workers_left_are_adopted(project: Suite) -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on(project: Suite) -> None:
-    """Kill -9 after the first, the second and the third record, then the end: the evidence of one whole run.
+    """Twice kill -9 inside a claim, then the end: the evidence of one whole run, and nothing is measured twice.
 
-    The temporary file of a process that is gone is removed, and no record is measured twice.
+    The temporary file of a process that is gone is removed.
     """
-    edit(project, "def trials(", "import time\n\ndef trials(")
-    for name in ("refuted", "chat", "watched"):
+    for name in ("refuted", "watched"):
         edit(project, f"def test_{name}(lm", f"def test_{name}(lm, slow")
     conftest = project.pytester.path / "conftest.py"
-    conftest.write_text(
-        conftest.read_text()
-        + "import os, time, pytest\n\n@pytest.fixture\ndef slow():\n    time.sleep(float(os.environ.get('SLOW', '0')))\n"
-    )
+    slow = "def slow():\n    time.sleep(float(os.environ.get('SLOW', 0)))\n"
+    conftest.write_text(f"{conftest.read_text()}\nimport os, time, pytest\n\n@pytest.fixture\n{slow}")
     assert project.run("--reports", "whole").ret == 0
     written: dict[str, int] = {}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--model",
-        str(project.model),
-        "--resume",
-        "-p",
-        "no:cacheprovider",
-    ]
-    for _ in range(2):
+    command = [sys.executable, "-m", "pytest", "--model", str(project.model), "--resume"]
+    environment = {**os.environ, "SLOW": "2", "OMP_NUM_THREADS": "1"}
+    for count in (1, 4):
         process = subprocess.Popen(
-            command, cwd=project.pytester.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={"PYTHONPATH": str(ROOT), "SLOW": "30", "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+            command, cwd=project.pytester.path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )  # fmt: skip
-        wait_for_records(project, 2, process)
-        process.send_signal(signal.SIGKILL)
+        wait_for_records(project, count, process)
+        process.kill()
         process.wait()
         now = times(project)
+        assert len(now) == count
         assert {name: now[name] for name in written} == written
         written = now
-    (left,) = project.reports.glob("records/tiny-random")
-    name = temporary_name(process.pid)
-    (left / name).write_text("half")
-    assert "2 kept, 3 to run" in plan(project.run("--resume"))
-    assert not (left / name).exists()
+    stray = project.reports / "records" / "tiny-random" / f".watched.json.{files._HOST}-{process.pid}.abc"
+    stray.write_text("half")
+    assert plan(project.run("--resume")) == "4 kept, 1 to run: no record (1)"
+    assert not stray.exists()
     whole = read_reports(project.pytester.path / "whole")
     assert evidence(project) == [record.evidence_bytes for record in whole]
 
@@ -339,12 +372,6 @@ def wait_for_records(project: Suite, count: int, process: subprocess.Popen[bytes
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def temporary_name(process: int) -> str:
-    from vsg_core.records import files
-
-    return f".refuted.json.{files._HOST}-{process}.abc"
 
 
 def test_claims_across_models_are_judged_again_when_a_record_changed(two_models: Suite) -> None:

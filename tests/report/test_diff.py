@@ -248,3 +248,35 @@ def test_the_text_lets_no_control_character_through() -> None:
     text = diff_text(compare_runs([measured(EMPTY, 0, [trial] * 40, SLICED)], [broken]), ("a\x1b", "b"))
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def with_code(record: Record, code: str | None) -> Record:
+    return record.model_copy(update={"run": record.run.model_copy(update={"code": code})})
+
+
+def test_two_states_of_the_code_are_told_apart() -> None:
+    """Two dirty trees of one commit: the digests of their files. Records without one say nothing of it."""
+    one = with_code(empty(38), "0" * 16)
+    differing = compare_runs([one], [with_code(empty(38), "1" * 16)])
+    assert differing.surroundings == {"code": ("0" * 16, "1" * 16)}
+    text = " ".join(diff_text(differing, ("a", "b")).split())
+    assert (
+        f"the code differed: vsg_core, hypotheses or fixtures are not the same files ({'0' * 16} in A" in text
+    )
+    assert not compare_runs([one], [one]).surroundings
+    assert not compare_runs([one], [with_code(empty(38), None)]).surroundings
+
+
+def test_what_a_partial_run_lacks_is_one_line() -> None:
+    """Up to three pairs are listed; the counts are the same either way."""
+    claims = [replace(EMPTY, id=f"claim_{number}") for number in range(5)]
+    whole = [measured(claim, 0, successes(38), SLICED) for claim in claims]
+    partial = compare_runs(whole, whole[:1])
+    lines = diff_text(partial, ("a", "b")).splitlines()
+    assert lines.count(f"B has no record of 4 pairs, on {whole[0].model.name}") == 1
+    assert not any("claim_" in line for line in lines)
+    assert partial.counts["gone"] == 4
+    assert (
+        sum("claim_" in line for line in diff_text(compare_runs(whole, whole[2:]), ("a", "b")).splitlines())
+        == 2
+    )

@@ -130,7 +130,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 # Before what runs a test, and before what runs it several times.
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Show a kept claim as pytest shows a test that it runs."""
     plan = item.config.stash.get(PLAN, None)
     if plan is None or not isinstance(item, pytest.Function) or not is_claim(item):
@@ -141,7 +141,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     if item.nodeid not in plan.kept:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _replayed(KeptRun(item, plan.kept[item.nodeid])):
+    for report in _replayed(KeptRun(item, plan.kept[item.nodeid]), nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -156,19 +156,26 @@ def following(item: pytest.Item, nextitem: pytest.Item | None) -> pytest.Item | 
     return next((each for each in later if each.nodeid not in plan.kept), None)
 
 
-def _replayed(run: KeptRun) -> Iterator[pytest.TestReport]:
+def _replayed(run: KeptRun, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
     """The reports of a kept claim, each made when the one before has been shown."""
     run_in = "setup" if run.before.run.in_setup else "call"
+
+    def tear_down() -> None:
+        # What an earlier test set up for this file or folder, where the next one is elsewhere.
+        run.item.session._setupstate.teardown_exact(nextitem)
+
+    work = {"teardown": tear_down, run_in: run.show}
     phases: tuple[Phase, ...] = ("setup", "call", "teardown")
     for when in phases:
         # What ends in its setup is not called.
         if when != "call" or run_in == "call":
-            yield _phase(run, when, run.show if when == run_in else _nothing)
+            yield _phase(run, when, work.get(when, _nothing), shows=when == run_in)
 
 
-def _phase(run: KeptRun, when: Phase, function: Callable[[], None]) -> pytest.TestReport:
+def _phase(run: KeptRun, when: Phase, function: Callable[[], None], shows: bool) -> pytest.TestReport:
+    """The report of one phase; the one that shows the claim took as long as the claim did."""
     call = pytest.CallInfo.from_call(function, when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt))
-    if function is not _nothing:
+    if shows:
         call.duration = run.before.run.seconds or 0.0
         call.start = call.stop - call.duration
     report: pytest.TestReport = run.item.ihook.pytest_runtest_makereport(item=run.item, call=call)
@@ -176,7 +183,7 @@ def _phase(run: KeptRun, when: Phase, function: Callable[[], None]) -> pytest.Te
 
 
 def _nothing() -> None:
-    """Set up and tear down nothing."""
+    """Set up nothing."""
 
 
 def _model(item: pytest.Function) -> Selected | None:

@@ -266,6 +266,16 @@ def model_names(reports: str | Path) -> set[str]:
     return set(filter(is_name, names))
 
 
+def recorded_target(reports: str | Path, name: str) -> str:
+    """The target that `pytest --model` takes for a model with records, as the last of them says; empty for none."""
+    folder = Path(reports, FOLDER, name)
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(VsgError):
+            if model := _model_line(read_text(path)):
+                return model.target
+    return ""
+
+
 def _latest_weights(records: Iterable[Record]) -> dict[str, str]:
     """The weights of the last record of each model's name, as far as it says of which weights it is."""
     by_age = sorted(records, key=lambda record: record.run.started)
@@ -296,15 +306,21 @@ def _weights_in(path: Path) -> str:
 
 def _weights(place: Path | str, text: str) -> str:
     """The weights of a record's text, from its line about the model; empty where it does not say or is damaged."""
-    try:
-        line = next(line for line in text.splitlines() if line.startswith('"model":'))
-        return ModelReference.model_validate_json(line.removeprefix('"model":').removesuffix(",")).weights
-    except (StopIteration, ValidationError):
-        pass
+    if model := _model_line(text):
+        return model.weights
     try:
         return _record(place, text).weights
     except VsgError:
         return ""
+
+
+def _model_line(text: str) -> ModelReference | None:
+    """The model of a record's text, from its line; None where it has no such line, or it is damaged."""
+    line = next((line for line in text.splitlines() if line.startswith('"model":')), "")
+    try:
+        return ModelReference.model_validate_json(line.removeprefix('"model":').removesuffix(","))
+    except ValidationError:
+        return None
 
 
 def read_records(place: str | Path) -> list[Record]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vsg_core.errors import VsgError
 from vsg_core.records.files import FOLDER, read_text
@@ -44,7 +45,7 @@ class Estimates:
         return estimates
 
     def seconds(self, claim: str, model: str, parameters: int | None) -> float | None:
-        """Seconds that a claim takes on a model: as it did there, else as on the model nearest in size, times the ratio.
+        """Seconds that a claim takes on a model: as it did there, else on the model nearest in size, times the ratio.
 
         None if no record gives it.
         """
@@ -92,7 +93,7 @@ def _measured(reports: Path) -> Iterator[tuple[str, str, Duration]]:
             continue
 
 
-def _value(line: str) -> dict[str, float]:
+def _value(line: str) -> dict[str, Any]:
     """The value of a line `"name":{...},` of a record."""
     value = json.loads(line.partition(":")[2].rstrip(","))
     if not isinstance(value, dict):

@@ -104,6 +104,8 @@ class Mentions:
             self.words.add(node.attr)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             self.imports |= {found for _, found in imported(node, module)}
+            if isinstance(node, ast.Import):
+                self.imports |= {Import(each.name) for each in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.constants.add(node.value)
             self._read_annotation(node.value, module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim, load_claims
-from vsg_core.records.files import model_names, record_member_of
+from vsg_core.records.files import model_names, record_member_of, recorded_target
 from vsg_core.records.naming import Named, recorded_names
 from vsg_core.records.record import Key
 from vsg_core.runs.estimates import Estimates
@@ -152,13 +153,19 @@ class Status:
         return None
 
     def _here(self) -> list[tuple[str, Entry]]:
-        """The models of the registry whose weights are on this machine, and those with records."""
-        recorded = model_names(self.reports)
-        return [
+        """The models of the registry whose weights are on this machine, and all models with records."""
+        recorded, known = model_names(self.reports), {entry.name for entry in registry.entries()}
+        found = [
             (entry.name, entry)
             for entry in registry.entries()
             if entry.name in recorded or loading.weights_here(entry)
         ]
+        targets = {recorded_target(self.reports, name) for name in recorded - known - {ACROSS}}
+        for target in sorted(targets - {""}):
+            # Without its folder or file a model has nothing to run.
+            with suppress(VsgError):
+                found.append((target, loading.describe(target)))
+        return found
 
     def _names(self, entries: Sequence[tuple[str, Entry]]) -> list[str]:
         """The names under which models are recorded; those of the registry keep theirs."""

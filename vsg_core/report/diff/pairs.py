@@ -57,6 +57,10 @@ class RecordPair:
             raise ValueError("a pair needs at least one record")
         return record
 
+    def side(self, name: str) -> Record | None:
+        """The record of run "A" or "B"."""
+        return self.a if name == "A" else self.b
+
     @property
     def claim(self) -> str:
         return self.record.claim.id

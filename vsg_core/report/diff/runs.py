@@ -10,6 +10,10 @@ from vsg_core.records.record import Record
 from vsg_core.report.diff.pairs import CHANGES, Change, RecordPair, record_pair
 from vsg_core.report.view.rows import report_of
 
+# The name under which the digest of the code is among the surroundings.
+CODE = "code"
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True)
 class RunDiff:
@@ -83,8 +87,12 @@ def _json_side(record: Record | None) -> dict[str, Any] | None:
 def _surroundings(a: Sequence[Record], b: Sequence[Record]) -> dict[str, tuple[str, str]]:
     """Differences in the circumstances of two runs: commits, versions, machines, devices, days."""
     in_a, in_b = _facts(a), _facts(b)
-    both = {name: (in_a.get(name, "unknown"), in_b.get(name, "unknown")) for name in {**in_a, **in_b}}
-    return {name: sides for name, sides in both.items() if sides[0] != sides[1]}
+    both = {name: (in_a.get(name, UNKNOWN), in_b.get(name, UNKNOWN)) for name in {**in_a, **in_b}}
+    differing = {name: sides for name, sides in both.items() if sides[0] != sides[1]}
+    # Records of earlier versions have no digest of the code.
+    if UNKNOWN in differing.get(CODE, ()):
+        del differing[CODE]
+    return differing
 
 
 def _facts(records: Sequence[Record]) -> dict[str, str]:
@@ -103,6 +111,7 @@ def _made_with(record: Record) -> dict[str, str | None]:
     return {
         "day": f"{run.started.astimezone():%Y-%m-%d}",
         "commit": run.commit and run.commit[:7] + changes,
+        CODE: run.code,
         "machine": run.machine,
         "device": run.device,
         "engine": record.evidence.engine,

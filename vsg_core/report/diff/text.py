@@ -8,10 +8,12 @@ from textwrap import wrap
 
 from vsg_core.records.record import Record
 from vsg_core.report.diff.pairs import CHANGES, Change, RecordPair
-from vsg_core.report.diff.runs import RunDiff
+from vsg_core.report.diff.runs import CODE, RunDiff
 from vsg_core.report.text.terminal import visible_lines
 from vsg_core.wording import count_text, estimate_text, interval_text
 
+# More pairs than this without a record in a run are one line: the run was a partial one.
+FEW = 3
 NO_BREAK = "\xa0"
 # The changes whose pairs are listed; the others are counted.
 LISTED: tuple[Change, ...] = ("broken", "flipped", "moved", "not comparable", "new", "gone", "similar")
@@ -20,7 +22,13 @@ LISTED: tuple[Change, ...] = ("broken", "flipped", "moved", "not comparable", "n
 def diff_text(diff: RunDiff, names: tuple[str, str], width: int = 96) -> str:
     """The comparison as text of at most `width` columns; `names` are what the runs are called."""
     blocks = [_runs(diff, names, width), "\n".join(wrap(headline(diff), width))]
-    blocks += [_section(diff.of(change), change, width) for change in LISTED if diff.of(change)]
+    absent = {side: [pair for pair in diff.pairs if pair.side(side) is None] for side in "AB"}
+    absent = {side: pairs for side, pairs in absent.items() if len(pairs) > FEW}
+    blocks += ["\n".join(_wrapped(_lacks(side, pairs), width, 0)) for side, pairs in absent.items()]
+    collapsed = {id(pair) for pairs in absent.values() for pair in pairs}
+    for change in LISTED:
+        if shown := [pair for pair in diff.of(change) if id(pair) not in collapsed]:
+            blocks.append(_section(shown, change, width))
     return visible_lines("\n\n".join(blocks))
 
 
@@ -28,6 +36,13 @@ def headline(diff: RunDiff) -> str:
     """3 pairs of claim and model: 1 flipped, 2 identical."""
     counts = ", ".join(f"{count} {change}" for change, count in diff.counts.items() if count)
     return f"{count_text(len(diff.pairs), 'pair')} of claim and model: {counts}"
+
+
+def _lacks(side: str, pairs: Sequence[RecordPair]) -> str:
+    """One line for the pairs that a partial run lacks."""
+    models = dict.fromkeys(pair.model for pair in pairs)
+    named = ", ".join(list(models)[:FEW]) + (f" and {len(models) - FEW} more" if len(models) > FEW else "")
+    return f"{side} has no record of {count_text(len(pairs), 'pair')}, on {named}"
 
 
 def was_and_now(pair: RecordPair) -> str:
@@ -45,6 +60,13 @@ def _runs(diff: RunDiff, names: tuple[str, str], width: int) -> str:
         for side, name, records in zip("AB", names, (diff.a, diff.b), strict=True)
     ]
     for name, values in diff.surroundings.items():
+        if name == CODE:
+            digests = " in A, ".join(values)
+            text = (
+                f"the code differed: vsg_core, hypotheses or fixtures are not the same files ({digests} in B)"
+            )
+            lines += _wrapped(text, width, 3)
+            continue
         lines.append(f"   {name}")
         for side, value in zip("AB", values, strict=True):
             lines += _wrapped(f"{side}: {value}", width, 5)

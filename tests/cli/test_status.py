@@ -1,0 +1,167 @@
+"""`vsg status`: measured, stale and missing, by the same keys as `pytest --resume`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Suite
+from tests.support.report_records import EMPTY, SLICED, measured, successes
+from vsg_core.cli import main as cli
+from vsg_core.records.files import write_record
+from vsg_core.records.record import ModelReference, Record
+from vsg_core.runs.estimates import Estimates, duration_text, estimated_seconds, measured_seconds
+
+CLAIMS = """
+@claim("It is", rule=rate(above=0.5), **ABOUT)
+def test_one(lm, shared):
+    return trials(shared)
+
+@claim("It is not", rule=rate(above=0.5), **ABOUT)
+def test_two(lm):
+    return trials(2)
+
+@claim("It is about chat", rule=rate(above=0.5), kinds=["instruct"], **ABOUT)
+def test_chat(lm):
+    return trials(2)
+
+@claim("It is over all", rule=rate(above=0.5), **ABOUT)
+def test_over(records):
+    return trials(40)
+
+@pytest.fixture
+def shared(lm):
+    return 30
+"""
+
+
+@pytest.fixture
+def project(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(suite.pytester.path / "hub"))
+    suite.pytester.makeconftest('pytest_plugins = ["vsg_core.plugin", "fixtures.models", "fixtures.records"]')
+    suite.claims(CLAIMS)
+    monkeypatch.chdir(suite.pytester.path)
+    return suite
+
+
+@pytest.fixture
+def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["vsg", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code in (0, None), err
+        return out
+
+    return run
+
+
+def states(out: str) -> dict[str, tuple[list[str], dict[str, list[str]], list[str]]]:
+    return {
+        each["model"]: (sorted(each["measured"]), each["stale"], sorted(each["missing"]))
+        for each in json.loads(out)["models"]
+    }
+
+
+def test_it_says_what_resume_does(project: Suite, vsg) -> None:
+    """Before any run, after one, and after a change: the same counts and reasons, per model."""
+    target = str(project.model)
+    assert states(vsg("status", "--json", "--model", target)) == {
+        "tiny-random": ([], {}, ["chat", "one", "two"]),
+        "across-models": ([], {}, ["over"]),
+    }
+    project.run()
+    assert states(vsg("status", "--json", "--model", target)) == {
+        "tiny-random": (["chat", "one", "two"], {}, []),
+        "across-models": (["over"], {}, []),
+    }
+    path = project.pytester.path / "hypotheses" / "things.py"
+    path.write_text(path.read_text().replace("return 30", "return 31").replace("test_two(", "test_second("))
+    assert states(vsg("status", "--json", "--model", target)) == {
+        "tiny-random": (["chat"], {"one": ["fixture shared changed"]}, ["second"]),
+        "across-models": (["over"], {}, []),
+    }
+    result = project.run("--resume", "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["resume: 1 kept, 3 to run: *fixture shared changed (1)*no record (1)*"])
+
+
+def test_it_lists_every_model_with_records_and_says_what_to_type(project: Suite, vsg) -> None:
+    """Here and with --claims and --reports from another folder; the time is that of the earlier record."""
+    project.run()
+    path = project.pytester.path / "hypotheses" / "things.py"
+    path.write_text(path.read_text().replace("return trials(2)", "return trials(3)"))
+    lines = [line.strip() for line in vsg("status").splitlines()]
+    assert "tiny-random" in lines
+    assert "1 measured, 2 stale, 0 missing" in lines
+    assert "stale: claim changed (2)" in lines
+    assert (
+        f"to run: 2, about 1 s, and 1 of unknown duration: pytest --resume --model {project.model}" in lines
+    )
+    (project.pytester.path / "elsewhere").mkdir()
+    elsewhere = ["--claims", "../hypotheses", "--reports", "../reports"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir("elsewhere")
+        assert [line.strip() for line in vsg("status", *elsewhere).splitlines()] == lines
+
+
+def test_a_folder_without_claims_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vsg", "status"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    wrong = "vsg: there is no folder 'hypotheses': run this in the project's folder, or give --claims\n"
+    assert capsys.readouterr() == ("", wrong)
+
+
+def test_it_loads_no_torch(tmp_path: Path) -> None:
+    """On the catalogue, every claim of which gets its key."""
+    program = (
+        "import sys; from vsg_core.cli.main import vsg; "
+        "vsg.main(['status', '--device', 'cpu', '--reports', sys.argv[1]], standalone_mode=False); "
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "0 measured, 0 stale, 3 missing" in done.stdout
+
+
+SMALL = ModelReference(name="small", parameters=100, sha256="aa")
+LARGE = ModelReference(name="large", parameters=1000, sha256="bb")
+
+
+def timed(model: ModelReference, seconds: float) -> Record:
+    """A record of EMPTY on a model that took this time."""
+    record = measured(EMPTY, model, successes(38), SLICED)
+    return record.model_copy(update={"run": record.run.model_copy(update={"seconds": seconds})})
+
+
+def test_durations_are_those_of_the_model_else_of_the_nearest_in_size(tmp_path: Path) -> None:
+    """Scaled by parameters; none where no record of the claim says anything."""
+    for model, seconds in ((SMALL, 10.0), (LARGE, 50.0)):
+        write_record(timed(model, seconds), tmp_path / "records")
+    estimates, claim = Estimates.of(tmp_path), EMPTY.id
+    assert estimates.seconds(claim, "small", None) == 10
+    assert estimates.seconds(claim, "another", 150) == pytest.approx(15)
+    assert estimates.seconds(claim, "another", 900) == pytest.approx(45)
+    assert estimates.seconds(claim, "another", 3000) == pytest.approx(150)
+    assert estimates.seconds(claim, "another", None) is None
+    assert estimates.seconds("unheard of", "small", 100) is None
+    assert estimated_seconds(tmp_path, claim, "large", 1000) == 50
+    assert measured_seconds(tmp_path) == {("small", claim): 10.0, ("large", claim): 50.0}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (40, "40 s"), (100, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
+)
+def test_durations_as_text(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
