@@ -46,6 +46,20 @@ def runs_claims(config: pytest.Config) -> bool:
     return any(path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen)
 
 
+def picks_claims(config: pytest.Config) -> bool:
+    """Return whether this run was pointed at some claims only: by -k, paths or failures; -m names a set.
+
+    A worker is pointed at the claims of its shard, and looks at its model unless it was started without that plugin.
+    """
+    if is_worker(config):
+        return False
+    claims = _real(project_folder(config) / "hypotheses")
+    chosen = [_real(config.invocation_params.dir / name) for name in config.args if "::" not in name]
+    # Each is an option of a plugin that may be left out.
+    wanted = (getattr(config.option, name, None) for name in ("keyword", "deselect", "lf", "stepwise"))
+    return any(wanted) or not any(claims.is_relative_to(path) for path in chosen)
+
+
 def _real(path: Path) -> Path:
     """The path without symlinks. Path.resolve raises for a circle of them."""
     return Path(os.path.realpath(path))
