@@ -2,9 +2,9 @@
 
 Its modules: the models of a run (selection), misspelt fixtures (collection), a claim on one model (running) or over
 several (across), the order of claims (order), a look at each model's concept tokens (microscope), the claim that is
-running (live_line), runs that try the shapes of claims alone (dry), what a run refuses before it starts (checks), claims
-in worker processes (scatter, planning and live; worker in the workers), its end (session), and an end from outside
-(signals).
+running (live_line), runs that try the shapes of claims alone (dry), what a run refuses before it starts (checks),
+claims in worker processes (scatter, planning and live; worker in the workers), its end (session), and an end from
+outside (signals).
 """
 
 from __future__ import annotations

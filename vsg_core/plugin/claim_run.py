@@ -28,7 +28,7 @@ from vsg_core.errors import (
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
-from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder, shown_reports
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
@@ -150,7 +150,7 @@ class ClaimRun:
         try:
             recorded = recorded_verdicts(self.item.config, record.model.name).get(self.claim.id)
             record, comparison = compared(record, recorded)
-            path = folder / record_member(record)
+            path = shown_reports(self.item.config) / FOLDER / record_member(record)
             if not (keep_measured and has_record(folder.parent, record_member(record))):
                 self.write(record, folder)
         except VsgError as error:

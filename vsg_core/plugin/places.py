@@ -24,7 +24,13 @@ def project_folder(config: pytest.Config) -> Path:
 
 
 def reports_folder(config: pytest.Config) -> Path:
-    """The folder in which this run writes its records and reports."""
+    """The folder in which this process writes its records and reports: of a worker, one of its own."""
+    own = getattr(config.option, "vsg_worker_reports", None)
+    return Path(own) if own else shown_reports(config)
+
+
+def shown_reports(config: pytest.Config) -> Path:
+    """The folder of reports of the whole run, which messages name: a worker's records move to it."""
     chosen = config.option.vsg_reports
     return config.invocation_params.dir / chosen if chosen else project_folder(config) / "reports"
 
