@@ -84,7 +84,6 @@ OWN_OPTIONS = frozenset(
         "version",
         "vsg_models",
         "vsg_on",
-        "vsg_reports",
         "vsg_resume",
         "vsg_shard_timeout",
         "vsg_split",
