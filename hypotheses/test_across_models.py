@@ -32,6 +32,7 @@ ALL_NOUNS = "also where a noun itself is not named"
     reported="a question: could reading emerge in models larger than those available? GPT-2 and Qwen2.5-1.5B, which "
     "were tried, differ in more than size",
     rule=more(than=0.05),
+    unit="of mixtures",
     comparisons={
         "smaller model": "the share of these mixtures that the smaller model reads",
         "larger model": "the share that the larger model reads",
@@ -65,6 +66,7 @@ def test_reading_grows_with_size(records: Records) -> Evidence:
     reported="chat-formatted embeddings gave empty output, plain ones did not; no base model of the same size was "
     "asked, and slicing the reply explains the emptiness",
     rule=more(than=0.05),
+    unit="of mixtures",
     positive_controls={
         "the base model reads": control(sometimes(), "the share of these mixtures that it reads")
     },

@@ -155,6 +155,7 @@ def test_nearest_token_is_the_heaviest(
     source=STUDY("src/qwen_concept_tokens.py: the norm is clipped at 1.5 times that of a token", QWEN_CODE),
     reported="only norms above 1.5 token norms were expected to need care; the saved output has no norms",
     rule=more(than=0.05),
+    unit="token norms",
     comparisons={
         "in mean token norms": "the bare norm, in which it matters whether frequent tokens are short or long",
         "the same weights on random tokens": "which are alike only by chance",

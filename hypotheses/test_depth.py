@@ -26,6 +26,7 @@ WEIGHT = PEAKED[1]
     source=WU,
     reported="the logit lens shows both paths at first, then the top-1 path's share of top predictions rising to 1",
     rule=more(),
+    unit="share",
     controls={
         LAST: control(less(), "the second token's share in the next distribution minus its weight of 0.4")
     },
@@ -53,6 +54,7 @@ def test_second_path_is_pruned_with_depth(forks: Forks, second_shares: SecondSha
     reported="models off the shelf collapse a superposed input within the first few layers; the pull to commit to a "
     "token is located in the last ones",
     rule=less(than=-0.2),
+    unit="share",
     controls={
         LENS: control(less(), "the share that the logit lens shows after a quarter of the layers minus 0.4")
     },
@@ -96,6 +98,7 @@ def curves(forks: Forks, shares: SecondShares) -> dict[str, list[Trial]]:
     reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
     "models commit to a token; untrained weights were not compared",
     rule=more(),
+    unit="of the divergence",
     controls={
         SCALED: control(
             more(), "untrained logits scaled to the trained ones' standard deviation after the first token"

@@ -27,6 +27,7 @@ AT_EACH_N = doses("N = {:g}", DRIFT_AT, "vectors in a row")
     source=STUDY("README, Plan 2", "#plan-2"),
     reported="mixing embeddings is said to force one to stay in the area of the space populated by token embeddings",
     rule=more(than=0.1),
+    unit="of the norm",
     controls={"noise instead of concept tokens": control(less(than=0.1), "Gaussian noise of the same norm")},
     comparisons={
         "raw hidden states": "the hidden state is not scaled",
@@ -75,6 +76,7 @@ def test_concept_tokens_stay_nearer_the_table_than_hidden_states(
     source=SPECIFICATION("Expected Outcomes"),
     reported="expected: N of 2 or 3 should work, above 4 may drift off-manifold; N up to 4 was run, not measured",
     rule=more(),
+    unit="of the norm",
     comparisons={**AT_EACH_N, "with no regard to the text": "distances in place of excesses"},
 )
 def test_concept_tokens_leave_the_table_as_they_follow_each_other(
@@ -106,6 +108,7 @@ def test_concept_tokens_leave_the_table_as_they_follow_each_other(
     reported="expected: as the vectors go on, they get so far from training that the output becomes garbage; to depart "
     "is not yet garbage, drawn tokens do so too",
     rule=more(),
+    unit="bits",
     comparisons={**AT_EACH_N, **doses("drawn tokens, N = {:g}", DRIFT_AT, "vectors in a row")},
 )
 def test_predictions_drift_with_the_number_of_concept_tokens(
@@ -129,6 +132,7 @@ def test_predictions_drift_with_the_number_of_concept_tokens(
     source=WU("abstract"),
     reported="reliance on the heaviest token is said to reduce plain Soft Thinking to a form of greedy decoding",
     rule=less(),
+    unit="bits",
     comparisons=AT_EACH_N,
 )
 def test_concept_tokens_stay_with_greedy_decoding(open_prompts: list[str], drift: Drift) -> Evidence:

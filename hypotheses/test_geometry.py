@@ -115,6 +115,7 @@ def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tenso
     source=STUDY(f"{HYPOTHESIS}, Why This Would Emerge", FILE + HYPOTHESIS),
     reported="similar concepts should have similar vectors; expected, not measured",
     rule=more(),
+    unit="token norms",
     comparisons={
         "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
         "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",

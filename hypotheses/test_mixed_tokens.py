@@ -30,6 +30,7 @@ RIVAL, SAME, NO_ANSWER = "rival answers", "the same answer again", "no answer na
     source=Source("Soft Thinking, arXiv 2505.15778, abstract", "https://arxiv.org/abs/2505.15778"),
     reported="each concept token is said to encapsulate multiple meanings from related discrete tokens",
     rule=more(than=0.05),
+    unit="cosine",
     controls={TWIN: control(less(than=0.05), "the same measure on the same model with random weights")},
     comparisons={
         ALONG: "tokens and stand-ins with their component along the hidden state left in",
@@ -71,6 +72,7 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
     reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination; "
     "only the first of the three names an answer",
     rule=more(),
+    unit="of prompts",
     comparisons={
         RIVAL: "the second branch names a different answer from the first",
         SAME: "both branches name the same answer",

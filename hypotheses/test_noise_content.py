@@ -34,6 +34,7 @@ PAIRS = "pairs of texts of three tokens or more"
     source=STUDY(f"{BYPASS}, test 5; {LOG}", FILE + LOG),
     reported="pure noise gave words, such as: Philippines, I have always; the model 'happily generates' from noise",
     rule=more(than=-1.0),
+    unit="bits per token",
     controls={
         "after noise, shuffled": control(
             less(than=-1.0),
@@ -66,6 +67,7 @@ def test_text_after_noise_is_fluent(noise_texts: NoiseTexts) -> Evidence:
     source=STUDY(f"{BYPASS}, test 5; counting distinct pairs is of Li et al., arXiv 1510.03055", FILE + LOG),
     reported="single texts after noise, too few to see whether noise always brings the same",
     rule=more(than=-0.1),
+    unit="of pairs",
     comparisons=NOTHING,
 )
 def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:

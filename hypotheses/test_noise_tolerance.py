@@ -37,6 +37,7 @@ SCALES = doses("noise at {:g} std", (0.125, 0.25, 0.5, 1.0, 2.0), "standard devi
     ),
     reported="one scale only, the table's standard deviation, on two vectors: the model went on regardless",
     rule=more(than=0.05),
+    unit="bits per doubling",
     comparisons=SCALES,
 )
 def test_tolerance_to_noise_falls_with_its_scale(

@@ -110,6 +110,7 @@ def test_completion_frame_beats_chat_frame(completed_nouns: Readings, chatted_no
     source=WRITE_UP("6.1"),
     reported="deferring discretization gives no clear benefit, you still must choose a token; not measured",
     rule=equivalence(within=0.1, trials=100),
+    unit="probability",
     positive_controls={
         "first noun alone": control(mostly(), "its own embedding: the answer is the noun"),
         "second noun alone": control(mostly(), "its own embedding: the answer is the noun"),
@@ -173,6 +174,7 @@ PROBABILITIES = {
     source=study_file("docs/hypothesis.md")("Experimental Approach"),
     reported="the study left the prompt out, to see whether the vectors are messages on their own; not compared",
     rule=more(trials=100),
+    unit="probability",
     positive_controls={
         "heaviest token alone": control(mostly(), "its embedding, without a prompt: the answer is the token")
     },

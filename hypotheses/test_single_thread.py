@@ -16,6 +16,7 @@ NOISE = "noise as near to the blend"
     reported="on QwQ-32B the divergence from what follows the top-1 token is near 0, from the top-2 token often the "
     "largest there is",
     rule=more(),
+    unit="bits",
     comparisons={
         "0.6 to 0.4": "the two tokens alone, 0.6 of the top-1 token and 0.4 of the top-2 token",
         "0.5 to 0.5": "the two tokens alone, half of each",
@@ -45,6 +46,7 @@ def test_top1_dominates_the_next_step(forks: Forks) -> Evidence:
     reported="models rely on the token of the highest probability; equal weights, which "
     "would separate probability from weight, were not tried",
     rule=more(),
+    unit="bits",
     controls={
         REVERSED: control(
             less(),
@@ -88,6 +90,7 @@ def leads(forks: Forks, fed: Fed) -> list[Trial]:
     source=SUPERPOSED_DECODING,
     reported="one pass over superposed embeddings serves several drafts, which read as well as sampled ones",
     rule=more(),
+    unit="bits",
     controls={
         NOISE: control(
             less(), "the mixture's divergence to the blend minus that of noise with the mixture's norm"

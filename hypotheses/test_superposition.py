@@ -108,6 +108,7 @@ REST_PERMUTED = {
     headline=True,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
     rule=more(),
+    unit="bits",
     controls=REST_PERMUTED,
 )
 def test_next_step_blends_the_branches(lm: LanguageModel, forking_prompts: list[str]) -> Evidence:
@@ -124,6 +125,7 @@ def test_next_step_blends_the_branches(lm: LanguageModel, forking_prompts: list[
     headline=True,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
     rule=mostly(),
+    unit="bits",
     controls=REST_PERMUTED,
 )
 def test_next_step_blends_the_branches_of_most_prompts(

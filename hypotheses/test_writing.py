@@ -37,6 +37,7 @@ UNSHARPENED_SENTENCE = "the study's weights without their power of 1.5"
     source=STUDY("src/qwen_concept_tokens.py: top_tokens", QWEN_OUTPUT),
     reported=WEIGHTS,
     rule=more(than=0.1),
+    unit="probability",
     comparisons={UNSHARPENED: UNSHARPENED_SENTENCE},
 )
 def test_study_weights_overstate_the_top_token(
@@ -67,6 +68,7 @@ def test_study_weights_overstate_the_top_token(
     source=STUDY("src/qwen_concept_tokens.py: create_concept_token", QWEN_OUTPUT),
     reported=WEIGHTS,
     rule=more(than=1.0),
+    unit="bits",
     comparisons={UNSHARPENED: UNSHARPENED_SENTENCE},
 )
 def test_study_weights_understate_entropy(open_prompts: list[str], open_logits: Tensor) -> Evidence:

@@ -1,7 +1,8 @@
 """Numbers and bounds in words: the one place where estimates, intervals and limits become text.
 
 A number is read in the unit of the rule that judged it: "percent" for a rate, "points" for a difference of rates,
-"counterexamples" for the rate of counterexamples to a universal claim, "number" for a mean of values.
+"counterexamples" for the rate of counterexamples to a universal claim, "number" for a mean of values. What the values
+are in (bits, say) only their claim knows: its `value_unit`.
 """
 
 from __future__ import annotations
@@ -55,23 +56,33 @@ def interval_text(ends: Sequence[float] | None, unit: Unit) -> str:
     return f"[{low}, {high}]"
 
 
-def estimate_text(value: float | None, ends: Sequence[float] | None, n: int | None, unit: Unit) -> str:
+def estimate_text(
+    value: float | None, ends: Sequence[float] | None, n: int | None, unit: Unit, value_unit: str = ""
+) -> str:
     """An estimate with as many digits as its interval allows; empty without one.
 
     Counterexamples are counted: "none in 300", or "3 of 57".
+
+    Args:
+        value_unit: what values are in; only a mean of values has it.
     """
     if value is None:
         return ""
     if unit == "counterexamples" and n:
         count = round(value * n)
         return f"{count} of {n}" if count else f"none in {n}"
-    return number_text(value, unit, ends[1] - ends[0] if ends else None)
+    return in_unit(number_text(value, unit, ends[1] - ends[0] if ends else None), unit, value_unit)
 
 
-def measured_text(value: float, ends: Sequence[float], n: int, unit: Unit) -> str:
+def measured_text(value: float, ends: Sequence[float], n: int, unit: Unit, value_unit: str = "") -> str:
     """A whole measurement: "12 % [5 %, 25 %] of 40", "+12 points [−3, +25] of 40", "none in 299 [0 %, 1 %]"."""
     of = "" if unit == "counterexamples" else f" of {n}"
-    return f"{estimate_text(value, ends, n, unit)} {interval_text(ends, unit)}{of}"
+    return f"{estimate_text(value, ends, n, unit, value_unit)} {interval_text(ends, unit)}{of}"
+
+
+def in_unit(text: str, unit: Unit, value_unit: str) -> str:
+    """A number, limit or bound with what values are in, where it is about a mean of values: 0.031 bits."""
+    return f"{text} {value_unit}" if unit == "number" and value_unit else text
 
 
 def limit_text(side: Side, limit: float, unit: Unit) -> str:

@@ -14,7 +14,9 @@ from tests.support.judging import declare
 from vsg_core.errors import WrongUse
 from vsg_core.judge.arms import Dose, control, doses
 from vsg_core.judge.claims import Claim, Source, claim, load_claims
+from vsg_core.judge.judging import judge
 from vsg_core.judge.rules import Rule, always, difference, mostly, rarely, rate
+from vsg_core.judge.trials import Trial
 
 ABOUT: dict[str, Any] = {"source": "a paper", "reported": "always", "rule": rate(above=0.5)}
 
@@ -264,3 +266,17 @@ assert not heavy, heavy
 """
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_only_values_have_a_unit() -> None:
+    """It is in the reason of a verdict; under a rule on successes it is refused."""
+
+    def test_it() -> None: ...
+
+    with pytest.raises(WrongUse, match="unit='bits': only values have one"):
+        claim("It works", **ABOUT, unit="bits")(test_it)
+    about = ABOUT | {"rule": difference(above=0.0)}
+    decorated: Any = claim("It works", **about, unit="bits")(test_it)
+    reason = judge(decorated.claim, [Trial(f"prompt {i}", value=1.0 + i % 2) for i in range(40)]).reason
+    assert reason.startswith("1.50 bits [")
+    assert reason.endswith("of 40, rule: above 0 bits")

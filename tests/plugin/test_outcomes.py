@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -27,7 +30,7 @@ def test_a_new_verdict_fails_in_ci(suite, monkeypatch):
     suite.claims(suite.rate_claim(38))
     result = suite.run()
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*one on tiny-random: new, not recorded yet: holds, *pytest --record"])
+    result.stdout.fnmatch_lines(["*one on tiny-random: new, not recorded yet: holds, *", "*pytest *--record"])
 
 
 def test_the_recorded_verdict_passes_in_ci_too(suite, monkeypatch):
@@ -66,6 +69,57 @@ def test_a_different_verdict_fails_with_exit_code_10(suite, before, now, kind, t
 
     assert suite.run("--record").ret == 0, "--record accepts a changed verdict"
     assert suite.run().ret == 0
+
+
+def test_the_command_that_is_given_records_that_claim_and_no_other(suite, tmp_path):
+    """Pasted into a shell: of three claims with similar names, with a blank in the path of the model, and its dtype."""
+    suite.model = shutil.copytree(suite.model, tmp_path / "a model")
+    three = ("one", "one_more", "another_one")
+    suite.claims("".join(suite.rate_claim(38, name=name) for name in three))
+    suite.run("--record", "--dtype", "bfloat16", "--device", "cpu")
+    suite.claims("".join(suite.rate_claim(2, name=name) for name in three))
+    result = suite.run("--dtype", "bfloat16", "--device", "cpu", "-k", "test_one[")
+    (advice,) = re.findall(
+        "^If the new verdict is right, accept it: (.*)$", result.stdout.str(), re.MULTILINE
+    )
+    words = shlex.split(advice)
+    assert words[:2] == ["pytest", "hypotheses/things.py::test_one[a-model]"]
+    suite.model = None
+    suite.run(*words[1:]).assert_outcomes(passed=1)
+    accepted = tomllib.loads(suite.recorded().read_text())
+    assert [accepted[name]["verdict"] for name in three] == ["refuted", "holds", "holds"]
+    assert accepted["one"]["dtype"] == "bfloat16"
+
+
+def test_a_verdict_that_stays_while_its_estimate_moves_passes_and_is_listed(suite):
+    suite.claims(suite.rate_claim(40))
+    suite.run("--record")
+    suite.claims(suite.rate_claim(31))
+    result = suite.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["moved (same verdict, *", "  one on tiny-random", "*100 % [[]91 %, 100 %] recorded, now 78 % *"]
+    )
+    assert suite.record("one").outcome == "same"
+    for name in ("summary.md", "claims.html"):
+        assert "100 % [91 %, 100 %] recorded" in (suite.reports / name).read_text()
+
+
+def test_the_summary_names_every_letter_that_was_printed(suite):
+    suite.claims(
+        suite.rate_claim(38)
+        + suite.rate_claim(20, name="two")
+        + suite.rate_claim(2, name="three").replace("return trials(2)", "1 / 0")
+        + suite.rate_claim(2, name="four").replace("return", 'raise NotApplicable("no");')
+        + "\ndef test_plain():\n    pass\n"
+    )
+    result = suite.run()
+    result.stdout.fnmatch_lines(["hypotheses/things.py hiBs*"])
+    legend = "while it ran:  h holds  i inconclusive  B broken  s not run  . passed"
+    result.stdout.fnmatch_lines(
+        ["4 claims on 1 model: 1 holds, 1 inconclusive, 1 not run, 1 broken; 2 new", legend]
+    )
+    suite.run("-v").stdout.no_fnmatch_line("while it ran:*")
 
 
 def test_exit_code_1_when_something_else_failed_too(suite):

@@ -154,6 +154,9 @@ def test_a_changed_verdict_has_its_exit_code_and_x_ends_the_workers(suite):
     provenance.code_digest.cache_clear()
     result = suite.run("--on", "local:1", "-x")
     assert result.ret == 10
+    path = suite.reports / "records" / "tiny-random" / "one.json"
+    result.stdout.fnmatch_lines([f"evidence: {path}", "*pytest *hypotheses/things.py::*--record"])
+    result.stdout.no_fnmatch_line("*shards*")
     result.stdout.fnmatch_lines(["!* stopping after 1 failures !*"])
     assert_gone(suite)
 

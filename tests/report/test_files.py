@@ -14,9 +14,12 @@ from tests.support.report_records import (
     EMPTY,
     MODELS,
     SAME_LOGITS,
+    measured,
     not_run,
     over_all_models,
+    recorded,
     run,
+    successes,
 )
 from vsg_core.errors import VsgError
 from vsg_core.records.files import write_archive, write_record
@@ -76,7 +79,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         write_report(report_of(run()), tmp_path / "file")
 
 
-@pytest.mark.parametrize("width", [80, 96])
+@pytest.mark.parametrize("width", [60, 80, 96])
 def test_the_terminal_shows_changes_then_verdicts_then_what_was_not_run(width: int) -> None:
     text = terminal_summary(report_of(run()), width)
     assert max(len(line) for line in text.splitlines() if "pytest" not in line) <= width
@@ -85,8 +88,10 @@ def test_the_terminal_shows_changes_then_verdicts_then_what_was_not_run(width: i
         for part in ("broken:", "changed:", "weakened:", "Does the instruction", "not run:\n")
     ]
     assert order == sorted(order)
-    assert text.startswith("4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 4 not run; 2 new")
-    assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in text
+    assert " ".join(text.split()).startswith(
+        "4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken; 2 new"
+    )
+    assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in " ".join(text.split())
     assert "to get them: vsg models fetch gemma-3-270m" in text
 
 
@@ -102,7 +107,7 @@ ROW = "  chat_embeddings_give_empty_output           "
       A  -                         B  x 0 % [0 %, 9 %]
       C !o 82 % [67 %, 93 %]       D  ? 48 % [32 %, 64 %]
 """),
-        (80, 1, f"{ROW}x 0 % [0 %, 9 %]\n"),
+        (80, 1, f"{ROW}x 0 % [0 %, 9 %]  needs above 50 %\n"),
         (69, 1, """
   next_distribution_is_nearer_to_the_mixture
                                              o 0.110 [0.079, 0.140]
@@ -129,7 +134,56 @@ def test_the_terminal_gives_the_command_that_measures_a_changed_cell_again() -> 
 def test_the_terminal_shows_a_claim_over_all_models() -> None:
     text = terminal_summary(report_of([*run(), over_all_models()]), 80)
     assert re.search(r"E  across-models\n", text)
-    assert "agreement_grows_with_size\n      E  o 90 % [76 %, 97 %]\n" in text, "no line of empty cells"
+    assert "agreement_grows_with_size\n      E  o 90 % [76 %, 97 %]  needs above 50 %\n" in text, (
+        "no line of empty cells"
+    )
+
+
+@pytest.mark.parametrize(("width", "models"), [(60, 4), (80, 4), (80, 1), (120, 4)])
+def test_the_terminal_shows_the_bound_of_every_claim_and_the_cause_of_every_inconclusive_verdict(
+    width: int, models: int
+) -> None:
+    """A bound inside the interval, the control that failed, or how many cases are still open."""
+    open_cases = measured(SAME_LOGITS, 2, successes(100, 100))
+    shown = [run()[i] for i in (2, 5, 9, 13)] + [open_cases]
+    if models == 1:
+        shown = [record.model_copy(update={"model": MODELS[0]}) for record in shown if record is not shown[1]]
+    text = " ".join(terminal_summary(report_of(shown), width).split())
+    for part in (
+        "needs above 50 %", "50 % is inside the interval", "needs no counterexample",
+        "up to 3 % are left open, more than 1 %", "needs above 0 ", "needs above +10 points",
+        "failed control “permuted weights” 0.023 [0.011, 0.036], needs below 0.02",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_the_terminal_shows_what_values_are_in() -> None:
+    """Behind the estimate, in the bound, and where a control failed."""
+    record = run()[9]
+    claim = record.claim.model_copy(update={"value_unit": "bits"})
+    text = " ".join(terminal_summary(report_of([record.model_copy(update={"claim": claim})]), 120).split())
+    assert "0.048 bits [0.016, 0.081] needs above 0 bits" in text
+    assert "“permuted weights” 0.023 bits [0.011, 0.036], needs below 0.02 bits" in text
+
+
+def test_the_legend_names_every_mark_and_every_letter_that_was_printed() -> None:
+    moved = run()[0].model_copy(update={"recorded": recorded("refuted", 0.2, 0.1, 0.3)})
+    text = terminal_summary(report_of([moved, *run()[1:]]), 96, {"h": "holds", "s": "not run"})
+    legend = "o holds x refuted ? inconclusive - not run # broken ! changed or weakened ~ moved"
+    assert f"{legend} while it ran: h holds s not run" in " ".join(text.split())
+    one = terminal_summary(report_of([run()[4]]), 96)
+    assert one.endswith("\n\no holds"), "what does not appear is not named"
+
+
+def test_the_terminal_says_what_moved() -> None:
+    """A verdict that stays while its estimate leaves the recorded interval."""
+    moved = run()[0].model_copy(update={"recorded": recorded("refuted", 0.2, 0.1, 0.3)})
+    assert moved.moved
+    text = terminal_summary(report_of([moved]), 96)
+    assert "      20 % [10 %, 30 %] recorded, now 0 % [0 %, 9 %]" in text
+    assert "~x 0 % [0 %, 9 %]" in text
+    inside = moved.model_copy(update={"recorded": recorded("refuted", 0.04, 0.0, 0.3)})
+    assert "moved" not in terminal_summary(report_of([inside]), 96)
 
 
 def test_the_terminal_shows_each_reason_once() -> None:

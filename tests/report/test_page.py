@@ -51,7 +51,7 @@ def test_the_first_lines_say_what_was_run_and_what_came_out(page: Element) -> No
     assert "4 claims about concept tokens, measured on 4 language models" in header.text
     assert "On 14 March 2026" in header.text
     assert all(model.name in header.text for model in MODELS)
-    assert "6 hold, 3 refuted, 2 inconclusive, 4 not run" in header.text
+    assert "6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken" in header.text
     assert "2 verdicts differ from the recorded verdict, 1 broke" in header.text
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in header.text
     assert "2 verdicts are new" in header.text

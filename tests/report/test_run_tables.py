@@ -162,7 +162,7 @@ def rendered(markdown: str) -> Element:
 def test_the_summary_lists_changes_then_verdicts_then_what_was_not_run() -> None:
     page = rendered(markdown_summary(report_of(run())))
     (title,) = page.all("h2")
-    assert title.text == "4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 4 not run"
+    assert title.text == "4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken"
     heads = [head.text for head in page.all("h3")]
     assert heads == [
         "Changed", "Do concept tokens preserve superpositions?",
@@ -180,10 +180,14 @@ def test_the_summary_has_a_cell_for_each_claim_and_model() -> None:
         for table in rendered(markdown_summary(report_of(run()))).all("table")
         for cell in table.all("td")
     ]
-    names = {record.claim.statement for record in run()}
+    names = {f"{row.record.claim.statement} (needs {row.needs})" for row in report_of(run()).claims}
     assert len([text for text in cells if text not in names]) == len(names) * len(MODELS)
     assert "holds 82 % [67 %, 93 %] (changed)" in cells
-    assert "inconclusive 0.048 [0.016, 0.081] (weakened; control permuted weights failed)" in cells
+    assert (
+        "inconclusive 0.048 [0.016, 0.081] (weakened; failed control “permuted weights” 0.023 [0.011, 0.036], "
+        "needs below 0.02)"
+    ) in cells
+    assert "inconclusive 48 % [32 %, 64 %] (new; 50 % is inside the interval)" in cells
     assert cells.count("") == 1, "a claim that was not asked of a model"
 
 
@@ -225,7 +229,7 @@ def test_nothing_in_a_summary_is_taken_for_markup() -> None:
         "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "em", "ul", "li", "code",
     }  # fmt: skip
     shown = re.sub(r"\s+", " ", text).replace("\x1b\u202e\ud800", "\\x1b\\u202e\\ud800")
-    assert page.all("tr")[1].all("td")[0].text == shown
+    assert page.all("tr")[1].all("td")[0].text == f"{shown} (needs above 0)"
     assert page.all("li")[0].all("code")[-1].text == shown
 
 

@@ -59,10 +59,15 @@ class Claim:
     headline: bool
     seed: int
     docstring: str
+    value_unit: str = ""
 
     def of_role(self, role: str) -> dict[str, Rule]:
         """The rules of the arms of a role, by name."""
         return {arm.name: arm.rule for arm in self.arms if arm.role == role and arm.rule is not None}
+
+    @property
+    def _rules(self) -> list[Rule]:
+        return [self.rule, *(arm.rule for arm in self.arms if arm.rule is not None)]
 
     @property
     def rules_digest(self) -> str:
@@ -93,6 +98,10 @@ class Claim:
             over = rule.over if rule is not None else None
             if over is not None and (over not in names or (arm is not None and over == arm.name)):
                 raise WrongUse(f"over={over!r} names no other arm: declare it in controls or comparisons")
+        if self.value_unit and all(rule.unit != "number" for rule in self._rules):
+            raise WrongUse(
+                f"unit={self.value_unit!r}: only values have one, and no rule here is about values"
+            )
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise WrongUse(f"kinds is {self.kinds!r}: give one or both of {', '.join(KINDS)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
@@ -113,6 +122,7 @@ def claim(
     link: str | None = None,
     headline: bool = False,
     seed: int = 0,
+    unit: str = "",
 ) -> Callable[[Function], Function]:
     """Declare a claim on the function `test_...` that gathers its evidence.
 
@@ -135,6 +145,7 @@ def claim(
         link: a URL of the source, where the source has none of its own.
         headline: one of the claims that `pytest -m headline` runs, as `make report` and `make test` do.
         seed: of every random draw; the fixture `generator` is seeded from it.
+        unit: what the values of a trial are in, shown behind every mean of them: "bits", "cosine".
 
     Raises:
         WrongUse: an argument is wrong; one line that names the claim.
@@ -161,6 +172,7 @@ def claim(
                 headline=headline,
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",
+                value_unit=unit,
             )
         except WrongUse as error:
             raise WrongUse(f"claim {name}: {error}") from None

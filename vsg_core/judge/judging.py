@@ -13,7 +13,7 @@ from vsg_core.judge.rules import Rule
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 from vsg_core.markup.notebook import judgement_html
 from vsg_core.vocabulary import Verdict
-from vsg_core.wording import Unit, estimate_text, interval_text, measured_text
+from vsg_core.wording import Unit, estimate_text, in_unit, interval_text, measured_text
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,20 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     positive = [
         _judged(arm, evidence.arms, claim.rule) for arm in claim.arms if arm.role == "positive control"
     ]
-    failed = [_failure(judged) for judged in positive if judged.verdict != "holds"]
+    failed = [_failure(judged, claim) for judged in positive if judged.verdict != "holds"]
     if failed:
         return Judgement("not run", None, None, None, "; ".join(failed), tuple(positive))
 
     others = [_judged(arm, evidence.arms, claim.rule) for arm in claim.arms if arm.role != "positive control"]
     measured, interval = measure(claim.rule, evidence.trials, evidence.arms, "the claim's own trials")
     verdict = verdict_of(claim.rule, interval)
-    shown = measured_text(measured.estimate, interval, measured.n, claim.rule.unit)
-    reason = f"{shown}, rule: {claim.rule.needs}"
+    unit, value_unit = claim.rule.unit, claim.value_unit
+    shown = measured_text(measured.estimate, interval, measured.n, unit, value_unit)
+    reason = f"{shown}, rule: {in_unit(claim.rule.needs, unit, value_unit)}"
     if claim.rule.kind == "always" and verdict == "refuted":
         example = next(trial for trial in evidence.trials if not trial.success)
         reason += f"; counterexample: {example.prompt[:200]!r}"
-    failed = [_failure(judged) for judged in others if judged.verdict not in ("holds", None)]
+    failed = [_failure(judged, claim) for judged in others if judged.verdict not in ("holds", None)]
     if verdict == "holds" and failed:
         verdict, reason = "inconclusive", f"{reason}; but {'; '.join(failed)}"
     return Judgement(verdict, measured.estimate, interval, measured.n, reason, (*positive, *others))
@@ -128,10 +129,11 @@ def _row(
     return JudgedArm(arm, trials, measured.estimate, measured.interval, measured.n, verdict, unit)
 
 
-def _failure(judged: JudgedArm) -> str:
+def _failure(judged: JudgedArm, claim: Claim) -> str:
     """A control that does not hold, in one clause."""
     rule, interval = judged.arm.rule, judged.interval
     if rule is None or interval is None:
         raise JudgingError(f"{judged.arm.role} {judged.arm.name!r} was judged without a rule or an interval")
-    measured = measured_text(judged.estimate, interval, judged.n, rule.unit)
-    return f"{judged.arm.role} {judged.arm.name!r}: {measured}, needs {rule.needs}"
+    measured = measured_text(judged.estimate, interval, judged.n, rule.unit, claim.value_unit)
+    needs = in_unit(rule.needs, rule.unit, claim.value_unit)
+    return f"{judged.arm.role} {judged.arm.name!r}: {measured}, needs {needs}"

@@ -6,6 +6,7 @@ Nothing that holds the model may outlive the claim, so an error of the body beco
 from __future__ import annotations
 
 import os
+import shlex
 import time
 import traceback
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.keyed import KEYS
-from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folder, reports_folder, shown_reports
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
@@ -154,7 +155,7 @@ class ClaimRun:
         try:
             recorded = recorded_verdicts(self.item.config, record.model.name).get(self.claim.id)
             record, comparison = compared(record, recorded)
-            path = folder / record_member(record)
+            path = shown_reports(self.item.config) / FOLDER / record_member(record)
             if not (keep_measured and has_record(folder.parent, record_member(record))):
                 self.write(record, folder)
         except VsgError as error:
@@ -191,11 +192,12 @@ class ClaimRun:
         elif comparison.outcome in CHANGED and not accepts:
             self.fault = (
                 f"{name}: {comparison.text}\n\nclaim:    {self.claim.statement}\nrule:     {record.claim.rule_text}\n"
-                f"evidence: {path}\nIf the new verdict is right, accept it: pytest --record"
+                f"evidence: {path}\nIf the new verdict is right, accept it: {record_command(self.item, self.selected)}"
             )
         elif comparison.outcome == "new" and in_ci() and not accepts:
             self.fault = (
-                f"{name}: new, not recorded yet: {comparison.text}; record and commit it: pytest --record"
+                f"{name}: new, not recorded yet: {comparison.text}; record and commit it:\n"
+                f"{record_command(self.item, self.selected)}"
             )
         elif record.not_run is not None:
             self.skipped = record.reason
@@ -273,6 +275,25 @@ class ClaimRun:
             versions=provenance.versions(),
             **spent,
         )
+
+
+def record_command(item: pytest.Item, selected: Selected | None) -> str:
+    """The command, quoted for a shell, that records the verdict of this claim on this model and no other."""
+    config = item.config
+    start = config.invocation_params.dir
+    path = item.path.relative_to(start) if item.path.is_relative_to(start) else item.path
+    words = ["pytest", f"{path}::{item.nodeid.partition('::')[2]}"]
+    option = config.option
+    given = {
+        "--model": selected and selected.target,
+        "--dtype": option.vsg_dtype,
+        "--device": option.vsg_device if option.vsg_device != "auto" else None,
+        "--reports": option.vsg_reports,
+    }
+    for name, value in given.items():
+        # What begins with a hyphen would be taken for an option.
+        words += [] if not value else [f"{name}={value}"] if value.startswith("-") else [name, value]
+    return shlex.join([*words, "--record"])
 
 
 def trace(error: BaseException) -> str:

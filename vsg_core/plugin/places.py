@@ -24,7 +24,13 @@ def project_folder(config: pytest.Config) -> Path:
 
 
 def reports_folder(config: pytest.Config) -> Path:
-    """The folder in which this run writes its records and reports."""
+    """The folder in which this process writes its records and reports: of a worker, one of its own."""
+    own = getattr(config.option, "vsg_worker_reports", None)
+    return Path(own) if own else shown_reports(config)
+
+
+def shown_reports(config: pytest.Config) -> Path:
+    """The folder of reports of the whole run, which messages name: a worker's records move to it."""
     chosen = config.option.vsg_reports
     return config.invocation_params.dir / chosen if chosen else project_folder(config) / "reports"
 
@@ -44,6 +50,20 @@ def runs_claims(config: pytest.Config) -> bool:
     claims = _real(project_folder(config) / "hypotheses")
     chosen = [_real(config.invocation_params.dir / name.partition("::")[0]) for name in config.args]
     return any(path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen)
+
+
+def picks_claims(config: pytest.Config) -> bool:
+    """Return whether this run was pointed at some claims only: by -k, paths or failures; -m names a set.
+
+    A worker is pointed at the claims of its shard, and looks at its model unless it was started without that plugin.
+    """
+    if is_worker(config):
+        return False
+    claims = _real(project_folder(config) / "hypotheses")
+    chosen = [_real(config.invocation_params.dir / name) for name in config.args if "::" not in name]
+    # Each is an option of a plugin that may be left out.
+    wanted = (getattr(config.option, name, None) for name in ("keyword", "deselect", "lf", "stepwise"))
+    return any(wanted) or not any(claims.is_relative_to(path) for path in chosen)
 
 
 def _real(path: Path) -> Path:

@@ -15,7 +15,7 @@ import pytest
 from vsg_core.generator.engine.memory import FIXED, MARGIN
 from vsg_core.plugin import resume
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import project_folder, reports_folder
+from vsg_core.plugin.places import picks_claims, project_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import microscope, provenance
 from vsg_core.runs.estimates import Estimates
@@ -85,7 +85,6 @@ OWN_OPTIONS = frozenset(
         "version",
         "vsg_models",
         "vsg_on",
-        "vsg_reports",
         "vsg_resume",
         "vsg_shard_timeout",
         "vsg_split",
@@ -133,7 +132,8 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
             shard = _shard(config, name, model, part, sum(seconds[item.nodeid] for item in part))
             # One look at a model is enough.
-            shards.append(shard if number == 1 else replace(shard, arguments=(*NO_LOOK, *shard.arguments)))
+            looks = number == 1 and not picks_claims(config)
+            shards.append(shard if looks else replace(shard, arguments=(*NO_LOOK, *shard.arguments)))
     return shards
 
 

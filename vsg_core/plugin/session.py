@@ -23,6 +23,8 @@ from vsg_core.vocabulary import ACROSS
 EXIT_CHANGED = 10
 # Where junitxml and pytest-html write; an error of a full disk names no file.
 THEIR_PATHS = ("xmlpath", "htmlpath")
+# N is for new.
+LETTERS = {"not run": "U"}
 COLUMNS = ("claim", "model", "verdict", "estimate")
 
 
@@ -34,6 +36,7 @@ class Session:
         failures: how many tests failed, by outcome; "" counts those that are not claims.
         notes: lines for the end of the terminal's summary.
         records: those of this run.
+        letters: those that pytest printed as tests ended, and what each stands for.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -42,14 +45,26 @@ class Session:
         self.failures: Counter[str] = Counter()
         self.notes: list[str] = []
         self.records: list[Record] = []
+        self.letters: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
         outcome = str(properties.get("outcome", ""))
         if outcome:
             self.outcomes[str(properties["model"]), str(properties["claim"])] = outcome
+        self.note_letter(report)
         if report.failed:
             self.failures["" if report.when == "teardown" else outcome] += 1
+
+    def note_letter(self, report: pytest.TestReport) -> None:
+        """Keep the letter that pytest prints for a report, for the legend."""
+        _, letter, word = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        word = word[0] if isinstance(word, tuple) else word
+        if letter:
+            is_claim = any(key == "outcome" for key, _ in report.user_properties)
+            self.letters[letter] = (
+                "not run" if is_claim and report.skipped else word.partition(",")[0].lower()
+            )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.failures[""] += report.failed
@@ -106,8 +121,10 @@ class Session:
         from vsg_core.report.view.rows import report_of
 
         terminalreporter.section("claims")
-        width = min(max(80, self.config.get_terminal_writer().fullwidth), 120)
-        terminalreporter.write_line(terminal_summary(report_of(self.records), width))
+        width = min(max(40, self.config.get_terminal_writer().fullwidth), 120)
+        # With -v there are words in place of letters.
+        letters = self.letters if self.config.get_verbosity() <= 0 else {}
+        terminalreporter.write_line(terminal_summary(report_of(self.records), width, letters))
         asked = {model for model, _ in self.outcomes} != {ACROSS}
         if asked and (absent := left_out(self.config)):
             text = f"models not run because their weights are not downloaded: {', '.join(absent)}"
@@ -171,7 +188,7 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     if report.passed and report.when == "call":
         word = verdict if outcome == "same" else f"{verdict}, {outcome}"
         return "passed", verdict[0], word
-    return ("failed", outcome[0].upper(), outcome.upper()) if report.failed else None
+    return ("failed", LETTERS.get(outcome, outcome[0].upper()), outcome.upper()) if report.failed else None
 
 
 @pytest.hookimpl(optionalhook=True)

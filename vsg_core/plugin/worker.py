@@ -96,7 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[WORKER] = Worker(shard, path.parent, config.stash[STREAMS])
     vars(config.option).update(shard.options)
     config.option.vsg_models = [shard.target]
-    config.option.vsg_reports = str(path.parent)
+    config.option.vsg_worker_reports = str(path.parent)
 
 
 @pytest.hookimpl(tryfirst=True)

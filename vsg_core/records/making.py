@@ -108,6 +108,7 @@ def claim_reference(claim: Claim) -> ClaimReference:
         docstring=claim.docstring,
         seed=claim.seed,
         headline=claim.headline,
+        value_unit=claim.value_unit,
     )
 
 

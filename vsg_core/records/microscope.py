@@ -71,16 +71,25 @@ class Microscope(Stored):
 
     prompts: tuple[SeenPrompt, ...]
     dtype: str | None = None
+    rests_on: str = ""
+    """A digest of the weights, the dtype, the device, the libraries and the code; empty where it is not known."""
+
     run: Run
 
     model_config = ConfigDict(populate_by_name=True)
 
     @classmethod
     def of(
-        cls, seen: Mapping[str, Any], model: ModelReference, run: Run, dtype: str | None = None
+        cls,
+        seen: Mapping[str, Any],
+        model: ModelReference,
+        run: Run,
+        dtype: str | None = None,
+        rests_on: str = "",
     ) -> Microscope:
         """Store a look: the mixing and the prompts as the generator returns them, in lists."""
-        return cls.model_validate({**seen, "model": model, "run": run, "dtype": dtype}, strict=False)
+        about = {"model": model, "run": run, "dtype": dtype, "rests_on": rests_on}
+        return cls.model_validate({**seen, **about}, strict=False)
 
 
 def write_microscope(seen: Microscope, reports: str | Path) -> Path:
@@ -92,7 +101,7 @@ def write_microscope(seen: Microscope, reports: str | Path) -> Path:
         WrongUse: the model's name cannot name a file.
         VsgError: the file cannot be written.
     """
-    path = Path(reports, FOLDER, f"{file_name(seen.model.name)}.json")
+    path = _path(reports, seen.model.name)
     if seen.model.weights and path.is_file():
         with suppress(VsgError):
             before = _read(path)
@@ -102,6 +111,14 @@ def write_microscope(seen: Microscope, reports: str | Path) -> Path:
     return write_atomically(path, text + "\n")
 
 
+def read_microscope(reports: str | Path, model_name: str) -> Microscope | None:
+    """The look at a model; None where there is none that can be read."""
+    with suppress(VsgError, OSError):
+        path = _path(reports, model_name)
+        return _read(path) if path.is_file() else None
+    return None
+
+
 def read_microscopes(reports: str | Path) -> list[Microscope]:
     """All in `reports`/microscope, by model; none where there is no such folder.
 
@@ -109,6 +126,10 @@ def read_microscopes(reports: str | Path) -> list[Microscope]:
         VsgError: a file is damaged, or of another schema; one line that names it.
     """
     return [_read(path) for path in sorted(Path(reports, FOLDER).glob("*.json"))]
+
+
+def _path(reports: str | Path, model_name: str) -> Path:
+    return Path(reports, FOLDER, f"{file_name(model_name)}.json")
 
 
 def _read(path: Path) -> Microscope:

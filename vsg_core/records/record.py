@@ -82,6 +82,9 @@ class ClaimReference(Stored):
     headline: bool
     """Whether it is one of the claims that the study is known for; their questions come first on the page."""
 
+    value_unit: str = ""
+    """What the values of its trials are in, say bits; empty where they are successes or have no unit."""
+
 
 class ModelReference(Stored):
     """The model, and which weights it has."""
@@ -426,6 +429,16 @@ class Record(Stored):
         return self.evidence.not_run
 
     @property
+    def moved(self) -> bool:
+        """Return whether the verdict is the recorded one and its estimate is outside the recorded interval."""
+        estimate, before = self.evidence.estimate, self.recorded
+        if self.outcome != "same" or estimate is None or before is None or before.interval is None:
+            return False
+        low, high = before.interval
+        # As recorded verdicts are rounded, so that an estimate at an end is not outside for its last digits.
+        return not low <= rounded(estimate) <= high
+
+    @property
     def reason(self) -> str:
         """The measurement against the rule, or why there is none, in one line."""
         return self.evidence.reason if self.not_run is None else self.not_run.text
@@ -462,6 +475,11 @@ class Record(Stored):
             "evidence": self.evidence.model_dump(mode="json", exclude=prose),
         }
         return json.dumps(identity, sort_keys=True, allow_nan=False).encode()
+
+
+def rounded(number: float) -> float:
+    """Four significant digits: enough to review, few enough that noise in the last bits changes no file."""
+    return float(f"{number:.4g}")
 
 
 def first_fault(error: ValidationError) -> str:

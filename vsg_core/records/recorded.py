@@ -13,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.files import write_atomically
-from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault
+from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault, rounded
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import Unit, measured_text
 
@@ -48,10 +48,10 @@ class RecordedVerdict(Stored):
     dtype: str = "float32"
     """What it was computed in."""
 
-    def text(self, unit: Unit) -> str:
+    def text(self, unit: Unit, value_unit: str = "") -> str:
         """The verdict and its measurement: "holds, 62 % [50 %, 74 %] of 60"."""
         reason = f"not applicable: {self.not_applicable}"
-        return _verdict_text(self.verdict, self.estimate, self.interval, self.n, unit, reason)
+        return _verdict_text(self.verdict, self.estimate, self.interval, self.n, unit, reason, value_unit)
 
 
 class Comparison(NamedTuple):
@@ -83,6 +83,7 @@ def compare(recorded: RecordedVerdict | None, record: Record) -> Comparison:
         record.evidence.n,
         record.unit,
         record.reason,
+        record.claim.value_unit,
     )
     if record.outcome == "broken":
         return Comparison("broken", record.reason)
@@ -93,7 +94,7 @@ def compare(recorded: RecordedVerdict | None, record: Record) -> Comparison:
         return Comparison("not run" if not_run else "new", now)
     # Its numbers are in the unit of the rule that judged it, which is known only where the rules are the same.
     same_rules = recorded.rules == record.claim.rules_digest
-    before = recorded.text(record.unit) if same_rules else recorded.verdict
+    before = recorded.text(record.unit, record.claim.value_unit) if same_rules else recorded.verdict
     if obstacle := _obstacle(recorded, record):
         return Comparison("not comparable", f"{obstacle}; now {now}; recorded {before}")
     if record.verdict == recorded.verdict:
@@ -152,8 +153,8 @@ def recorded_verdict(record: Record) -> RecordedVerdict:
     return RecordedVerdict(
         verdict=record.verdict,
         not_applicable=record.not_run.reason if record.not_run else "",
-        estimate=None if record.evidence.estimate is None else _rounded(record.evidence.estimate),
-        interval=interval and (_rounded(interval[0]), _rounded(interval[1])),
+        estimate=None if record.evidence.estimate is None else rounded(record.evidence.estimate),
+        interval=interval and (rounded(interval[0]), rounded(interval[1])),
         n=record.evidence.n,
         rule=record.claim.rule_text,
         rules=record.claim.rules_digest,
@@ -184,15 +185,11 @@ def _verdict_text(
     n: int | None,
     unit: Unit,
     reason: str,
+    value_unit: str,
 ) -> str:
     if estimate is None or interval is None or n is None:
         return f"{verdict} ({reason})"
-    return f"{verdict}, {measured_text(estimate, interval, n, unit)}"
-
-
-def _rounded(number: float) -> float:
-    """Four significant digits: enough to review, few enough that noise in the last bits changes no file."""
-    return float(f"{number:.4g}")
+    return f"{verdict}, {measured_text(estimate, interval, n, unit, value_unit)}"
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:

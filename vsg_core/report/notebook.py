@@ -16,13 +16,13 @@ def record_html(record: Record) -> str:
             "role": arm.role,
             "name": arm.name,
             "rule": arm.rule and arm.rule.text,
-            "measured": _measured(arm, arm.unit(record.claim.rule)),
+            "measured": _measured(arm, arm.unit(record.claim.rule), record.claim.value_unit),
             "n": arm.n,
             "verdict": arm.verdict,
         }
         for arm in record.evidence.arms
     ]
-    measured = _measured(record.evidence, record.unit)
+    measured = _measured(record.evidence, record.unit, record.claim.value_unit)
     return show("record", record, shown_name(record.model), measured, rows)
 
 
@@ -31,6 +31,6 @@ def table_html(report: Report) -> str:
     return show("table", report, shown_names(report))
 
 
-def _measured(measurement: Measurement, unit: Unit) -> str:
-    estimate = estimate_text(measurement.estimate, measurement.interval, measurement.n, unit)
+def _measured(measurement: Measurement, unit: Unit, value_unit: str) -> str:
+    estimate = estimate_text(measurement.estimate, measurement.interval, measurement.n, unit, value_unit)
     return f"{estimate} {interval_text(measurement.interval, unit)}".strip()

@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-import vsg_core
 from vsg_core.errors import VsgError
 from vsg_core.runs.events import Ended, Event, from_line
 from vsg_core.runs.shards import Shard
@@ -34,7 +33,7 @@ KEPT = 50
 WHY = "worker: "
 # How the line of its output begins that explains an exit code: pytest's own for wrong use and for its errors.
 SIGNS = {GAVE_UP: WHY, 4: "ERROR: ", 3: "INTERNALERROR> "}
-PACKAGE = Path(vsg_core.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 class Child:

@@ -5,7 +5,7 @@ An illustration for the report, on a few fixed prompts; no verdict depends on it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,20 +80,35 @@ def look(
     """
     writers = {"soft": _Watched(ConceptWriter(lm, mixing)), "greedy": _Watched(TokenWriter(lm))}
     paths = decode_each(lm, prompts, writers, steps)
+    near = _nearest(lm, [seen for soft in paths["soft"] for seen in soft.steps])
     return [
-        _prompt(lm, prompt, soft.steps, greedy.steps)
+        _prompt(lm, prompt, soft.steps, greedy.steps, near)
         for prompt, soft, greedy in zip(prompts, paths["soft"], paths["greedy"], strict=True)
     ]
 
 
-def _prompt(lm: LanguageModel, prompt: str, soft: Sequence[Seen], greedy: Sequence[Seen]) -> dict[str, Any]:
+def _nearest(lm: LanguageModel, steps: Sequence[Seen]) -> Iterator[tuple[int, float]]:
+    """Find the token nearest to each concept token, with its distance: all at once, as the table is large."""
+    if not steps:
+        return iter(())
+    nearest, distances = nearest_tokens(lm, torch.stack([seen.kept.vector for seen in steps]))  # [steps] each
+    return zip(nearest.tolist(), distances.tolist(), strict=True)
+
+
+def _prompt(
+    lm: LanguageModel,
+    prompt: str,
+    soft: Sequence[Seen],
+    greedy: Sequence[Seen],
+    near: Iterator[tuple[int, float]],
+) -> dict[str, Any]:
     heaviest, tokens = [seen.kept.token_id for seen in soft], [seen.kept for seen in greedy]
     apart = [step for step, pair in enumerate(zip(heaviest, tokens, strict=False)) if pair[0] != pair[1]]
     # Only greedy decoding can end early.
     ended = len(tokens) if len(tokens) < len(heaviest) else None
     return {
         "prompt": prompt,
-        "soft": _soft(lm, soft),
+        "soft": _soft(lm, soft, near),
         "greedy": [
             {
                 "token": lm.token(seen.kept),
@@ -106,10 +121,9 @@ def _prompt(lm: LanguageModel, prompt: str, soft: Sequence[Seen], greedy: Sequen
     }
 
 
-def _soft(lm: LanguageModel, steps: Sequence[Seen]) -> list[dict[str, Any]]:
-    if not steps:
-        return []
-    nearest, distances = nearest_tokens(lm, torch.stack([seen.kept.vector for seen in steps]))  # [steps] each
+def _soft(
+    lm: LanguageModel, steps: Sequence[Seen], near: Iterator[tuple[int, float]]
+) -> list[dict[str, Any]]:
     return [
         {
             "tokens": [[token, weight] for token, weight in seen.kept.mixture.spelled(lm, TOKENS)],
@@ -119,7 +133,7 @@ def _soft(lm: LanguageModel, steps: Sequence[Seen]) -> list[dict[str, Any]]:
             "nearest": lm.token(token),
             "distance": distance / lm.embedding_norm,
         }
-        for seen, token, distance in zip(steps, nearest.tolist(), distances.tolist(), strict=True)
+        for seen, (token, distance) in zip(steps, near, strict=False)
     ]
 
 

@@ -101,6 +101,6 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
 def _verdict_and_measurement(record: Record) -> str:
     """The verdict, its estimate and its interval, as far as there are any."""
     evidence, unit = record.evidence, record.unit
-    estimate = estimate_text(evidence.estimate, evidence.interval, evidence.n, unit)
+    estimate = estimate_text(evidence.estimate, evidence.interval, evidence.n, unit, record.claim.value_unit)
     parts = (record.verdict, estimate, interval_text(evidence.interval, unit))
     return " ".join(part for part in parts if part)

@@ -13,7 +13,7 @@ from vsg_core.report.text.counts import claims_on_models, verdict_counts
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
-from vsg_core.report.view.rows import Report
+from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.wording import count_text
 
 
@@ -42,6 +42,10 @@ def _changes(report: Report) -> Iterator[str]:
     differ = [cell for tag in ("broken", "changed", "weakened") for cell in report.tagged(tag)]
     if differ:
         yield "### Changed\n\n" + "\n".join(map(_change, differ))
+    if report.moved:
+        lines = [f"- {_where(cell)}: {cell.moved}" for cell in report.moved]
+        title = "### Moved\n\nThe verdict is the recorded one; the estimate left the recorded interval."
+        yield "\n".join([title, "", *lines])
     sentences = [*_no_change(report, differ), *_counted(report)]
     if sentences:
         yield " ".join(sentences)
@@ -68,31 +72,37 @@ def _change(cell: Cell) -> str:
     record = cell.record
     now = _code(record.reason) if cell.tag == "broken" else _measured(cell)
     was = f"was {' '.join(cell.was)}, now " if cell.was else ""
-    where = f"{_text(record.claim.statement)}, on {_text(shown_name(record.model))}"
-    return f"- **{cell.tag}**: {where}: {was}{now}"
+    return f"- **{cell.tag}**: {_where(cell)}: {was}{now}"
+
+
+def _where(cell: Cell) -> str:
+    return f"{_text(cell.record.claim.statement)}, on {_text(shown_name(cell.record.model))}"
 
 
 def _matrices(report: Report) -> Iterator[str]:
     models = shown_names(report)
     head = ["claim", *map(_text, models.values())]
     for question, rows in report.questions.items():
-        cells = [
-            [_text(row.record.claim.statement), *(_cell(row.cells.get(model)) for model in models)]
-            for row in rows
-        ]
+        cells = [[_stated(row), *(_cell(row.cells.get(model)) for model in models)] for row in rows]
         yield f"### {_text(question)}\n\n" + markdown_table(head, cells)
+
+
+def _stated(row: ClaimRow) -> str:
+    return _text(f"{row.record.claim.statement} (needs {row.needs})")
 
 
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    failed = [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
-    notes = [*([cell.tag] if cell.tag else []), *failed]
+    failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
+    tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
+    notes = [note for note in (tag, _text(cell.undecided), *failed) if note]
     return _measured(cell) + (f" *({'; '.join(notes)})*" if notes else "")
 
 
 def _measured(cell: Cell) -> str:
-    return " ".join(filter(None, (f"**{cell.verdict}**", cell.arms[0].estimate, cell.arms[0].interval)))
+    verdict = "broken" if cell.broken else cell.verdict
+    return " ".join(filter(None, (f"**{verdict}**", cell.arms[0].estimate, cell.arms[0].interval)))
 
 
 def _not_run(report: Report) -> Iterator[str]:

@@ -12,24 +12,36 @@ from vsg_core.report.text.counts import claims_on_models, verdict_counts
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
-from vsg_core.report.view.rows import Report
+from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import Verdict
 
 MARKS: dict[Verdict, str] = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
+BROKEN, FLAGGED, MOVED = "#", "!", "~"
+NO_BREAK = "\xa0"
 # Columns that most names of claims fit in.
 _NAME = 40
 
 
-def terminal_summary(report: Report, width: int = 96) -> str:
-    """The report as text of at most `width` columns (80 or more); one line when nothing was run.
+def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str] | None = None) -> str:
+    """The report as text of at most `width` columns; one line when nothing was run.
 
-    Commands are never wrapped, so that they can be copied.
+    Commands are never wrapped, so that they can be copied; nor is the name of a claim.
+
+    Args:
+        progress: the letters that were printed while the claims ran, and what each stands for.
     """
     if not report.cells:
         return "no claim was run"
     new = len(report.tagged("new"))
     headline = f"{claims_on_models(report)}: {verdict_counts(report)}" + (f"; {new} new" if new else "")
-    blocks = [headline, *_changes(report, width), _matrix(report, width), *_not_run(report, width)]
+    blocks = [
+        "\n".join(_wrapped(headline, width, 0)),
+        *_changes(report, width),
+        *_moved(report, width),
+        _matrix(report, width),
+        _legend(report, progress or {}, width),
+        *_not_run(report, width),
+    ]
     return visible_lines("\n\n".join(blocks))
 
 
@@ -57,6 +69,16 @@ def _change(cell: Cell, width: int) -> list[str]:
     return [*lines, f"      again: {command(record)}"] if cell.flagged else lines
 
 
+def _moved(report: Report, width: int) -> Iterator[str]:
+    """The cells whose verdict stayed while the estimate left the recorded interval."""
+    if report.moved:
+        lines = ["moved (same verdict, and the estimate left the recorded interval):"]
+        for cell in report.moved:
+            lines += _wrapped(f"{cell.record.claim.id} on {shown_name(cell.record.model)}", width, 2)
+            lines += _wrapped(cell.moved, width, 6)
+        yield "\n".join(lines)
+
+
 def _measured(cell: Cell) -> str:
     return f"{cell.arms[0].estimate} {cell.arms[0].interval}".strip()
 
@@ -75,9 +97,46 @@ def _matrix(report: Report, width: int) -> str:
     for question, rows in report.questions.items():
         lines += ["", shorten(question, width, placeholder=" ...")]
         for row in rows:
-            lines += layout.lines(row.record.claim.id, cells[row.record.claim.id])
-    marks = "  ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-    return "\n".join([*lines, "", f"{marks}  ! changed, weakened or broken"])
+            lines += layout.lines(row.record.claim.id, cells[row.record.claim.id], _notes(row, columns))
+    return "\n".join(lines)
+
+
+def _notes(row: ClaimRow, columns: Sequence[tuple[str, str]]) -> list[str]:
+    """The bound that the claim needs, if a cell has numbers, and the cause of each inconclusive verdict."""
+    if all(cell.verdict == "not run" for cell in row.cells.values()):
+        return []
+    letters: dict[str, list[str]] = {}
+    for letter, name in columns:
+        if name in row.cells and (cause := row.cells[name].undecided):
+            letters.setdefault(cause, []).append(letter)
+    causes = [
+        f"{', '.join(which)}: {cause}" if which != [""] else f"? {cause}" for cause, which in letters.items()
+    ]
+    return [f"needs {row.needs}", *causes]
+
+
+def _legend(report: Report, progress: Mapping[str, str], width: int) -> str:
+    """Name every mark, and every letter that was printed, with its meaning."""
+    shown = {_mark(cell) for cell in report.cells}
+    known = {mark: str(verdict) for verdict, mark in MARKS.items()} | {BROKEN: "broken"}
+    marks = {mark: meaning for mark, meaning in known.items() if mark in shown}
+    marks |= {FLAGGED: "changed or weakened"} if report.tagged("changed", "weakened") else {}
+    marks |= {MOVED: "moved"} if report.moved else {}
+    lines = _wrapped_whole([f"{mark} {meaning}" for mark, meaning in marks.items()], width)
+    if progress:
+        words = [f"{letter} {meaning}" for letter, meaning in progress.items()]
+        lines += _wrapped_whole(["while it ran:", *words], width)
+    return "\n".join(lines)
+
+
+def _mark(cell: Cell) -> str:
+    return BROKEN if cell.broken else MARKS[cell.verdict]
+
+
+def _wrapped_whole(parts: Sequence[str], width: int) -> list[str]:
+    """The parts two blanks apart, on as many lines as they need; none is divided."""
+    lines = wrap("  ".join(part.replace(" ", NO_BREAK) for part in parts), width, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
 @dataclass(frozen=True)
@@ -103,16 +162,25 @@ class _Layout:
         room = width - 2 - max(map(len, cells.values())) * (2 + cell_width)
         return cls(width, cell_width, min(room, max(map(len, cells))), room < _NAME)
 
-    def lines(self, name: str, cells: Sequence[str]) -> Iterator[str]:
-        """The lines of one claim."""
+    def lines(self, name: str, cells: Sequence[str], notes: Sequence[str]) -> Iterator[str]:
+        """The lines of one claim; its notes are below the cells, or behind them where a line has room."""
+        if self.stacked or len(name) > self.name_width:
+            yield f"  {name}"
         if self.stacked:
-            yield f"  {name}"
-            yield from self._stacked(cells)
-        elif len(name) <= self.name_width:
-            yield self._line([name.ljust(self.name_width), *cells], 2)
+            yield from self._below(list(self._stacked(cells)), notes, 6)
         else:
-            yield f"  {name}"
-            yield self._line([" " * self.name_width, *cells], 2)
+            shown = name if len(name) <= self.name_width else ""
+            line = self._line([shown.ljust(self.name_width), *cells], 2)
+            yield from self._below([line], notes, self.name_width + 4)
+
+    def _below(self, lines: list[str], notes: Sequence[str], indent: int) -> Iterator[str]:
+        if notes and len(lines) == 1 and len(lines[0]) + 2 + len(notes[0]) <= self.width:
+            lines, notes = [f"{lines[0]}  {notes[0]}"], notes[1:]
+        yield from lines
+        for note in notes:
+            # A long one would be many short lines below the cells.
+            fits = indent + len(note) <= self.width
+            yield from _wrapped(note, self.width, indent if fits else 6, 2)
 
     def _stacked(self, cells: Sequence[str]) -> Iterator[str]:
         """As many cells per line as fit, in columns; lines without any are left out."""
@@ -133,8 +201,8 @@ def _letter(index: int) -> str:
 def _cell(letter: str, cell: Cell | None) -> str:
     if cell is None:
         return ""
-    measured = _measured(cell).replace(" points", " pt")
-    return f"{letter} {'!' if cell.flagged else ' '}{MARKS[cell.verdict]} {measured}".strip()
+    flag = FLAGGED if cell.flagged and not cell.broken else MOVED if cell.moved else " "
+    return f"{letter} {flag}{_mark(cell)} {_measured(cell)}".strip()
 
 
 def _not_run(report: Report, width: int) -> Iterator[str]:
@@ -160,6 +228,15 @@ def _reason(not_run: NotRun, width: int, was: str = "") -> Iterator[str]:
         yield f"      to get them: {not_run.command}"
 
 
-def _wrapped(text: str, width: int, indent: int) -> list[str]:
+def _wrapped(text: str, width: int, indent: int, hanging: int = 0) -> list[str]:
+    """The text in lines of `width` columns; a name is not divided, and a number keeps its percent sign."""
     margin = " " * indent
-    return wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+    lines = wrap(
+        text.replace(" %", f"{NO_BREAK}%"),
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin + " " * hanging,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [line.replace(NO_BREAK, " ") for line in lines]

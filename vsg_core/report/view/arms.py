@@ -9,7 +9,7 @@ from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
 from vsg_core.records.record import Measurement, Record
 from vsg_core.vocabulary import Role, Verdict
-from vsg_core.wording import Unit, estimate_text, interval_text
+from vsg_core.wording import Unit, estimate_text, in_unit, interval_text
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class Arm:
     sentence: str = ""
     """What the arm is."""
     dose: Dose | None = None
+    value_unit: str = ""
 
     @property
     def needs(self) -> str:
         """The bound of its rule; empty for a comparison."""
-        return "" if self.rule is None else self.rule.needs
+        return "" if self.rule is None else in_unit(self.rule.needs, self.unit, self.value_unit)
 
     @property
     def numbers(self) -> list[float]:
@@ -44,12 +45,15 @@ class Arm:
 
 def arms_of(record: Record) -> list[Arm]:
     """Return the claim's own numbers, then those of its controls and comparisons."""
-    evidence, rule = record.evidence, record.claim.rule
-    own = _arm(evidence, rule.unit, name=record.model.name, kind="claim", verdict=evidence.verdict, rule=rule)
+    evidence, rule, value_unit = record.evidence, record.claim.rule, record.claim.value_unit
+    own = _arm(
+        evidence, rule.unit, name=record.model.name, kind="claim", verdict=evidence.verdict, rule=rule,
+        value_unit=value_unit,
+    )  # fmt: skip
     others = [
         _arm(
             arm, arm.unit(rule), name=arm.name, kind=arm.role, verdict=arm.verdict, rule=arm.rule,
-            sentence=arm.sentence, dose=arm.dose,
+            sentence=arm.sentence, dose=arm.dose, value_unit=value_unit,
         )
         for arm in evidence.arms
     ]  # fmt: skip
@@ -66,6 +70,7 @@ def _arm(
     rule: Rule | None,
     sentence: str = "",
     dose: Dose | None = None,
+    value_unit: str = "",
 ) -> Arm:
     return Arm(
         name=name,
@@ -73,11 +78,12 @@ def _arm(
         verdict=verdict,
         rule=rule,
         unit=unit,
-        estimate=estimate_text(measured.estimate, measured.interval, measured.n, unit),
+        estimate=estimate_text(measured.estimate, measured.interval, measured.n, unit, value_unit),
         interval=interval_text(measured.interval, unit),
         n=measured.n,
         value=measured.estimate,
         ends=measured.interval,
         sentence=sentence,
         dose=dose,
+        value_unit=value_unit,
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from vsg_core.judge.measures import verdict_of
 from vsg_core.records.record import Record
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.examples import Example, Table, all_trials, chosen
 from vsg_core.vocabulary import Outcome, Verdict
-from vsg_core.wording import estimate_text, interval_text
+from vsg_core.wording import estimate_text, exact_text, in_unit, interval_text, limit_text, number_text
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,23 @@ class Cell:
     @property
     def model(self) -> str:
         return self.record.model.name
+
+    @property
+    def broken(self) -> bool:
+        """Return whether an error kept it from a verdict; it is not counted as *not run*."""
+        return self.tag == "broken"
+
+    @property
+    def undecided(self) -> str:
+        """The cause of an inconclusive verdict in one clause: where the bound is, or which control did not hold."""
+        return undecided(self.record, self.arms)
+
+    @property
+    def moved(self) -> str:
+        """The recorded numbers and those of now, if the estimate left the recorded interval; else empty."""
+        if not self.record.moved:
+            return ""
+        return f"{' '.join(self.was[1:])} recorded, now {self.arms[0].estimate} {self.arms[0].interval}"
 
     @property
     def flagged(self) -> bool:
@@ -80,6 +98,27 @@ def cell_of(record: Record, newest: Record, newest_of_all: Record) -> Cell:
     )
 
 
+def undecided(record: Record, arms: Sequence[Arm]) -> str:
+    """Return why a verdict is inconclusive; empty for any other.
+
+    Args:
+        arms: the claim's own numbers, then those of its controls and comparisons.
+    """
+    rule, interval = record.claim.rule, record.evidence.interval
+    if record.verdict != "inconclusive" or interval is None:
+        return ""
+    if verdict_of(rule, interval) == "holds":
+        failed = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
+        clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
+        return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}"
+    if rule.side == "at most":
+        high = number_text(interval[1], rule.unit)
+        return f"up to {high} are left open, more than {exact_text(rule.limit, rule.unit)}"
+    limit = limit_text(rule.side, rule.limit, rule.unit).split(" ", 1)[1]
+    bound = in_unit(limit, rule.unit, record.claim.value_unit)
+    return f"{'an end of ' if rule.side == 'within' else ''}{bound} is inside the interval"
+
+
 def started(record: Record) -> datetime:
     """Return when the record was started, in local time."""
     return record.run.started.astimezone()
@@ -90,7 +129,7 @@ def _recorded(record: Record) -> list[str]:
     if was is None:
         return []
     numbers = (
-        estimate_text(was.estimate, was.interval, was.n, record.unit),
+        estimate_text(was.estimate, was.interval, was.n, record.unit, record.claim.value_unit),
         interval_text(was.interval, record.unit),
     )
     return [was.verdict, *(text for text in numbers if text)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Literal
 
 from vsg_core.judge.power import power_text
 from vsg_core.records.record import ModelReference, NotRun, Record
@@ -16,6 +17,9 @@ from vsg_core.report.view.cells import Cell, cell_of, started
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Verdict
+from vsg_core.wording import in_unit
+
+COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,13 @@ class ClaimRow:
     @property
     def wanted(self) -> str:
         """The side of the limit on which the whole interval must lie for the claim to hold."""
-        return wanted(self.record.claim.rule)
+        claim = self.record.claim
+        return in_unit(wanted(claim.rule), claim.rule.unit, claim.value_unit)
+
+    @property
+    def needs(self) -> str:
+        """The same in short, as tables have it: "above 50 %", "no counterexample"."""
+        return "no counterexample" if self.record.claim.rule.kind == "always" else self.wanted
 
     @property
     def terms(self) -> Terms:
@@ -77,9 +87,15 @@ class ClaimRow:
 
     @property
     def tally(self) -> list[tuple[Verdict, list[Cell]]]:
-        """(verdict, the cells with it), in the order of VERDICTS, without empty ones."""
-        by = [(verdict, [c for c in self.cells.values() if c.verdict == verdict]) for verdict in VERDICTS]
+        """(verdict, the cells with it), in the order of VERDICTS, without empty ones and without broken cells."""
+        cells = [cell for cell in self.cells.values() if not cell.broken]
+        by = [(verdict, [cell for cell in cells if cell.verdict == verdict]) for verdict in VERDICTS]
         return [(verdict, cells) for verdict, cells in by if cells]
+
+    @property
+    def broken(self) -> list[Cell]:
+        """The cells that an error kept from a verdict."""
+        return [cell for cell in self.cells.values() if cell.broken]
 
 
 @dataclass(frozen=True)
@@ -119,10 +135,10 @@ class Report:
         return sorted({model.family for model in self.models if model.family})
 
     @property
-    def counts(self) -> dict[Verdict, int]:
-        """The number of cells with each verdict."""
-        counts = Counter(cell.verdict for cell in self.cells)
-        return {verdict: counts[verdict] for verdict in VERDICTS}
+    def counts(self) -> dict[Verdict | Literal["broken"], int]:
+        """The number of cells with each verdict; those that broke are counted as broken, not as *not run*."""
+        counts: Counter[str] = Counter("broken" if cell.broken else cell.verdict for cell in self.cells)
+        return {name: counts[name] for name in COUNTED}
 
     @property
     def standings(self) -> dict[findings.Standing, int]:
@@ -145,6 +161,11 @@ class Report:
     def confirmed(self) -> list[Cell]:
         """Cells whose verdict is the recorded one."""
         return [cell for cell in self.cells if cell.record.outcome == "same"]
+
+    @property
+    def moved(self) -> list[Cell]:
+        """Cells whose verdict is the recorded one while their estimate is outside the recorded interval."""
+        return [cell for cell in self.cells if cell.moved]
 
     def tagged(self, *tags: Outcome) -> list[Cell]:
         """Return the cells that differ from the recorded verdict in one of these ways."""
