@@ -266,11 +266,6 @@ def read_record(path: Path) -> Record:
     return parse_record(path, read_text(path))
 
 
-def record_of(place: Path | str, text: str) -> Record:
-    """The record of a text; `place` names it in errors, which are those of `read_records`."""
-    return _record(place, text)
-
-
 def read_text(path: Path) -> str:
     """The text of a record's file. Errors as of `read_records`."""
     try:
