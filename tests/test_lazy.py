@@ -27,6 +27,24 @@ def test_no_name_of_the_public_face_imports_a_heavy_library() -> None:
     )
 
 
+def test_dir_and_completion_list_every_name_and_import_nothing() -> None:
+    """`dir(vsg_core)`, and the tab key in Python's shell, know the names before any is used."""
+    script = (
+        "import sys, vsg_core\nlisted = dir(vsg_core)\n"
+        f"loaded = [m for m in {HEAVY} if m in sys.modules]\n"
+        "from rlcompleter import Completer\nimport itertools\n"
+        "complete = Completer({'vsg_core': vsg_core}).complete\n"
+        "found = list(itertools.takewhile(bool, (complete('vsg_core.', n) for n in range(999))))\n"
+        "names = {name.removeprefix('vsg_core.').rstrip('()') for name in found}\n"
+        "print(len(listed) > 50, set(listed) <= names, loaded, 'torch' in sys.modules)"
+    )
+    assert run(script) == "True True [] False"
+    stub = (ROOT / "vsg_core" / "__init__.pyi").read_text(encoding="utf-8")
+    assert sorted(line.split()[-1] for line in stub.splitlines() if line.startswith("from .")) == dir(
+        vsg_core
+    )
+
+
 def test_collecting_the_claims_imports_no_torch() -> None:
     script = (
         "import sys, pytest\n"

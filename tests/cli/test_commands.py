@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import vsg_core
 from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
 from vsg_core.errors import VsgError
@@ -39,11 +40,21 @@ def vsg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return lambda *arguments: run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
 
 
-def test_models_as_a_table(vsg) -> None:
+def test_models_as_a_table(vsg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those on this machine are described, with their licence in as many lines as it needs; the others are named."""
+    local = {"smollm2-135m-instruct", "smollm2-135m-instruct-bf16", "gemma-3-270m"}
+    monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name in local)
     code, out, _ = vsg("models")
+    table, others = out.split("\n\n")
     assert code == 0
-    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["smollm2-135m-instruct"]]
-    assert line.split() == ["smollm2-135m-instruct", "instruct", "Q4_1", "98.4", "MB", "wheels", "no"]
+    assert [line.split() for line in table.splitlines()] == [
+        ["name", "family", "kind", "form", "size", "licence"],
+        ["smollm2-135m-instruct", "smollm2", "instruct", "Q4_1", "98", "MB", "Apache-2.0"],
+        ["smollm2-135m-instruct-bf16", "smollm2", "instruct", "bfloat16", "~269", "MB", "Apache-2.0"],
+        ["gemma-3-270m", "gemma", "base", "Q4_K_M", "253", "MB", "Gemma", "Terms", "of"],
+        ["Use"],
+    ]
+    assert " more, not downloaded: smollm2-135m, qwen2.5-coder-0.5b-instruct," in others
 
 
 def test_models_as_json(vsg) -> None:
@@ -69,6 +80,8 @@ def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["models", "fetch", "gtp2"], 2, "vsg: no model 'gtp2' in the registry"),
+        (["models", "fetch", "llama"], 2, "or .gguf file; did you mean llama-2-7b-chat-hf?"),
+        (["models", "fetch", "zzz"], 2, "or .gguf file; `vsg models` lists the names"),
         (["models", "fetch", "none.gguf"], 1, "none.gguf"),
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),
@@ -176,3 +189,39 @@ def test_an_error_of_the_project_is_one_line(vsg, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(loading, "describe", fail)
     assert vsg("models", "fetch", "gpt2") == (1, "", "vsg: the value is 3: give 2\n")
+
+
+def test_concept_tokens_as_json_carry_all_that_reproduces_them(vsg, tiny_llama: Path) -> None:
+    """The settings of the JSON, given to the library, write the same vectors' tokens again."""
+    arguments = [
+        "concept",
+        "the cat",
+        "--model",
+        str(tiny_llama),
+        "-n",
+        "2",
+        "--preset",
+        "dirichlet",
+        "--seed",
+        "7",
+    ]
+    code, out, _ = vsg(*arguments, "--temperature", "0.5", "--top-k", "9", "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert (shown["preset"], shown["temperature"], shown["seed"], shown["steps"]) == ("dirichlet", 0.5, 7, 2)
+    assert (shown["dtype"], shown["chat"], len(shown["weights"])) == ("float32", False, 64)
+    lm = vsg_core.load_model(tiny_llama)
+    mixing = vsg_core.Mixing(**{name: shown[name] for name in vsg_core.Mixing.__dataclass_fields__})
+    (trace,) = vsg_core.write_concepts(
+        lm, [lm.tokenize(shown["prompt"])], shown["steps"], mixing, seed=shown["seed"]
+    )
+    written = [[[token, weight] for token, weight in step.mixture.spelled(lm, 5)] for step in trace.steps]
+    assert [concept["tokens"] for concept in shown["concepts"]] == written
+
+
+def test_each_preset_has_a_line_of_help_that_fits(vsg) -> None:
+    code, out, _ = vsg("concept", "--help")
+    lines = out[out.index("Presets:") :].splitlines()[1:]
+    assert code == 0
+    assert [line.split()[0] for line in lines] == list(vsg_core.presets.PRESETS)
+    assert all(len(line.split()) > 3 and len(line) <= 80 for line in lines)

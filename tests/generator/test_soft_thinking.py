@@ -171,7 +171,7 @@ def test_a_value_outside_its_range_is_named(options):
 
 def test_presets_state_whether_they_draw():
     """Randomised Soft Thinking and noised soft tokens draw, vanilla Soft Thinking does not. The command knows all."""
-    assert list(PRESETS) == concept_command.PRESET_NAMES
+    assert list(PRESETS) == list(concept_command.PRESETS)
     random = {name for name, mixing in PRESETS.items() if mixing.is_random}
     assert random == {"dirichlet", "gumbel", "soft-tokens"}
 

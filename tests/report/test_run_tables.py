@@ -56,7 +56,7 @@ def test_the_csv_has_the_numbers_of_the_records(rows: dict[tuple[str, str], dict
 def test_pandas_reads_the_csv_as_it_stands() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(io.StringIO(ClaimTable(run()).csv()))
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == [*COLUMNS, "reproduced"]
     assert {str(table[name].dtype) for name in ("estimate", "interval_low", "interval_high")} == {"float64"}
     ran = table[table.verdict != "not run"]
     assert ran[["estimate", "interval_low", "interval_high", "n"]].notna().all(axis=None)

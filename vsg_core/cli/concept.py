@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsg_core.cli.printing import as_json, packed, paragraph, print_json, print_table, table_width, width
 from vsg_core.weights.registry import DEFAULT_MODEL
 
-# The names in vsg_core.generator.mixing.presets, which takes too long to import for --help.
-PRESET_NAMES = ["plain", "study", "soft-thinking", "dirichlet", "gumbel", "soft-tokens"]
+if TYPE_CHECKING:
+    from vsg_core.generator.model.language_model import LanguageModel
+
+# The names in vsg_core.generator.mixing.presets, which takes too long to import for --help, in one line each.
+PRESETS = {
+    "plain": "every token by its probability, at temperature 1",
+    "study": "temperature 0.8, top-k 50, sharpened by 1.5, capped norm",
+    "soft-thinking": "temperature 0.6, top-k 30, top-p 0.95 (arXiv 2505.15778)",
+    "dirichlet": "soft-thinking with Dirichlet weights (arXiv 2508.03440)",
+    "gumbel": "soft-thinking with Gumbel-softmax weights (arXiv 2508.03440)",
+    "soft-tokens": "temperature 0.5 and Gaussian noise (arXiv 2509.19170)",
+}
 
 
-@click.command()
+def _epilog() -> str:
+    """The presets as lines that click does not wrap."""
+    return "\b\nPresets:\n" + "\n".join(f"  {name:15}{line}" for name, line in PRESETS.items())
+
+
+@click.command(epilog=_epilog())
 @click.argument("prompt")
 @click.option("--model", "name", default=DEFAULT_MODEL, help="Registry name, hub id, folder or .gguf file.")
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(
-    "--preset", default="study", type=click.Choice(PRESET_NAMES), help="How logits become a vector."
+    "--preset",
+    default="study",
+    type=click.Choice(list(PRESETS)),
+    help="How logits become a vector; see below.",
 )
 @click.option("--temperature", type=float, help="Overrides the preset's temperature.")
 @click.option("--top-k", type=int, help="Overrides the preset's top-k.")
@@ -41,13 +59,13 @@ def concept(
 
     import torch
 
-    from vsg_core.generator.mixing.presets import PRESETS
+    from vsg_core.generator.mixing import presets
     from vsg_core.generator.reading.nearest import nearest_tokens
     from vsg_core.generator.writing.writers import write_concepts
     from vsg_core.weights.loading import load_model
 
     changed = {option: value for option, value in given.items() if value is not None}
-    mixing = dataclasses.replace(PRESETS[preset], **changed)
+    mixing = dataclasses.replace(presets.PRESETS[preset], **changed)
     lm = load_model(name, dtype=dtype, device=device)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
     concepts = write_concepts(lm, [sequence], steps, mixing, seed=seed)[0].steps
@@ -62,9 +80,29 @@ def concept(
         for concept, token, distance in zip(concepts, nearest.tolist(), distances.tolist(), strict=True)
     ]
     if as_json:
-        print_json({"prompt": prompt, "model": lm.name, "concepts": rows})
+        settings = {
+            "steps": steps,
+            "preset": preset,
+            **dataclasses.asdict(mixing),
+            "seed": seed,
+            "chat": chat,
+        }
+        print_json({"prompt": prompt, **_identity(lm), **settings, "concepts": rows})
     else:
         _print_concepts(rows, lm.embedding_norm)
+
+
+def _identity(lm: LanguageModel) -> dict[str, Any]:
+    """Return the model that wrote them, its weights, dtype and device, and the versions of the libraries."""
+    from vsg_core.records.provenance import versions
+
+    return {
+        "model": lm.name,
+        "weights": lm.identity.get("sha256") or lm.identity.get("revision"),
+        "dtype": str(lm.dtype).removeprefix("torch."),
+        "device": lm.device_name,
+        "versions": versions(),
+    }
 
 
 def _print_concepts(concepts: list[dict[str, Any]], norm: float) -> None:

@@ -9,8 +9,10 @@ import click
 
 from vsg_core.cli.claims import claims
 from vsg_core.cli.concept import concept
+from vsg_core.cli.merge import merge
 from vsg_core.cli.models import models
 from vsg_core.cli.printing import open_output, os_error_text
+from vsg_core.cli.publish import publish
 from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.cli.status import status
 from vsg_core.errors import VsgError, WrongUse
@@ -22,7 +24,7 @@ def vsg() -> None:
     """Claims about concept tokens, judged on real language models."""
 
 
-for command in (models, claims, status, report, diff, schema, table, concept):
+for command in (models, claims, status, report, diff, merge, publish, schema, table, concept):
     vsg.add_command(command)
 
 

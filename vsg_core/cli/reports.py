@@ -20,6 +20,7 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
     claims.json, claims.csv and summary.md are written next to it.
     """
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
+    from vsg_core.records.history import read_history, read_repeats
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
@@ -27,8 +28,8 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
     if not records:
         raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
     if archive:
-        write_archive(records, Path(folder, ARCHIVE))
-    run = report_of(records)
+        write_archive(records, Path(folder, ARCHIVE), read_history(folder))
+    run = report_of(records, read_repeats(folder, records))
     page = write_report(run, folder)
     write_neighbours(run, folder)
     if as_json:

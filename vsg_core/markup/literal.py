@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from markupsafe import Markup, escape
@@ -75,3 +76,9 @@ def _mark(char: str, only_space: bool) -> str:
     if only_space and char in " \t":
         return f'<span class="hidden-char">{"·" if char == " " else name_of(char)}</span>'
     return ""
+
+
+def markdown_text(text: str) -> str:
+    """Return foreign text as Markdown in which nothing is markup, on one line."""
+    line = visible(" ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>&|~])", r"\\\1", line)

@@ -87,6 +87,7 @@ class Session:
     def report(self) -> None:
         """Write the claim report and its neighbours from all records, and keep those of this run."""
         # Imported when a run ends: collecting claims does not need the report.
+        from vsg_core.records.history import read_repeats
         from vsg_core.report import write_report
         from vsg_core.report.text.summary import write_neighbours
         from vsg_core.report.view.rows import report_of
@@ -94,7 +95,7 @@ class Session:
         folder = reports_folder(self.config)
         records = read_reports(folder)
         self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
-        report = report_of(records)
+        report = report_of(records, read_repeats(folder, records))
         self.notes.append(f"claim report: {_short(write_report(report, folder))}")
         write_neighbours(report, folder)
 

@@ -32,6 +32,8 @@ from vsg_core.weights.names import is_name, with_digest
 Model = TypeVar("Model", bound=Stored)
 
 FOLDER, ARCHIVE = "records", "records.zip"
+# All runs of each cell, where `vsg merge` has kept them.
+HISTORY = "history"
 _SCHEMA_2 = re.compile(r'\s*\{\s*"schema"\s*:\s*2\b')
 # Names this machine and the process in a temporary file's name.
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
@@ -99,14 +101,22 @@ def _is_member(place: str) -> bool:
     return is_name(model) and file.endswith(".json") and is_name(file.removesuffix(".json"))
 
 
-def write_archive(records: Iterable[Record], path: str | Path) -> Path:
+def write_archive(
+    records: Iterable[Record], path: str | Path, history: Mapping[str, Record] | None = None
+) -> Path:
     """Write records into one archive, whole or not at all; the same records give the same bytes.
+
+    Args:
+        history: further runs by the name of their file, as `read_history` returns them.
 
     Raises:
         WrongUse: a model's or claim's name cannot name a file.
         VsgError: the file cannot be written.
     """
-    members = sorted((record_member(record), record_text(record) + "\n") for record in records)
+    shown = {record_member(record): record for record in records}
+    members = sorted(
+        (name, record_text(record) + "\n") for name, record in {**shown, **(history or {})}.items()
+    )
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, text in members:
@@ -262,7 +272,7 @@ def model_names(reports: str | Path) -> set[str]:
         names = {path.name for path in folder.iterdir()}
     if archive.is_file():
         with suppress(VsgError), _opened(archive) as opened:
-            names |= {member.partition("/")[0] for member in opened.namelist()}
+            names |= {member.partition("/")[0] for member in filter(_is_member, opened.namelist())}
     return set(filter(is_name, names))
 
 
@@ -309,7 +319,7 @@ def _weights(place: Path | str, text: str) -> str:
     if model := _model_line(text):
         return model.weights
     try:
-        return _record(place, text).weights
+        return parse_record(place, text).weights
     except VsgError:
         return ""
 
@@ -332,19 +342,14 @@ def read_records(place: str | Path) -> list[Record]:
     place = Path(place)
     with _no_collection():
         if place.is_file():
-            return [_record(name, text) for name, text in _members(place)]
+            return [parse_record(name, text) for name, text in _members(place)]
         paths = sorted(place.glob("*/*.json"))
         return [read_record(path) for path in paths if _is_member(f"{path.parent.name}/{path.name}")]
 
 
 def read_record(path: Path) -> Record:
     """One record, of this schema or of schema 1. Errors as of `read_records`."""
-    return _record(path, read_text(path))
-
-
-def record_of(place: Path | str, text: str) -> Record:
-    """The record of a text; `place` names it in errors, which are those of `read_records`."""
-    return _record(place, text)
+    return parse_record(path, read_text(path))
 
 
 def read_text(path: Path) -> str:
@@ -383,6 +388,19 @@ def _members(archive: Path) -> Iterator[tuple[str, str]]:
             yield f"{archive}/{name}", opened.read(name).decode("utf-8")
 
 
+def archived_texts(archive: Path, folder: str) -> dict[str, str]:
+    """The text of every JSON file below a folder of an archive, by its name in the archive.
+
+    Raises:
+        VsgError: the archive is damaged.
+    """
+    with _opened(archive) as opened:
+        names = [
+            name for name in opened.namelist() if name.startswith(f"{folder}/") and name.endswith(".json")
+        ]
+        return {name: opened.read(name).decode("utf-8") for name in sorted(names)}
+
+
 def parsed(
     model: type[Model],
     upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]],
@@ -419,7 +437,8 @@ def parsed(
         raise _damaged(place, error) from error
 
 
-def _record(place: Path | str, text: str) -> Record:
+def parse_record(place: Path | str, text: str) -> Record:
+    """Parse the text of a record. Errors as of `read_records`; `place` names the file in them."""
     return parsed(Record, upgraded, place, text)
 
 

@@ -32,6 +32,9 @@ class ClaimRow(Measurement):
     outcome: Outcome
     """How the verdict compares with the recorded one."""
 
+    reproduced: bool | None
+    """Whether every repeated run gave this verdict; null if the folder of reports has no other run of it."""
+
     reason: str
     """The measurement against the rule in one line, or why there is none."""
 
@@ -39,8 +42,12 @@ class ClaimRow(Measurement):
     """The form of the model's weights, say Q4_K_M; null where it is not known."""
 
 
-def claim_row(record: Record) -> ClaimRow:
-    """The row of a record."""
+def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
+    """The row of a record.
+
+    Args:
+        reproduced: whether every repeated run gave its verdict; None if there is no other run.
+    """
     return ClaimRow(
         claim=record.claim.id,
         model=record.model.name,
@@ -50,6 +57,7 @@ def claim_row(record: Record) -> ClaimRow:
         n=record.evidence.n,
         recorded=record.recorded.verdict if record.recorded else None,
         outcome=record.outcome,
+        reproduced=reproduced,
         reason=record.reason,
         weights_form=record.model.form,
     )

@@ -10,10 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from vsg_core.records.files import record_of
+from vsg_core.records.files import parse_record
 from vsg_core.records.record import Record
 from vsg_core.runs.child import GAVE_UP
 from vsg_core.runs.events import Ended, Event, Hello, Reported, Started, Warned, Wrote
@@ -197,7 +196,7 @@ class Controller:
         """A claim has ended: hand it over, unless it is to run again with more memory, or has ended before."""
         claim = parts[-1].claim
         text = next((part.record for part in reversed(parts) if part.record), None)
-        record = record_of(Path(claim), text) if text else None
+        record = parse_record(claim, text) if text else None
         attempt.ended += 1
         if claim in self.records:
             yield from self._compare(attempt.shard, claim, record)

@@ -169,8 +169,9 @@ def entry(name: str) -> Entry:
     by_name = {known.name: known for known in entries()}
     if name in by_name:
         return by_name[name]
-    close = get_close_matches(name, by_name, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known models: {', '.join(by_name)}"
+    beginning = [known for known in by_name if name and known.startswith(name.lower())]
+    close = (beginning or get_close_matches(name.lower(), by_name, cutoff=0.6))[:3]
+    hint = f"did you mean {' or '.join(close)}?" if close else "`vsg models` lists the names"
     raise WrongUse(f"no model {name!r} in the registry, and no such folder or .gguf file; {hint}")
 
 

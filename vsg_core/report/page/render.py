@@ -64,7 +64,7 @@ def _archived(report: Report, out_dir: Path) -> frozenset[str]:
 
 def claim_rows(report: Report) -> list[dict[str, Any]]:
     """Return the content of claims.json: one row per claim and model, in the order of the page."""
-    return [claim_row(cell.record).model_dump(mode="json") for cell in report.cells]
+    return [claim_row(cell.record, cell.reproduced).model_dump(mode="json") for cell in report.cells]
 
 
 def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Collection[str] = ()) -> str:

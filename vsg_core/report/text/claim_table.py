@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vsg_core.markup.literal import visible
 from vsg_core.records.files import read_run
+from vsg_core.records.history import Repeats, read_repeats
 from vsg_core.records.record import Record
 from vsg_core.report.view.rows import Report, report_of
 from vsg_core.wording import UNIT_NAMES, Unit
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 
 # What an estimate is, by its unit. The estimates are plain numbers, rates from 0 to 1.
 MEASURES: dict[Unit, str] = UNIT_NAMES | {"counterexamples": "rate of counterexamples"}
@@ -67,18 +68,22 @@ class ClaimTable:
 
     Args:
         records: as `vsg_core.records.files.read_run` reads them; of two for the same claim and model the newer counts.
+        repeats: the repetitions of records by model and claim, from folders that `vsg merge` has written.
 
     Attributes:
         report: the records as the page and the terminal show them.
     """
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.report: Report = report_of(records)
+    def __init__(
+        self, records: Iterable[Record], repeats: Mapping[tuple[str, str], Repeats] | None = None
+    ) -> None:
+        self.report: Report = report_of(records, repeats)
 
     @classmethod
     def read(cls, folder: str | Path) -> ClaimTable:
         """The table of a folder of reports, a folder of records, or an archive. Errors as of `read_run`."""
-        return cls(read_run(folder))
+        records = read_run(folder)
+        return cls(records, read_repeats(folder, records))
 
     def __getitem__(self, claim_and_model: tuple[str, str]) -> ClaimRecord:
         claim, model = claim_and_model
@@ -113,7 +118,7 @@ class ClaimTable:
 def csv_text(report: Report) -> str:
     """The claims of a report as CSV, one row per claim and model; see `ClaimTable.csv`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, "reproduced"], lineterminator="\n")
     writer.writeheader()
     for row in _rows(report):
         writer.writerow({name: visible(v) if isinstance(v, str) else v for name, v in row.items()})
@@ -121,4 +126,7 @@ def csv_text(report: Report) -> str:
 
 
 def _rows(report: Report) -> list[dict[str, Value]]:
-    return [{name: value(cell.record) for name, value in COLUMNS.items()} for cell in report.cells]
+    return [
+        {name: value(cell.record) for name, value in COLUMNS.items()} | {"reproduced": cell.reproduced}
+        for cell in report.cells
+    ]

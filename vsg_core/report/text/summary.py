@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vsg_core.markup.literal import markdown_text as _text
 from vsg_core.markup.literal import visible
 from vsg_core.records.files import write_atomically
 from vsg_core.report.text.claim_table import csv_text
@@ -46,6 +47,8 @@ def _changes(report: Report) -> Iterator[str]:
         lines = [f"- {_where(cell)}: {cell.moved}" for cell in report.moved]
         title = "### Moved\n\nThe verdict is the recorded one; the estimate left the recorded interval."
         yield "\n".join([title, "", *lines])
+    if cells := report.not_reproduced:
+        yield "### Not reproduced\n\n" + "\n".join(map(_not_reproduced, cells))
     sentences = [*_no_change(report, differ), *_counted(report)]
     if sentences:
         yield " ".join(sentences)
@@ -79,6 +82,11 @@ def _where(cell: Cell) -> str:
     return f"{_text(cell.record.claim.statement)}, on {_text(shown_name(cell.record.model))}"
 
 
+def _not_reproduced(cell: Cell) -> str:
+    others = "; ".join(map(_text, cell.not_reproduced))
+    return f"- {_where(cell)}: now {_measured(cell)}; another run: {others}"
+
+
 def _matrices(report: Report) -> Iterator[str]:
     models = shown_names(report)
     head = ["claim", *map(_text, models.values())]
@@ -96,7 +104,8 @@ def _cell(cell: Cell | None) -> str:
         return ""
     failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
     tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
-    notes = [note for note in (tag, _text(cell.undecided), *failed) if note]
+    again = "not reproduced" if cell.not_reproduced else ""
+    notes = [note for note in (tag, again, _text(cell.undecided), *failed) if note]
     return _measured(cell) + (f" *({'; '.join(notes)})*" if notes else "")
 
 
@@ -114,12 +123,6 @@ def _not_run(report: Report) -> Iterator[str]:
             names = dict.fromkeys(shown_name(cell.record.model) for cell in cells)
             lines.append(f"- {claims} on {', '.join(map(_text, names))}: {_code(not_run.text)}")
         yield "### Not run\n\n" + "\n".join(lines)
-
-
-def _text(text: str) -> str:
-    """A claim author's text as Markdown in which nothing is markup, on one line."""
-    line = visible(" ".join(text.split()))
-    return re.sub(r"([\\`*_\[\]<>&|~])", r"\\\1", line)
 
 
 def _code(text: str) -> str:

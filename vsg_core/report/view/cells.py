@@ -8,9 +8,11 @@ from datetime import datetime
 from functools import cached_property
 
 from vsg_core.judge.measures import verdict_of
+from vsg_core.records.history import Repeats
 from vsg_core.records.record import Record
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.examples import Example, Table, all_trials, chosen
+from vsg_core.report.view.repeats import differing_texts
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import estimate_text, exact_text, in_unit, interval_text, limit_text, number_text
 
@@ -32,6 +34,8 @@ class Cell:
     """That, or the commit if only that differs."""
     other_rule: bool
     """Whether the claim's rule has changed since this was judged."""
+    repeats: Repeats | None = None
+    """Further runs of the same measurement; None without any."""
 
     @property
     def verdict(self) -> Verdict:
@@ -61,7 +65,17 @@ class Cell:
     @property
     def flagged(self) -> bool:
         """Return whether the page must highlight it."""
-        return self.tag in ("changed", "weakened", "broken")
+        return self.tag in ("changed", "weakened", "broken") or self.reproduced is False
+
+    @property
+    def reproduced(self) -> bool | None:
+        """Return whether every repetition gave this verdict; None if there is no repetition."""
+        return self.repeats.reproduced if self.repeats else None
+
+    @property
+    def not_reproduced(self) -> list[str]:
+        """The repetitions with a different verdict, a line for each; empty if there is none."""
+        return differing_texts(self.repeats) if self.repeats else []
 
     @property
     def failed_controls(self) -> list[Arm]:
@@ -84,8 +98,8 @@ class Cell:
         return run.tokens / run.forward_seconds if run.tokens and run.forward_seconds else None
 
 
-def cell_of(record: Record, newest: Record, newest_of_all: Record) -> Cell:
-    """Arrange a record, given the newest record of its claim and the newest of all."""
+def cell_of(record: Record, newest: Record, newest_of_all: Record, repeats: Repeats | None = None) -> Cell:
+    """Arrange a record, given the newest record of its claim, the newest of all, and its repetitions."""
     day = _day(record, newest_of_all)
     return Cell(
         record=record,
@@ -95,6 +109,7 @@ def cell_of(record: Record, newest: Record, newest_of_all: Record) -> Cell:
         day=day,
         earlier=day or _commit(record, newest_of_all),
         other_rule=record.claim.rules_digest != newest.claim.rules_digest,
+        repeats=repeats,
     )
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from vsg_core.judge.power import power_text
+from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
 from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
@@ -167,13 +168,22 @@ class Report:
         """Cells whose verdict is the recorded one while their estimate is outside the recorded interval."""
         return [cell for cell in self.cells if cell.moved]
 
+    @property
+    def not_reproduced(self) -> list[Cell]:
+        """Cells of which a repetition gave a different verdict."""
+        return [cell for cell in self.cells if cell.reproduced is False]
+
     def tagged(self, *tags: Outcome) -> list[Cell]:
         """Return the cells that differ from the recorded verdict in one of these ways."""
         return [cell for cell in self.cells if cell.tag in tags]
 
 
-def report_of(records: Iterable[Record]) -> Report:
-    """Arrange records. Of two for the same claim and model the newer one counts."""
+def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repeats] | None = None) -> Report:
+    """Arrange records. Of two for the same claim and model the newer one counts.
+
+    Args:
+        repeats: the repetitions of records by model and claim, as `read_repeats` returns them.
+    """
     by_age = sorted(records, key=lambda record: record.run.started)
     by_claim: dict[str, dict[str, Record]] = {}
     for record in by_age:
@@ -184,7 +194,7 @@ def report_of(records: Iterable[Record]) -> Report:
         key=lambda model: (model.family or "", model.parameters or 0, model.name),
     )
     names = [*(model.name for model in order), ACROSS]
-    rows = [_row(by_model, names, by_age[-1]) for by_model in by_claim.values()]
+    rows = [_row(by_model, names, by_age[-1], repeats or {}) for by_model in by_claim.values()]
     questions: dict[str, list[ClaimRow]] = {}
     for row in rows:
         questions.setdefault(row.record.claim.question, []).append(row)
@@ -202,8 +212,18 @@ def _ordered(questions: Mapping[str, Sequence[ClaimRow]]) -> dict[str, Sequence[
     return dict(sorted(headline_first.items(), key=lambda pair: (not pair[1][0].headline, pair[0])))
 
 
-def _row(by_model: Mapping[str, Record], order: Sequence[str], newest_of_all: Record) -> ClaimRow:
+def _row(
+    by_model: Mapping[str, Record],
+    order: Sequence[str],
+    newest_of_all: Record,
+    repeats: Mapping[tuple[str, str], Repeats],
+) -> ClaimRow:
     newest = max(by_model.values(), key=started)
-    cells = {name: cell_of(by_model[name], newest, newest_of_all) for name in order if name in by_model}
+    claim = newest.claim.id
+    cells = {
+        name: cell_of(by_model[name], newest, newest_of_all, repeats.get((name, claim)))
+        for name in order
+        if name in by_model
+    }
     axis = axis_of(newest.claim.rule, [arm for cell in cells.values() for arm in cell.arms])
     return ClaimRow(newest, axis, cells)
