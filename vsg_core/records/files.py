@@ -213,7 +213,7 @@ def record_at(reports: str | Path, member: str) -> Record | None:
         return None
     with _opened(archive) as opened:
         text = opened.read(member).decode("utf-8") if member in opened.namelist() else None
-    return None if text is None else _record(f"{archive}/{member}", text)
+    return None if text is None else parse_record(f"{archive}/{member}", text)
 
 
 def measured_digest(reports: str | Path) -> str:
