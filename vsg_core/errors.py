@@ -50,6 +50,12 @@ class NotEnoughMemory(VsgError):
     cause = "memory"
 
 
+class WorkerLost(VsgError):
+    """The worker process of the claim is gone, and so was the one that tried again."""
+
+    cause = "worker"
+
+
 class NotApplicable(VsgError):
     """The claim does not apply to this model; the message says why."""
 

@@ -14,7 +14,7 @@ RuleKind = Literal["rate", "difference", "equivalence", "always"]
 Side = Literal["above", "below", "within", "at most"]
 Role = Literal["positive control", "control", "comparison"]
 # Why a claim was not run. "not applicable" is a finding about the model; the others say nothing about it.
-Cause = Literal["not applicable", "weights", "records", "memory", "skipped", "error"]
+Cause = Literal["not applicable", "weights", "records", "memory", "worker", "skipped", "error"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -305,7 +305,7 @@ def test_several_processes_are_refused_in_one_line(project: Suite) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert [line for line in result.errlines if line] == [
         "ERROR: claims run in one process, so that each model is loaded once: "
-        "leave out -n (pytest-xdist), or add -n 0"
+        "leave out -n (pytest-xdist), or add -n 0; --on local:N runs the models in N processes"
     ]
 
 

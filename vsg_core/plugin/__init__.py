@@ -4,7 +4,8 @@ Its modules: claims of one's own next to the project's (own_claims), the models 
 (collection), a claim on one model (running) or over several (across), the order of claims (order), their keys (keyed),
 claims shown from their records (resume), files of claims that are refused (refusals), a look at each model's concept
 tokens (microscope), the claim that is running (live_line), runs that try the shapes of claims alone (dry), what a run
-refuses before it starts (checks), its end (session), and an end from outside (signals).
+refuses before it starts (checks), claims in worker processes (scatter, planning and live; worker in the workers), its
+end (session), and an end from outside (signals).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ pytest_plugins = [
     "vsg_core.plugin.dry",
     "vsg_core.plugin.live_line",
     "vsg_core.plugin.checks",
+    "vsg_core.plugin.scatter",
     "vsg_core.plugin.session",
     "vsg_core.plugin.signals",
 ]

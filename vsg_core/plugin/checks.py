@@ -13,7 +13,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.plugin.options import check_names
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import reports_folder, runs_claims, written_folders
+from vsg_core.plugin.places import is_worker, reports_folder, runs_claims, written_folders
 from vsg_core.records import microscope
 from vsg_core.records.files import FOLDER
 
@@ -33,14 +33,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 # Before pytest-xdist starts workers and pytest-html makes folders.
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or not runs_claims(config):
+    if hasattr(config, "workerinput") or is_worker(config) or not runs_claims(config):
         return
     check_names(config)
     if config.option.collectonly:
         return
     if config.getoption("dist", "no") != "no" or config.getoption("tx", None):
         raise pytest.UsageError(
-            "claims run in one process, so that each model is loaded once: leave out -n (pytest-xdist), or add -n 0"
+            "claims run in one process, so that each model is loaded once: leave out -n (pytest-xdist), "
+            "or add -n 0; --on local:N runs the models in N processes"
         )
     if not config.option.vsg_dry:
         _check_places(config)
@@ -52,7 +53,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     names = dict.fromkeys(filter(None, map(model_name, session.items)))
     writes = not (config.option.collectonly or config.option.vsg_dry)
-    if not names or not writes or hasattr(config, "workerinput"):
+    if not names or not writes or hasattr(config, "workerinput") or is_worker(config):
         return
     if not runs_claims(config):
         check_names(config)

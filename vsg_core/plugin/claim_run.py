@@ -17,12 +17,19 @@ from typing import Any
 
 import pytest
 
-from vsg_core.errors import NotApplicable, NotEnoughMemory, RecordsUnavailable, Unavailable, VsgError
+from vsg_core.errors import (
+    NotApplicable,
+    NotEnoughMemory,
+    RecordsUnavailable,
+    Unavailable,
+    VsgError,
+    WorkerLost,
+)
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.keyed import KEYS
-from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder
+from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder, shown_reports
 from vsg_core.plugin.selection import Selected
 from vsg_core.projects import INSTALLED, run_command
 from vsg_core.records import provenance
@@ -80,6 +87,7 @@ class ClaimRun:
     Attributes:
         fault: becomes a failure of the test.
         skipped: becomes a skip; with neither the test passes.
+        record: as it is written, None until then, and where it could not be.
         called: the claim's function was called.
         selected: None for a claim across models, see `across`.
     """
@@ -91,6 +99,7 @@ class ClaimRun:
         self.bench = item.config.stash[BENCH]
         self.fault: str | None = None
         self.skipped: str | None = None
+        self.record: Record | None = None
         self.started = datetime.now(UTC)
         self.called = False
         self.clock = time.perf_counter()
@@ -137,7 +146,9 @@ class ClaimRun:
         record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype, self.thinking)
         # Keep the last measured record when weights are missing. A claim across models has no result
         # without its inputs.
-        keep = isinstance(error, UNAVAILABLE) and not isinstance(error, (NotApplicable, RecordsUnavailable))
+        keep = isinstance(error, (*UNAVAILABLE, WorkerLost)) and not isinstance(
+            error, (NotApplicable, RecordsUnavailable)
+        )
         self.conclude(record, details, keep_measured=keep)
 
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
@@ -149,13 +160,14 @@ class ClaimRun:
         try:
             recorded = recorded_verdicts(self.item.config, record.model.name).get(self.claim.id)
             record, comparison = compared(record, recorded)
-            path = folder / record_member(record)
+            path = shown_reports(self.item.config) / FOLDER / record_member(record)
             if not (keep_measured and has_record(folder.parent, record_member(record))):
                 self.write(record, folder)
         except VsgError as error:
             self.fault = f"broken, no verdict: {name}: {error}"
             self.report(record.model_copy(update={"outcome": "broken"}))
             return
+        self.record = record
         self.report(record)
         self.decide(name, record, comparison, path, details)
 
@@ -268,6 +280,7 @@ class ClaimRun:
             started=self.started.replace(microsecond=0),
             seconds=time.perf_counter() - max(self.clock, self.bench.since),
             machine=provenance.machine(),
+            environment=provenance.environment(),
             commit=code.commit,
             dirty=code.dirty,
             in_setup=not self.called,

@@ -42,6 +42,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "run only the claims without a record under their present key; the others are shown from their records",
     },
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
+    "on": {"metavar": "WHERE", "help": "run the claims in worker processes: local:N on this machine"},
+    "split": {
+        "action": "store_true", "help": "cut the claims of a model into several shards, if --on has workers for them",
+    },
+    "shard-timeout": {
+        "type": float, "metavar": "SECONDS", "help": "kill a worker of --on that ends no claim for so long",
+    },
     "dry": {
         "action": "store_true",
         "help": "try each claim on a tiny random model: shapes and arms only, no verdicts, nothing is written",

@@ -30,7 +30,13 @@ def project_folder(config: pytest.Config) -> Path:
 
 
 def reports_folder(config: pytest.Config) -> Path:
-    """The folder in which this run writes its records and reports."""
+    """The folder in which this process writes its records and reports: of a worker, one of its own."""
+    own = getattr(config.option, "vsg_worker_reports", None)
+    return Path(own) if own else shown_reports(config)
+
+
+def shown_reports(config: pytest.Config) -> Path:
+    """The folder of reports of the whole run, which messages name: a worker's records move to it."""
     chosen = config.option.vsg_reports
     return config.invocation_params.dir / chosen if chosen else _working_folder(config) / "reports"
 
@@ -79,6 +85,11 @@ def written_folders(config: pytest.Config) -> list[Path]:
     return folders[1:] if config.option.vsg_project else folders
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Return whether this process runs a shard for another one, which writes the reports of the run."""
+    return bool(getattr(config.option, "vsg_task", None))
+
+
 def runs_claims(config: pytest.Config) -> bool:
     """Return whether this run was pointed at claims: at hypotheses/, or at one's own."""
     start = config.invocation_params.dir
@@ -98,7 +109,12 @@ def _working_folder(config: pytest.Config) -> Path:
 
 
 def picks_claims(config: pytest.Config) -> bool:
-    """Return whether this run was pointed at some claims only: by -k, paths or failures; -m names a set."""
+    """Return whether this run was pointed at some claims only: by -k, paths or failures; -m names a set.
+
+    A worker is pointed at the claims of its shard, and looks at its model unless it was started without that plugin.
+    """
+    if is_worker(config):
+        return False
     claims = _real(project_folder(config) / "hypotheses")
     chosen = [_real(config.invocation_params.dir / name) for name in config.args if "::" not in name]
     # Each is an option of a plugin that may be left out.

@@ -12,7 +12,7 @@ import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
-from vsg_core.plugin.places import recorded_folder, reports_folder, runs_claims
+from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
@@ -161,8 +161,8 @@ def _short(path: Path) -> str:
 # Before pytest-html reads where to write.
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # In a worker of pytest-xdist the main process follows the run.
-    if hasattr(config, "workerinput"):
+    # In a worker the main process follows the run.
+    if hasattr(config, "workerinput") or is_worker(config):
         return
     config.pluginmanager.register(Session(config), "vsg-session")
     # pytest-html fails without pytest-metadata.

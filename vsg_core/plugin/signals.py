@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import runs_claims
+from vsg_core.plugin.places import is_worker, runs_claims
 
 # Windows has no SIGHUP.
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -72,7 +72,7 @@ class Listener:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if hasattr(session.config, "workerinput"):
+    if hasattr(session.config, "workerinput") or is_worker(session.config):
         return
     listener = Listener(session)
     session.config.pluginmanager.register(listener, "vsg-signals")

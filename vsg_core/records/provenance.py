@@ -16,6 +16,10 @@ import psutil
 PACKAGE = Path(__file__).parents[1]
 # Hexadecimal digits of the code's digest.
 DIGITS = 16
+# Threads of the libraries that compute, and graphics cards.
+LIMITS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "hypothesis")
 OWN = "vector-space-generation"
 
@@ -38,6 +42,11 @@ def machine() -> str:
     """The machine in words: system, processor, cores, memory."""
     memory = psutil.virtual_memory().total / 2**30
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def environment() -> dict[str, str]:
+    """The variables that are set and limit what of the machine this process may use."""
+    return {name: os.environ[name] for name in LIMITS if name in os.environ}
 
 
 @cache

@@ -356,6 +356,9 @@ class Run(Stored):
     machine: str | None = None
     """The operating system, cores and memory."""
 
+    environment: dict[str, str] = {}
+    """The variables that limit what of the machine the process may use: threads and graphics cards."""
+
     commit: str | None = None
     """The commit of the code that made the record."""
 

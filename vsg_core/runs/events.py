@@ -12,15 +12,18 @@ class Hello:
     """A worker has collected its claims and is about to run them.
 
     Args:
-        node: the machine's name.
-        process: the worker's process id.
+        worker: the process, unique over machines: NODE/PROCESS.
         code: the digest of the code that it runs.
     """
 
     shard: str
-    node: str
-    process: int
+    worker: str
     code: str
+
+    @property
+    def node(self) -> str:
+        """The machine's name."""
+        return self.worker.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Started:
     """A claim has begun."""
 
     shard: str
+    worker: str
     claim: str
 
 
@@ -38,13 +42,41 @@ class Reported:
     Args:
         claim: its node id.
         report: as `pytest_report_to_serializable` returns it.
-        record: the text of the claim's record, once it is written.
+        record: the text of the claim's record, once there is one.
     """
 
     shard: str
+    worker: str
     claim: str
     report: dict[str, Any]
     record: str | None = None
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning that pytest caught.
+
+    Args:
+        values: its category, text and place.
+    """
+
+    shard: str
+    worker: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wrote:
+    """A worker has written a file of the report besides its records.
+
+    Args:
+        name: its path below the folder of reports.
+    """
+
+    shard: str
+    worker: str
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +84,7 @@ class Ended:
     """A worker process is gone.
 
     Args:
-        code: its exit code, negative for a signal; None if it never started.
+        code: its exit code, negative for a signal; None if it never started, or was lost with its machine.
         reason: why, in one line, where the code does not say it.
     """
 
@@ -61,8 +93,10 @@ class Ended:
     reason: str = ""
 
 
-Event = Hello | Started | Reported | Ended
-KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Hello, Started, Reported, Ended)}
+Event = Hello | Started | Reported | Warned | Wrote | Ended
+KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind for kind in (Hello, Started, Reported, Warned, Wrote, Ended)
+}
 
 
 def as_line(event: Event) -> str:
