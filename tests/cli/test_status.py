@@ -114,11 +114,11 @@ def test_a_folder_without_claims_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["vsg", "status"])
+    monkeypatch.setattr(sys, "argv", ["vsg", "status", "--claims", "mine"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    wrong = "vsg: there is no folder 'hypotheses': run this in the project's folder, or give --claims\n"
+    wrong = "vsg: there is no folder 'mine': give a folder of claims with --claims\n"
     assert capsys.readouterr() == ("", wrong)
 
 
