@@ -5,11 +5,11 @@ MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 # The pages with generated tables, and the command that regenerates them.
-PAGES  := README.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md docs/verdicts.md
+PAGES  := README.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md docs/scale-out.md docs/verdicts.md
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report catalogue test sweep lint docs bench clean weights
+.PHONY: help setup report catalogue test sweep kills lint docs bench clean weights
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ test: lint weights ## Check the code, run its tests, and compare the headline cl
 sweep: setup ## Judge every architecture of transformers as a tiny model, and write docs/sweep.json (6 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.sweep.run
 	$(COG) -r docs/models.md
+
+kills: setup ## Kill runs at random moments, resume them, and compare their evidence (10 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign.run
 
 lint: setup ## Check style, spelling, prose, imports, generated tables and types
 	$(BIN)/ruff check .

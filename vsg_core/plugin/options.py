@@ -42,7 +42,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "run only the claims without a record under their present key; the others are shown from their records",
     },
     "require-models": {"action": "store_true", "help": "fail, not skip, claims that cannot run"},
-    "on": {"metavar": "WHERE", "help": "run the claims in worker processes: local:N on this machine"},
+    "on": {"metavar": "WHERE", "help": "run the claims in worker processes: local:N, ray or ray:ADDRESS"},
     "split": {
         "action": "store_true", "help": "cut the claims of a model into several shards, if --on has workers for them",
     },

@@ -113,7 +113,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if not claims:
         return None
     folder = reports_folder(config) / SHARDS
-    executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
+    try:
+        executor = config.stash[MAKER](Place(config.invocation_params.dir, folder, config.option.vsg_device))
+    except VsgError as error:
+        raise pytest.UsageError(str(error)) from None
     try:
         shards = config.stash[PLAN] = shards_of(config, list(claims.values()), executor.number)
         config.stash[WORKERS] = executor.number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from vsg_core.errors import WrongUse
 from vsg_core.runs.executor import Executor, Place
@@ -35,6 +36,23 @@ def _local(detail: str) -> Maker:
     return make
 
 
+def _ray(detail: str) -> Maker:
+    if detail.startswith("ray://"):
+        raise WrongUse(
+            f"--on ray:{detail}: a client of Ray cannot follow a run: start it on a node of the cluster with "
+            "--on ray:auto, or with ray job submit"
+        )
+    if find_spec("ray") is None:
+        raise WrongUse("--on ray needs Ray: pip install 'vector-space-generation[ray]'")
+
+    def make(place: Place) -> Executor:
+        from vsg_core.runs.ray_cluster import RayExecutor
+
+        return RayExecutor(detail, place)
+
+    return make
+
+
 # Each takes what follows the colon, checks it, and imports nothing heavy before an executor is made.
-KINDS: dict[str, Callable[[str], Maker]] = {"local": _local}
-USES = ("local:N",)
+KINDS: dict[str, Callable[[str], Maker]] = {"local": _local, "ray": _ray}
+USES = ("local:N", "ray", "ray:ADDRESS")

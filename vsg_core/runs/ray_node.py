@@ -1,0 +1,105 @@
+"""The work of a task of Ray on its node: look at the machine, or run one shard as a child process.
+
+Ray's own process imports nothing heavy: the child does, and ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vsg_core.errors import VsgError
+from vsg_core.runs.cards import VISIBLE, cards_of
+from vsg_core.runs.child import GAVE_UP, Child
+from vsg_core.runs.events import Ended, Event, as_line
+from vsg_core.runs.shards import Shard
+
+# Ray keeps results above 100 KB on the node that made them, and loses them with it; smaller ones are sent at once.
+PIECE = 64_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """The task of one shard, as plain data.
+
+    Args:
+        shard: as `Shard.as_text` gives it.
+        directory: the current folder of the run.
+        weights: the path of the model, if it is a path; empty otherwise.
+        environment: added to that of Ray's process.
+    """
+
+    shard: str
+    directory: str
+    weights: str
+    environment: Mapping[str, str]
+
+    def as_values(self) -> dict[str, Any]:
+        """The order as JSON can hold it."""
+        return asdict(self)
+
+
+def look() -> dict[str, Any]:
+    """The machine's name and its graphics cards, whatever Ray has assigned to this task."""
+    assigned = os.environ.pop(VISIBLE, None)
+    try:
+        cards = cards_of("auto")
+    finally:
+        if assigned is not None:
+            os.environ[VISIBLE] = assigned
+    return {"name": platform.node(), "cards": list(cards.free.values())}
+
+
+def pieces(values: Mapping[str, Any]) -> Iterator[str]:
+    """The events of a shard's worker as lines, in pieces that Ray sends at once."""
+    for event in _events(Order(**values)):
+        line = as_line(event) + "\n"
+        for start in range(0, len(line), PIECE):
+            yield line[start : start + PIECE]
+
+
+def _events(order: Order) -> Iterator[Event]:
+    shard = Shard.from_text(order.shard)
+    directory = project_folder(order.directory)
+    if directory is None:
+        yield Ended(shard.name, None, f"there is no folder {order.directory}")
+        return
+    if order.weights and not (directory / order.weights).exists():
+        yield Ended(shard.name, None, f"there are no weights at {order.weights}")
+        return
+    try:
+        # A TMPDIR that is unusable is a fault of the node: /tmp may be too small.
+        folder = Path(tempfile.mkdtemp(prefix="vsg-", dir=os.environ.get("TMPDIR")))
+    except OSError as error:
+        yield Ended(shard.name, GAVE_UP, f"cannot make a temporary folder: {error.strerror or error}")
+        return
+    try:
+        yield from _run(shard, folder, directory, order.environment)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(shard: Shard, folder: Path, directory: Path, environment: Mapping[str, str]) -> Iterator[Event]:
+    try:
+        child = Child(shard, folder, directory, environment)
+    except VsgError as error:
+        yield Ended(shard.name, None, str(error))
+        return
+    try:
+        yield from child.events()
+    finally:
+        child.close()
+
+
+def project_folder(given: str) -> Path | None:
+    """The folder of the run on this node: the same path, or the copy that `ray job submit --working-dir` made."""
+    if Path(given).is_dir():
+        return Path(given)
+    here = Path.cwd()
+    return here if here.name == Path(given).name else None
