@@ -12,11 +12,12 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zipfile import ZipFile
 
 from vsg_core.runs.plan import makespan
-from vsg_core.runs.shards import packed
+from vsg_core.runs.shards import packed, parts_of
 
 RECORDS = Path(__file__).parents[1] / "reports" / "example" / "records.zip"
 REFERENCE = "smollm2-135m-instruct"
@@ -49,6 +50,7 @@ class Assumed:
     claims: int = 100
 
 
+@cache
 def recorded() -> dict[str, tuple[int, float]]:
     """Return the parameters of each recorded model and the seconds of all its claims."""
     seconds: dict[str, float] = defaultdict(float)
@@ -81,36 +83,36 @@ def groups_of(model: float, assumed: Assumed) -> list[float]:
     return [seconds * scale for seconds in [*GROUPS, *more]]
 
 
-def shards_of(model: float, assumed: Assumed, workers: int) -> list[float]:
-    """Return the seconds of each shard of a model cut into up to `workers` parts, with the start of its worker."""
+def shards_of(model: float, assumed: Assumed, workers: int, split: bool) -> list[float]:
+    """Return the seconds of each shard of a model, with the start of its worker; cut as `--split` cuts it."""
     seconds = {str(place): value for place, value in enumerate(groups_of(model, assumed))}
-    parts = packed([[name] for name in seconds], seconds, workers)
+    whole = sum(sum(groups_of(each, assumed)) for each in MODELS)
+    number = parts_of(sum(seconds.values()), whole, workers) if split else 1
+    parts = packed([[name] for name in seconds], seconds, number)
     begin = assumed.start + 2e9 * model / assumed.read
     return [begin + sum(seconds[name] for name in part) for part in parts]
 
 
-def duration(cards: int, parts: int, assumed: Assumed) -> tuple[float, float, float]:
-    """Return the seconds of the whole, of its longest shard, and of all starts of workers together."""
-    shards = [shards_of(model, assumed, parts) for model in MODELS]
+def duration(cards: int, split: bool, assumed: Assumed) -> tuple[float, float, float, int]:
+    """Return the seconds of the whole, of its longest shard, and of all starts together; and the number of shards."""
+    shards = [shards_of(model, assumed, cards, split) for model in MODELS]
     starts = sum(
         len(each) * (assumed.start + 2e9 * model / assumed.read)
         for model, each in zip(MODELS, shards, strict=True)
     )
     every = [seconds for each in shards for seconds in each]
-    return makespan(every, cards), max(every), starts
+    return makespan(every, cards), max(every), starts, len(every)
 
 
 def rows(assumed: Assumed, cards: Sequence[int] = (1, 8, 64)) -> list[list[str]]:
     """Return the rows of the table: cards with one shard per model, and with models cut into shards."""
-    head = ["cards", "shards", "duration", "times faster", "longest shard", "starting workers"]
-    found = [head]
-    alone, _, _ = duration(1, 1, assumed)
+    found = [["cards", "shards", "duration", "times faster", "longest shard", "starting workers"]]
+    alone, *_ = duration(1, False, assumed)
     for number in cards:
-        for parts in dict.fromkeys((1, number)):
-            whole, longest, starts = duration(number, parts, assumed)
-            count = sum(len(shards_of(model, assumed, parts)) for model in MODELS)
-            busy = f"{starts / (whole * number):.0%} of the cards' time"
-            how = f"{count}, `--split`" if parts > 1 else str(count)
+        for split in (False, True) if number > 1 else (False,):
+            whole, longest, starts, count = duration(number, split, assumed)
+            busy = f"{starts / (whole * number):.0%} of the cards' time".replace("%", " %")
+            how = f"{count}, `--split`" if split else str(count)
             found.append([str(number), how, _time(whole), f"{alone / whole:.1f}", _time(longest), busy])
     return found
 

@@ -27,11 +27,11 @@ CLAIMS = '''
 """Does the action do as it says?"""
 from vsg_core import Trial, claim, rate
 
-@claim("It mostly works", source="a paper", reported="always", rule=rate(above=0.5))
+@claim("It mostly works", source="a paper", reported="always", rule=rate(above=0.5), no_control="fixed trials")
 def test_one(lm):
     return [Trial(f"prompt {i}", output="text", success=i < 38) for i in range(40)]
 
-@claim("It is broken", source="a paper", reported="never", rule=rate(above=0.5))
+@claim("It is broken", source="a paper", reported="never", rule=rate(above=0.5), no_control="fixed trials")
 def test_two(lm):
     raise ValueError("no")
 '''

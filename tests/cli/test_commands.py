@@ -80,12 +80,20 @@ def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["models", "fetch", "gtp2"], 2, "vsg: no model 'gtp2' in the registry"),
-        (["models", "fetch", "llama"], 2, "or .gguf file; did you mean llama-2-7b-chat-hf?"),
+        (
+            ["models", "fetch", "llama"],
+            2,
+            "or .gguf file; did you mean llama-2-7b-chat-hf or llama-3.2-1b-instruct or",
+        ),
         (["models", "fetch", "zzz"], 2, "or .gguf file; `vsg models` lists the names"),
         (["models", "fetch", "none.gguf"], 1, "none.gguf"),
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
         (["modles"], 2, "No such command 'modles'"),
-        (["report", "--reports", "nowhere"], 1, "vsg: no records in nowhere/records: run pytest first"),
+        (
+            ["report", "--reports", "nowhere"],
+            1,
+            "vsg: no records in nowhere/records: make some with `vsg run`, or",
+        ),
         (["claims", "--claims", "nowhere"], 2, "vsg: there is no folder 'nowhere': give a folder of claims"),
         (["diff", "nowhere", "."], 2, "vsg: there is no folder 'nowhere': give a folder of reports"),
         (["diff", ".", "."], 1, "vsg: no records in .: give a folder of reports"),

@@ -28,6 +28,7 @@ from transformers import (
     PhiConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
     StableLmConfig,
     T5Config,
 )
@@ -69,6 +70,7 @@ _CONFIGS: dict[str, Callable[..., Any]] = {
     "llama tied": lambda **k: LlamaConfig(**_GROUPED, tie_word_embeddings=True, **k),
     "qwen2": lambda **k: Qwen2Config(**_GROUPED, tie_word_embeddings=False, **k),
     "qwen2 tied": lambda **k: Qwen2Config(**_GROUPED, tie_word_embeddings=True, **k),
+    "qwen3": lambda **k: Qwen3Config(**_GROUPED, head_dim=8, tie_word_embeddings=False, **k),
     "mistral": lambda **k: MistralConfig(**_GROUPED, sliding_window=WINDOW, tie_word_embeddings=False, **k),
     "gemma3_text": lambda **k: Gemma3TextConfig(
         **_GROUPED, head_dim=16, sliding_window=WINDOW, layer_types=["sliding_attention", "full_attention"], **k

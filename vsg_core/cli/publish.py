@@ -17,6 +17,7 @@ import click
 
 from vsg_core.cli.printing import as_json, print_json
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.projects import run_command
 from vsg_core.wording import count_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def publish(repo: str, folder: str, private: bool, as_json: bool) -> None:
         raise WrongUse(f"{repo!r} is not a dataset repository: give OWNER/NAME")
     records = read_reports(folder)
     if not records:
-        raise VsgError(f"no records in {Path(folder) / 'records'}: run pytest first, or give --reports")
+        raise VsgError(
+            f"no records in {Path(folder) / 'records'}: make some with `{run_command()}`, or give --reports"
+        )
     from huggingface_hub import get_token
 
     token = get_token()

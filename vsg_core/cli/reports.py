@@ -28,7 +28,7 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
     records = read_reports(folder)
     if not records:
         raise VsgError(
-            f"no records in {Path(folder) / 'records'}: run {run_command()} first, or give --reports"
+            f"no records in {Path(folder) / 'records'}: make some with `{run_command()}`, or give --reports"
         )
     if archive:
         write_archive(records, Path(folder, ARCHIVE), read_history(folder))

@@ -20,7 +20,7 @@ from vsg_core.plugin.places import picks_claims, project_folder, reports_folder
 from vsg_core.plugin.selection import Selected
 from vsg_core.records import microscope, provenance
 from vsg_core.runs.estimates import Estimates
-from vsg_core.runs.shards import Shard, packed, sharing
+from vsg_core.runs.shards import Shard, packed, parts_of, sharing
 from vsg_core.vocabulary import ACROSS
 from vsg_core.weights import loading
 
@@ -128,9 +128,12 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     for item in items:
         by_model.setdefault(model_of(item), []).append(item)
     shards: list[Shard] = []
+    times = {model: _estimated(estimates, model, claims) for model, claims in by_model.items()}
+    whole = sum(sum(seconds.values()) for seconds in times.values())
     for model, claims in by_model.items():
-        seconds = _estimated(estimates, model, claims)
-        parts = _parts(claims, seconds, workers) if config.option.vsg_split else [claims]
+        seconds = times[model]
+        number = parts_of(sum(seconds.values()), whole, workers)
+        parts = _parts(claims, seconds, number) if config.option.vsg_split else [claims]
         for number, part in enumerate(parts, 1):
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
             shard = _shard(config, name, model, part, sum(seconds[item.nodeid] for item in part))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -66,6 +67,18 @@ def sharing(shared: Mapping[str, set[str]]) -> list[list[str]]:
         all_names = names.union(*(group[0] for group in joined))
         groups.append((all_names, [*(each for group in joined for each in group[1]), claim]))
     return [claims for _, claims in groups]
+
+
+def parts_of(model: float, whole: float, workers: int) -> int:
+    """The number of shards that a model is cut into: no more than even out the run, for each loads the model again.
+
+    A model that takes no longer than a worker's share of the whole run is not cut.
+
+    Args:
+        model: seconds, or another measure, of the model's claims.
+        whole: the same of all claims of the run.
+    """
+    return min(workers, max(1, math.ceil(model * workers / whole))) if whole else workers
 
 
 def packed(groups: Iterable[list[str]], seconds: Mapping[str, float], number: int) -> list[list[str]]:
