@@ -17,6 +17,7 @@ import pytest
 
 from vsg_core.markup.literal import visible
 from vsg_core.plugin.order import model_name
+from vsg_core.plugin.selection import claim_of
 
 # A claim that ends sooner shows no line.
 DELAY = 1.0
@@ -47,7 +48,7 @@ class LiveLine:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         model = model_name(item)
-        claim = getattr(getattr(item, "function", None), "claim", None)
+        claim = claim_of(item)
         self.text = visible(f"{claim.id} on {model}") if model and claim else ""
         self.since = time.monotonic()
         try:
