@@ -133,7 +133,7 @@ def _damaged(reports: Path) -> None:
     [
         ("no-owner", _whole, {}, 2, "'no-owner' is not a dataset repository: give OWNER/NAME"),
         ("a/b/c", _whole, {}, 2, "'a/b/c' is not a dataset repository: give OWNER/NAME"),
-        ("someone/none", _nothing, {}, 1, "no records in reports/records: run pytest first, or give --reports"),
+        ("someone/none", _nothing, {}, 1, "no records in reports/records: run vsg run first, or give --reports"),
         ("someone/none", _damaged, {}, 1, "damaged record reports/records/"),
         ("someone/none", _whole, {"HF_TOKEN": ""}, 1, "no token for the hub: `hf auth login`, or set HF_TOKEN"),
         ("someone/none", _whole, {"HF_TOKEN": "hf_wrong"}, 1, "answered 401 for the dataset someone/none"),
