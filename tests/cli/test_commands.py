@@ -80,7 +80,11 @@ def test_fetching_weights_that_are_local(vsg, tiny_llama: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["models", "fetch", "gtp2"], 2, "vsg: no model 'gtp2' in the registry"),
-        (["models", "fetch", "llama"], 2, "or .gguf file; did you mean llama-2-7b-chat-hf or llama-3.2-1b-instruct"),
+        (
+            ["models", "fetch", "llama"],
+            2,
+            "or .gguf file; did you mean llama-2-7b-chat-hf or llama-3.2-1b-instruct",
+        ),
         (["models", "fetch", "zzz"], 2, "or .gguf file; `vsg models` lists the names"),
         (["models", "fetch", "none.gguf"], 1, "none.gguf"),
         (["models", "fetch"], 2, "Missing argument 'NAME'"),
