@@ -104,7 +104,8 @@ def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
     reported="not tried: models that fit unquantised were chosen, for clean float16 weights in vector operations",
     rule=rate(above=0.2, trials=20),
     comparisons={"turned round": "holds on one form and is refuted on the other"},
-    no_control="verdicts are deterministic, so the same form judged twice would change none",
+    no_control="evidence is deterministic: the same form judged twice would change no verdict, and such a control "
+    "could not fail",
 )
 def test_quantised_weights_change_verdicts(records: Records) -> Evidence:
     """Success: a claim's verdict on the quantised form differs from that on the full form of the same model.

@@ -33,7 +33,7 @@ MOST_FOUND = 30
     rule=cannot(over=WITHOUT),
     positive_controls={COPIES: control(mostly(), "60 of the words in the same frame, to be repeated")},
     comparisons={WITHOUT: "the same words, asked for in the sentence alone"},
-    no_control="the rule itself compares with the same words without examples",
+    no_control="the rule itself compares with the same words, asked for without examples",
 )
 def test_examples_do_not_help_where_translation_fails(
     lm: LanguageModel, spanish_words: Glossary, few_shot: FewShot

@@ -160,8 +160,8 @@ def test_nearest_token_is_the_heaviest(
         "in mean token norms": "the bare norm, in which it matters whether frequent tokens are short or long",
         "the same weights on random tokens": "which are alike only by chance",
     },
-    no_control="the direction is arithmetic, so no mixture is without the effect; the same weights on random "
-    "tokens show its size by chance",
+    no_control="the direction is arithmetic whatever the vectors, so no arm is without the effect; a comparison shows "
+    "its size for tokens that are alike only by chance",
 )
 def test_mixtures_shrink_with_entropy(
     lm: LanguageModel, open_prompts: list[str], open_logits: Tensor, generator: torch.Generator

@@ -113,7 +113,7 @@ def test_concept_tokens_leave_the_table_as_they_follow_each_other(
     unit="bits",
     comparisons={**AT_EACH_N, **doses("drawn tokens, N = {:g}", DRIFT_AT, "vectors in a row")},
     no_control="any two paths diverge as they go on, so no path is without the effect; how far drawn tokens "
-    "diverge is shown as comparisons",
+    "diverge is a comparison",
 )
 def test_predictions_drift_with_the_number_of_concept_tokens(
     open_prompts: list[str], drift: Drift

@@ -120,7 +120,7 @@ def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tenso
         "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
         "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",
     },
-    no_control="the value already subtracts: each pair has a prompt with the same ending and another meaning",
+    no_control="the value already compares with the distance to an unrelated prompt that ends in the same words",
 )
 def test_paraphrases_have_nearer_concept_tokens(
     lm: LanguageModel, paraphrases: list[tuple[str, str, str]]

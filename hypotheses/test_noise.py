@@ -24,8 +24,8 @@ DRAWS, VECTORS = 25, 5
     reported="5 noise vectors of the table's standard deviation gave words, such as: Philippines, I have always",
     rule=nearly_always(trials=100),
     comparisons={**TOKENS, **SCALES},
-    no_control="it says only that there is output; random tokens, a comparison, give some too, and no input "
-    "is known to give none",
+    no_control="it says only that there is output, and no input is known that must give none; random tokens are a "
+    "comparison",
 )
 def test_noise_still_generates(lm: LanguageModel, generator: torch.Generator) -> Evidence:
     """Feed five vectors of Gaussian noise and nothing else, not even BOS; a reply of only white space is a failure.
@@ -44,8 +44,8 @@ def test_noise_still_generates(lm: LanguageModel, generator: torch.Generator) ->
     rule=nearly_always(trials=100),
     kinds=["instruct"],
     comparisons={**TOKENS, **SCALES, "the frame alone": "the same request without any vector"},
-    no_control="the frame brings a reply without any vector, as a comparison shows, so no arm in the frame "
-    "is without the effect",
+    no_control="the words of the frame may bring a reply without any vector, which a comparison counts, so no arm in "
+    "the frame must be empty",
 )
 def test_noise_in_the_chat_frame_still_generates(lm: LanguageModel, generator: torch.Generator) -> Evidence:
     """Put the same noise where the study's chat message has its vectors: after a request to decode them.

@@ -29,7 +29,7 @@ SOFT_AND_COLD = {
     unit="of problems",
     positive_controls=CAN,
     comparisons={"sampled tokens": "share of two sampled thoughts that solve the problem", **SOFT_AND_COLD},
-    no_control="the value is a paired difference from sampled thoughts at the same settings",
+    no_control="the value is a paired difference from sampled thoughts on the same problems, at the same settings",
 )
 def test_soft_thinking_beats_sampling(worked_problems: WorkedProblems) -> Evidence:
     """Value: 1 where Soft Thinking solves the problem, minus the share of two sampled thoughts that do.
@@ -130,7 +130,7 @@ def test_cold_stop_matters_more_than_mixing(worked_problems: WorkedProblems) -> 
         "plain mixture": SOFT,
         "sampled tokens": "thoughts in sampled tokens alone, to which the gain of Mixture of Inputs may be due",
     },
-    no_control="the value is a paired difference from the plain mixture of the same weights",
+    no_control="the value is a paired difference from the plain mixture of the same weights, on the same problems",
 )
 def test_mixture_of_inputs_beats_the_plain_mixture(worked_problems: WorkedProblems) -> Evidence:
     """Value: 1 where Mixture of Inputs (beta 1) solves the problem, minus 1 where the plain mixture does.

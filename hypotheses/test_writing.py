@@ -39,8 +39,8 @@ UNSHARPENED_SENTENCE = "the study's weights without their power of 1.5"
     rule=more(than=0.1),
     unit="probability",
     comparisons={UNSHARPENED: UNSHARPENED_SENTENCE},
-    no_control="that the weight is no smaller is arithmetic, so no model is without the effect; the claim is "
-    "about its size",
+    no_control="that the weight is no smaller is arithmetic for any model, and only its size is claimed; a comparison "
+    "leaves the sharpening out",
 )
 def test_study_weights_overstate_the_top_token(
     lm: LanguageModel, open_prompts: list[str], open_logits: Tensor
@@ -72,8 +72,8 @@ def test_study_weights_overstate_the_top_token(
     rule=more(than=1.0),
     unit="bits",
     comparisons={UNSHARPENED: UNSHARPENED_SENTENCE},
-    no_control="that the entropy is no larger is arithmetic, so no model is without the effect; the claim is "
-    "about its size",
+    no_control="that the entropy is no larger is arithmetic for any model, and only its size is claimed; a comparison "
+    "leaves the sharpening out",
 )
 def test_study_weights_understate_entropy(open_prompts: list[str], open_logits: Tensor) -> Evidence:
     """Value, in bits: entropy of the model's next-token distribution minus that of the mixture's weights.

@@ -7,6 +7,11 @@ from typing import ClassVar
 from vsg_core.vocabulary import Cause
 
 
+def first_line_of(error: BaseException) -> str:
+    """The first line of an exception's message, or its type's name."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class VsgError(Exception):
     """A fault the user can act on. Its message is one line and is shown without a traceback.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +58,15 @@ def run_command() -> str:
     return "pytest" if _in_project(Path.cwd()) else "vsg run"
 
 
+def option_words(options: Mapping[str, str | None]) -> list[str]:
+    """Options and their values as words of a command; those without a value are left out."""
+    words: list[str] = []
+    for name, value in options.items():
+        # What begins with a hyphen would be taken for an option.
+        words += [] if not value else [f"{name}={value}"] if value.startswith("-") else [name, value]
+    return words
+
+
 @cache
 def _in_project(folder: Path) -> bool:
     return project_around(folder) is not None
@@ -73,7 +82,7 @@ def joined(claims: Path, own: Iterable[Path]) -> list[Path]:
     for folder in own:
         if not folder.is_dir():
             raise WrongUse(f"there is no folder {str(folder)!r}: give a folder of claims with --claims")
-        if not any(_real(folder).is_relative_to(_real(known)) for known in folders):
+        if not any(real_path(folder).is_relative_to(real_path(known)) for known in folders):
             folders.append(folder)
     return folders
 
@@ -110,6 +119,6 @@ def pytest_command(arguments: Sequence[str], folder: Path) -> list[str]:
     return [*start, *of_project, "-o", cache, *arguments]
 
 
-def _real(path: Path) -> Path:
+def real_path(path: Path) -> Path:
     """The path without symlinks. Path.resolve raises for a circle of them."""
     return Path(os.path.realpath(path))

@@ -44,8 +44,8 @@ def test_models_fit_the_terminal(tmp_path: Path, columns: int | None) -> None:
 
 
 def test_eighty_columns_show_what_a_choice_depends_on(tmp_path: Path) -> None:
+    """The family is part of most names, so it is the first to be left out."""
     headings = printed(tmp_path, "models", "--all", columns=80).splitlines()[4].split()
-    # The names say the family.
     assert headings == ["name", "kind", "form", "size", "licence"]
     assert "source" in printed(tmp_path, "models", "--all", columns=200).splitlines()[4]
 

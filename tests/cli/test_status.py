@@ -107,7 +107,17 @@ def test_it_lists_every_model_with_records_and_says_what_to_type(project: Suite,
     elsewhere = ["--claims", "../hypotheses", "--reports", "../reports"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir("elsewhere")
-        assert [line.strip() for line in vsg("status", *elsewhere).splitlines()] == lines
+        found = [line.strip() for line in vsg("status", *elsewhere).splitlines()]
+    options = f" {' '.join(elsewhere)}"
+    assert found == [line + options if line.startswith("to run: ") else line for line in lines]
+
+
+def test_its_command_measures_in_the_asked_way(project: Suite, vsg) -> None:
+    """The command has the options that the keys were computed for."""
+    given = ["--dtype", "bfloat16", "--device", "cpu", "--thinking", "on"]
+    out = vsg("status", "--model", str(project.model), *given)
+    assert f": pytest --resume --model {project.model} {' '.join(given)}\n" in out
+    assert out.rstrip().endswith("pytest --resume -m across")
 
 
 def test_a_folder_without_claims_is_one_line(

@@ -39,5 +39,5 @@ def test_fixtures_commands_and_options_are_listed(page: str) -> None:
     assert len(fixtures) > 30
     assert all(f"| `{name}" in page for name in fixtures)
     assert all(f"`vsg {name}" in page for name in vsg.commands)
-    assert "| `--into PATH` |" in page
+    assert "| `--into DIR` |" in page
     assert all(f"| `--{name}" in page for name in OPTIONS)

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsg_core.cli.printing import as_json, packed, paragraph, print_json, print_table, table_width, width
+from vsg_core.cli.printing import (
+    as_json,
+    device,
+    dtype,
+    packed,
+    paragraph,
+    print_json,
+    print_table,
+    table_width,
+    thinking,
+    weights,
+    width,
+)
 from vsg_core.weights.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -34,7 +46,8 @@ def _epilog() -> str:
     "--model",
     "name",
     default=DEFAULT_MODEL,
-    help="Registry name, hub id, folder, .gguf, BASE+ADAPTER.",
+    metavar="NAME_OR_PATH",
+    help="A registry name, a Hugging Face id, a folder or a .gguf file; BASE+ADAPTER.",
 )
 @click.option("-n", "steps", default=3, type=click.IntRange(min=1), help="Number of concept tokens to write.")
 @click.option(
@@ -43,21 +56,19 @@ def _epilog() -> str:
     type=click.Choice(list(PRESETS)),
     help="How logits become a vector; see below.",
 )
-@click.option("--temperature", type=float, help="Overrides the preset's temperature.")
-@click.option("--top-k", type=int, help="Overrides the preset's top-k.")
-@click.option("--top-p", type=float, help="Overrides the preset's top-p.")
-@click.option("--sharpening", type=float, help="Overrides the preset's sharpening.")
+@click.option("--temperature", type=float, help="In place of the preset's temperature.")
+@click.option("--top-k", type=int, help="In place of the preset's top-k.")
+@click.option("--top-p", type=float, help="In place of the preset's top-p.")
+@click.option("--sharpening", type=float, help="In place of the preset's sharpening.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), help="Seed for presets that draw at random.")
 @click.option("--chat", is_flag=True, help="Format the prompt as a chat message.")
 @click.option(
     "--tokens", "most", default=5, type=click.IntRange(min=1), help="Tokens to show per concept token."
 )
-@click.option("--dtype", help="float32, bfloat16 or float16.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
-@click.option("--weights", type=click.Choice(["nf4", "int8"]), help="Pack the weights with bitsandbytes.")
-@click.option(
-    "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
-)
+@dtype
+@device
+@weights
+@thinking
 @as_json
 def concept(
     prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,

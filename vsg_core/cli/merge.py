@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("places", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 @click.option(
-    "--into", required=True, type=click.Path(path_type=Path),
+    "--into", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="Folder of reports that gets the runs; it is made if it is missing.",
 )  # fmt: skip
 @as_json

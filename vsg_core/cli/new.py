@@ -64,7 +64,10 @@ def new() -> None:
 @new.command()
 @click.argument("name")
 @click.option(
-    "--claims", "folder", help="Folder to write it to (default: hypotheses/ of the project, or here)."
+    "--claims",
+    "folder",
+    metavar="DIR",
+    help="Folder to write it to (default: hypotheses/ of the project, or of the current folder).",
 )
 def claim(name: str, folder: str | None) -> None:
     """Write a claim called NAME that runs as it is, with a statement, a source, a rule and a control.

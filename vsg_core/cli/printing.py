@@ -18,6 +18,22 @@ from rich.cells import cell_len
 
 GAP = "  "
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+DTYPES = ("float32", "bfloat16", "float16")
+# Options of several commands that take the same.
+reports_option = click.option(
+    "--reports", default="reports", metavar="DIR", help="Folder of records and reports.", show_default=True
+)
+dtype = click.option("--dtype", type=click.Choice(DTYPES), help="Format of the weights.")
+device = click.option(
+    "--device", default="auto", metavar="DEVICE", help="cuda, mps or cpu; auto takes the first that this machine has.",
+    show_default=True,
+)  # fmt: skip
+weights = click.option(
+    "--weights", type=click.Choice(["nf4", "int8"]), help="Pack the weights with bitsandbytes."
+)
+thinking = click.option(
+    "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
+)
 own_claims = click.option(
     "--claims",
     "given",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsg_core.cli.printing import as_json, print_json
-from vsg_core.errors import VsgError, WrongUse
+from vsg_core.cli.printing import as_json, print_json, reports_option
+from vsg_core.errors import VsgError, WrongUse, first_line_of
 from vsg_core.projects import run_command
 from vsg_core.wording import count_text
 
@@ -37,10 +37,10 @@ CARD = "README.md"
 
 @click.command()
 @click.argument("repo")
-@click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
+@reports_option
 @click.option("--private", is_flag=True, help="If the repository is new, make it private.")
 @as_json
-def publish(repo: str, folder: str, private: bool, as_json: bool) -> None:
+def publish(repo: str, reports: str, private: bool, as_json: bool) -> None:
     """Publish the run in a folder of reports as the dataset REPO (OWNER/NAME) on the Hugging Face hub.
 
     Uploads records.zip, claims.json, claims.csv, summary.md, claims.html and a card (README.md), all built from the
@@ -50,10 +50,10 @@ def publish(repo: str, folder: str, private: bool, as_json: bool) -> None:
 
     if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
         raise WrongUse(f"{repo!r} is not a dataset repository: give OWNER/NAME")
-    records = read_reports(folder)
+    records = read_reports(reports)
     if not records:
         raise VsgError(
-            f"no records in {Path(folder) / 'records'}: make some with `{run_command()}`, or give --reports"
+            f"no records in {Path(reports) / 'records'}: make some with `{run_command()}`, or give --reports"
         )
     from huggingface_hub import get_token
 
@@ -61,7 +61,7 @@ def publish(repo: str, folder: str, private: bool, as_json: bool) -> None:
     if not token:
         raise VsgError("no token for the hub: `hf auth login`, or set HF_TOKEN to a token that may write")
     with tempfile.TemporaryDirectory(prefix="vsg-publish-") as temporary:
-        _build(records, Path(folder), Path(temporary), repo)
+        _build(records, Path(reports), Path(temporary), repo)
         commit = _upload(Path(temporary), repo, private, token, _message(records))
     if as_json:
         print_json({"repo": repo, "commit": commit.oid, "url": commit.commit_url, "files": [*FILES, CARD]})
@@ -122,7 +122,7 @@ def _failures(repo: str) -> Iterator[None]:
         hint = "; the token must be allowed to write there" if status in (401, 403, 404) else ""
         raise VsgError(f"{constants.ENDPOINT} answered {status} for the dataset {repo}{hint}") from error
     except network as error:
-        line = (str(error).splitlines() or [""])[0]
-        raise VsgError(f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {line})") from error
+        line = f"{type(error).__name__}: {first_line_of(error)}"
+        raise VsgError(f"no connection to {constants.ENDPOINT} ({line})") from error
     except ValueError as error:
         raise VsgError(f"{repo} was not published: {' '.join(str(error).split())}") from error

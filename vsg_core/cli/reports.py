@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from vsg_core.cli.printing import as_json, own_claims, print_json
+from vsg_core.cli.printing import as_json, own_claims, print_json, reports_option
 from vsg_core.errors import VsgError
 
 
 @click.command()
 @as_json
-@click.option("--reports", "folder", default="reports", help="Folder of reports.", show_default=True)
-@click.option("--archive", is_flag=True, help="Also pack all records into FOLDER/records.zip.")
-def report(as_json: bool, folder: str, archive: bool) -> None:
-    """Build the claim report from the records in FOLDER/records or FOLDER/records.zip, and print its path.
+@reports_option
+@click.option("--archive", is_flag=True, help="Also pack all records into DIR/records.zip.")
+def report(as_json: bool, reports: str, archive: bool) -> None:
+    """Build the claim report from the records in DIR/records or DIR/records.zip, and print its path.
 
     claims.json, claims.csv and summary.md are written next to it.
     """
@@ -25,16 +25,16 @@ def report(as_json: bool, folder: str, archive: bool) -> None:
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
-    records = read_reports(folder)
+    records = read_reports(reports)
     if not records:
         raise VsgError(
-            f"no records in {Path(folder) / 'records'}: make some with `{run_command()}`, or give --reports"
+            f"no records in {Path(reports) / 'records'}: make some with `{run_command()}`, or give --reports"
         )
     if archive:
-        write_archive(records, Path(folder, ARCHIVE), read_history(folder))
-    run = report_of(records, read_repeats(folder, records))
-    page = write_report(run, folder)
-    write_neighbours(run, folder)
+        write_archive(records, Path(reports, ARCHIVE), read_history(reports))
+    run = report_of(records, read_repeats(reports, records))
+    page = write_report(run, reports)
+    write_neighbours(run, reports)
     if as_json:
         print_json({"page": str(page), "records": len(records)})
     else:
@@ -80,8 +80,8 @@ def schema(name: str) -> None:
 @own_claims
 def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
-    from vsg_core.projects import claim_folders
+    from vsg_core.projects import RECORDED, claim_folders
     from vsg_core.report.text.recorded_table import recorded_table
 
     claims, *own = claim_folders(Path.cwd(), given)
-    click.echo(recorded_table(claims, claims / "recorded", headline, short, own))
+    click.echo(recorded_table(claims, claims / RECORDED, headline, short, own))

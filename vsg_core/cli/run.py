@@ -12,15 +12,12 @@ import click
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_ARGUMENTS]...")
 def run(arguments: tuple[str, ...]) -> None:
-    r"""Run claims: pytest with these arguments, in any folder.
+    """Run claims: pytest with these arguments, in any folder.
 
-    In a clone this is the same as pytest. Elsewhere the claims that came with vsg run, joined by those in ./hypotheses
-    (or in --claims DIR); records and the report are written to ./reports, and --record writes to ./hypotheses/recorded.
-    The exit code is pytest's, and 10 where changed verdicts are the only failures.
-
-    \b
-    vsg run --model smollm2-135m-instruct
-    vsg run --model gpt2 -k translate
+    For example: vsg run --model gpt2 -k translate. In a clone this is the same as pytest. Elsewhere the claims that
+    came with vsg run, joined by those in ./hypotheses (or in --claims DIR); records and the report are written to
+    ./reports, and --record writes to ./hypotheses/recorded. The exit code is pytest's, and 10 where changed verdicts
+    are the only failures.
     """
     from vsg_core.projects import INSTALLED, pytest_command
 

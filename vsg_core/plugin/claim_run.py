@@ -31,7 +31,7 @@ from vsg_core.judge.trials import Evidence
 from vsg_core.plugin.keyed import KEYS
 from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder, shown_reports
 from vsg_core.plugin.selection import Selected
-from vsg_core.projects import INSTALLED, run_command
+from vsg_core.projects import INSTALLED, option_words, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_record
@@ -305,10 +305,7 @@ def record_command(item: pytest.Item, selected: Selected | None) -> str:
         "--thinking": option.vsg_thinking,
         "--reports": option.vsg_reports,
     }
-    for name, value in given.items():
-        # What begins with a hyphen would be taken for an option.
-        words += [] if not value else [f"{name}={value}"] if value.startswith("-") else [name, value]
-    return shlex.join([*words, "--record"])
+    return shlex.join([*words, *option_words(given), "--record"])
 
 
 def trace(error: BaseException) -> str:

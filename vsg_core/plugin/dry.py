@@ -11,7 +11,7 @@ import pytest
 from vsg_core.judge.trials import waived_thresholds
 from vsg_core.plugin.across import is_across
 from vsg_core.plugin.dry_run import FAMILY, TRIED, RandomModel, Tried, random_models
-from vsg_core.plugin.selection import SELECTED
+from vsg_core.plugin.selection import SELECTED, claim_of, selected_of
 from vsg_core.weights import registry
 
 SAYS = "dry run: shapes only, no verdicts"
@@ -130,16 +130,15 @@ def _grouped(title: str, lines: dict[tuple[str, str], list[str]]) -> Iterator[st
         yield f"{title}: {claim}{where}: {line}"
 
 
-def _model(item: Any) -> RandomModel | None:
+def _model(item: pytest.Item) -> RandomModel | None:
     """The random model that a test runs on; None for other tests."""
-    callspec = getattr(item, "callspec", None)
-    model = callspec.params.get("lm") if callspec is not None else None
+    model = selected_of(item)
     return model if isinstance(model, RandomModel) else None
 
 
-def _is_claim(item: Any) -> bool:
+def _is_claim(item: pytest.Item) -> bool:
     """Return whether an item is a claim, on a random model or across models."""
-    return hasattr(getattr(item, "function", None), "claim") and (_model(item) is not None or is_across(item))
+    return claim_of(item) is not None and (_model(item) is not None or is_across(item))
 
 
 def _is_about(item: Any) -> bool:

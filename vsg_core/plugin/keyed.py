@@ -11,7 +11,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import own_folders, project_folder, reports_folder
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.selection import Selected, claim_of
 from vsg_core.projects import CLAIMS
 from vsg_core.records import provenance
 from vsg_core.records.record import Key
@@ -115,7 +115,7 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, None, N
 
 def is_claim(item: pytest.Item) -> bool:
     """Return whether a test is a claim on a model or across models."""
-    return hasattr(getattr(item, "function", None), "claim") and hasattr(item, "callspec")
+    return claim_of(item) is not None and hasattr(item, "callspec")
 
 
 def _name(item: pytest.Item) -> str:

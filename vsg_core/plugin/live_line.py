@@ -17,6 +17,8 @@ import pytest
 
 from vsg_core.markup.literal import visible
 from vsg_core.plugin.order import model_name
+from vsg_core.plugin.selection import claim_of
+from vsg_core.runs.plan import clock_text
 
 # A claim that ends sooner shows no line.
 DELAY = 1.0
@@ -47,7 +49,7 @@ class LiveLine:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         model = model_name(item)
-        claim = getattr(getattr(item, "function", None), "claim", None)
+        claim = claim_of(item)
         self.text = visible(f"{claim.id} on {model}") if model and claim else ""
         self.since = time.monotonic()
         try:
@@ -91,8 +93,7 @@ class LiveLine:
             if os.path.sameopenfile(1, self.terminal):
                 return
             columns = os.get_terminal_size(self.terminal).columns
-            seconds = int(time.monotonic() - self.since)
-            passed = f" … {seconds // 60}:{seconds % 60:02}"
+            passed = f" … {clock_text(time.monotonic() - self.since)}"
             text = self.text[: max(0, columns - len(passed) - 1)] + passed
             column = self.config.get_terminal_writer().width_of_current_line % max(columns, 1)
             back = f"\x1b[{column}C" if column else ""

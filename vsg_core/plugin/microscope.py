@@ -14,7 +14,7 @@ import pytest
 from vsg_core.plugin.claim_run import BENCH, ClaimRun
 from vsg_core.plugin.places import picks_claims, reports_folder
 from vsg_core.plugin.resume import following
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.selection import Selected, selected_of
 from vsg_core.records.microscope import Microscope, read_microscope, write_microscope
 from vsg_core.records.record import ModelReference, Run
 from vsg_core.runs.rooms import room_digests
@@ -28,12 +28,12 @@ LIBRARIES = ("python", "torch", "transformers", "tokenizers", "numpy")
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
     """Look while the model is still loaded. Errors become warnings, because no verdict depends on this."""
-    selected = _model_of(item)
+    selected = selected_of(item)
     bench = item.config.stash[BENCH]
     measured = item.config.stash.setdefault(MEASURED, set())
     if selected and dict(item.user_properties).get("verdict", "not run") != "not run":
         measured.add(selected)
-    last = bench.selected == selected != _model_of(following(item, nextitem))
+    last = bench.selected == selected != selected_of(following(item, nextitem))
     if isinstance(item, pytest.Function) and selected in measured and last and not picks_claims(item.config):
         try:
             _look(ClaimRun(item, item.function.claim, selected))
@@ -89,11 +89,3 @@ def _announce(config: pytest.Config, model: str, seconds: float | None) -> None:
         about = "" if seconds is None else f"about {max(1, round(seconds))} s more: "
         text = f"{about}a look at the concept tokens of {model}"
         reporter.write(text[: max(20, writer.fullwidth - 9)], flush=True)
-
-
-def _model_of(item: pytest.Item | None) -> Selected | None:
-    """The model that a claim runs on; None for any other test."""
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-        return None
-    selected = item.callspec.params.get("lm")
-    return selected if hasattr(item.function, "claim") and isinstance(selected, Selected) else None

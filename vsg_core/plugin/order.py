@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vsg_core.plugin.across import is_across
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.selection import claim_of, selected_of
 from vsg_core.vocabulary import ACROSS
 
 
@@ -21,9 +21,8 @@ def model_name(item: pytest.Item) -> str | None:
     """The name under which a claim's record is written; None for other tests."""
     if is_across(item):
         return ACROSS
-    model = _model(item)
-    is_claim = hasattr(getattr(item, "function", None), "claim")
-    return model.name if isinstance(model, Selected) and is_claim else None
+    model = selected_of(item)
+    return model.name if model and claim_of(item) else None
 
 
 def _model(item: pytest.Item) -> object:

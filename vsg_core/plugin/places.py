@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from vsg_core.projects import CLAIMS, PLUGIN, RECORDED, joined
+from vsg_core.projects import CLAIMS, PLUGIN, RECORDED, joined, real_path
 
 
 def project_folder(config: pytest.Config) -> Path:
@@ -94,9 +94,9 @@ def runs_claims(config: pytest.Config) -> bool:
     """Return whether this run was pointed at claims: at hypotheses/, or at one's own."""
     start = config.invocation_params.dir
     folders = [
-        _real(folder) for folder in (project_folder(config) / CLAIMS, *own_folders(start, config.option))
+        real_path(folder) for folder in (project_folder(config) / CLAIMS, *own_folders(start, config.option))
     ]
-    chosen = [_real(start / name.partition("::")[0]) for name in config.args]
+    chosen = [real_path(start / name.partition("::")[0]) for name in config.args]
     pointed = any(
         path.is_relative_to(claims) or claims.is_relative_to(path) for path in chosen for claims in folders
     )
@@ -115,16 +115,11 @@ def picks_claims(config: pytest.Config) -> bool:
     """
     if is_worker(config):
         return False
-    claims = _real(project_folder(config) / "hypotheses")
-    chosen = [_real(config.invocation_params.dir / name) for name in config.args if "::" not in name]
+    claims = real_path(project_folder(config) / CLAIMS)
+    chosen = [real_path(config.invocation_params.dir / name) for name in config.args if "::" not in name]
     # Each is an option of a plugin that may be left out.
     wanted = (getattr(config.option, name, None) for name in ("keyword", "deselect", "lf", "stepwise"))
     return any(wanted) or not any(claims.is_relative_to(path) for path in chosen)
-
-
-def _real(path: Path) -> Path:
-    """The path without symlinks. Path.resolve raises for a circle of them."""
-    return Path(os.path.realpath(path))
 
 
 def _conftest_path(plugin: object) -> Path | None:

@@ -12,20 +12,17 @@ from typing import Any
 
 import pytest
 
-from vsg_core.generator.engine.memory import FIXED, MARGIN
+from vsg_core.generator.engine.memory import BYTES, PACKED_BYTES, bytes_needed
 from vsg_core.plugin import resume
 from vsg_core.plugin.options import PREFIX
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import picks_claims, project_folder, reports_folder
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.selection import Selected, selected_of
 from vsg_core.records import microscope, provenance
 from vsg_core.runs.estimates import Estimates
 from vsg_core.runs.shards import Shard, packed, parts_of, sharing
 from vsg_core.vocabulary import ACROSS
-from vsg_core.weights import loading
 
-# Bytes of a parameter; models are loaded in float32 unless --dtype says otherwise.
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Leaves out the look at a model's concept tokens.
 NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
 # What the controller does itself: choosing tests, counting failures, writing reports.
@@ -111,8 +108,8 @@ def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pyte
 
 def model_of(item: pytest.Function) -> Selected:
     """The model of a claim on one model."""
-    selected = item.callspec.params["lm"]
-    if not isinstance(selected, Selected):
+    selected = selected_of(item)
+    if selected is None:
         raise TypeError(f"{item.nodeid} runs on no model")
     return selected
 
@@ -242,5 +239,5 @@ def _looks(config: pytest.Config, name: str) -> Iterator[tuple[str, str]]:
 def _memory(config: pytest.Config, model: Selected) -> int:
     """The bytes that a model takes, as loading it counts them; 0 where its parameters are not known."""
     packing, parameters = model.entry.packing, model.entry.parameters
-    each = loading.PACKED[packing] if packing else BYTES[config.option.vsg_dtype or "float32"]
-    return int(parameters * each * MARGIN) + FIXED if parameters else 0
+    each = PACKED_BYTES[packing] if packing else BYTES[config.option.vsg_dtype or "float32"]
+    return bytes_needed(int(parameters * each)) if parameters else 0

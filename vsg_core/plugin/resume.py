@@ -6,10 +6,9 @@ up for it, and no model loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -18,8 +17,8 @@ from vsg_core.plugin.across import is_across
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.keyed import KEYS, is_claim
 from vsg_core.plugin.places import reports_folder, written_folders
-from vsg_core.plugin.running import end
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.running import PHASES, end, phase_report
+from vsg_core.plugin.selection import selected_of
 from vsg_core.records.files import record_member_of
 from vsg_core.records.making import reworded
 from vsg_core.records.record import Key, Record
@@ -28,7 +27,6 @@ from vsg_core.vocabulary import ACROSS
 
 # Marks that decide again each time whether, or how, a claim runs.
 DECIDING = ("skip", "skipif", "xfail")
-Phase = Literal["setup", "call", "teardown"]
 FOLLOWS = "follows the claims on single models"
 
 
@@ -57,7 +55,7 @@ class Plan:
             self.kept[item.nodeid] = record
 
     def key(self, item: pytest.Function) -> Key | None:
-        return self.config.stash[KEYS].key(item, item.function.claim, _model(item))
+        return self.config.stash[KEYS].key(item, item.function.claim, selected_of(item))
 
     def line(self, item: pytest.Item) -> str:
         """One claim with its place in the plan."""
@@ -72,7 +70,7 @@ class KeptRun(ClaimRun):
     """A claim shown from its record: in its present words, compared with the present recorded verdict."""
 
     def __init__(self, item: pytest.Function, record: Record) -> None:
-        super().__init__(item, item.function.claim, _model(item))
+        super().__init__(item, item.function.claim, selected_of(item))
         self.before = record
 
     def show(self) -> None:
@@ -165,34 +163,16 @@ def _replayed(run: KeptRun, nextitem: pytest.Item | None) -> Iterator[pytest.Tes
         run.item.session._setupstate.teardown_exact(nextitem)
 
     work = {"teardown": tear_down, run_in: run.show}
-    phases: tuple[Phase, ...] = ("setup", "call", "teardown")
-    for when in phases:
+    for when in PHASES:
         # What ends in its setup is not called.
         if when != "call" or run_in == "call":
-            yield _phase(run, when, work.get(when, _nothing), shows=when == run_in)
-
-
-def _phase(run: KeptRun, when: Phase, function: Callable[[], None], shows: bool) -> pytest.TestReport:
-    """The report of one phase; the one that shows the claim took as long as the claim did."""
-    call = pytest.CallInfo.from_call(function, when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt))
-    if shows:
-        call.duration = run.before.run.seconds or 0.0
-        call.start = call.stop - call.duration
-    report: pytest.TestReport = run.item.ihook.pytest_runtest_makereport(item=run.item, call=call)
-    return report
-
-
-def _nothing() -> None:
-    """Set up nothing."""
-
-
-def _model(item: pytest.Function) -> Selected | None:
-    selected = item.callspec.params.get("lm")
-    return selected if isinstance(selected, Selected) else None
+            # The phase that shows the claim took as long as the claim did.
+            seconds = (run.before.run.seconds or 0.0) if when == run_in else None
+            yield phase_report(run.item, when, work.get(when), seconds)
 
 
 def _name(item: pytest.Function) -> str:
-    selected = _model(item)
+    selected = selected_of(item)
     return selected.name if selected else ACROSS
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Literal
 
 import pytest
 
@@ -18,10 +19,12 @@ from vsg_core.markup.literal import visible
 from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.dry_run import DryRun
-from vsg_core.plugin.selection import Selected
+from vsg_core.plugin.selection import claim_of, selected_of
 from vsg_core.vocabulary import ACROSS
 
 RUN = pytest.StashKey[ClaimRun]()
+Phase = Literal["setup", "call", "teardown"]
+PHASES: tuple[Phase, ...] = ("setup", "call", "teardown")
 # The process and the thread that pytest was started in.
 HOME = pytest.StashKey[tuple[int, int]]()
 
@@ -99,15 +102,34 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 def _claim_run(item: pytest.Item) -> ClaimRun | None:
     """A claim that runs on a model, or over several; None for any other test."""
-    claim = getattr(getattr(item, "function", None), "claim", None)
+    claim = claim_of(item)
     if claim is None or not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
-    selected = item.callspec.params.get("lm")
+    selected = selected_of(item)
     if item.config.option.vsg_dry:
-        return DryRun(item, claim, selected if isinstance(selected, Selected) else None)
-    if isinstance(selected, Selected):
+        return DryRun(item, claim, selected)
+    if selected:
         return ClaimRun(item, claim, selected)
     return AcrossRun(item, claim) if item.callspec.params.get("records") == ACROSS else None
+
+
+def phase_report(
+    item: pytest.Item, when: Phase, function: Callable[[], None] | None = None, seconds: float | None = None
+) -> pytest.TestReport:
+    """Run a function as a phase of a test, and return pytest's report of it.
+
+    Args:
+        function: None for a phase in which nothing happens.
+        seconds: the duration that the report gives; None for that of the function.
+    """
+    call = pytest.CallInfo.from_call(
+        function or (lambda: None), when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt)
+    )
+    if seconds is not None:
+        call.duration = seconds
+        call.start = call.stop - seconds
+    report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    return report
 
 
 def end(item: pytest.Item, fault: str | None, skipped: str | None) -> None:

@@ -10,7 +10,7 @@ import importlib
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from vsg_core.plugin.live import Progress
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, model_of, shards_of
+from vsg_core.plugin.running import PHASES, phase_report
 from vsg_core.records import microscope
 from vsg_core.records.files import (
     FOLDER,
@@ -39,12 +40,11 @@ from vsg_core.runs.controller import Controller, Differed, Done, Finished, Lost,
 from vsg_core.runs.events import Warned, Wrote
 from vsg_core.runs.executor import Executor, Place
 from vsg_core.runs.plan import plan_text
-from vsg_core.runs.shards import Shard
+from vsg_core.runs.shards import SHARDS, Shard
 from vsg_core.runs.where import Maker, maker_of
 from vsg_core.vocabulary import ACROSS
 from vsg_core.wording import count_text
 
-SHARDS = "shards"
 BOTH = "not-reproducible"
 # Options by which pytest talks to the process that runs a test.
 CONVERSATIONS = {
@@ -56,7 +56,6 @@ CONVERSATIONS = {
 # Why a worker has no record of the model: what was measured before stays.
 KEEPS_MEASURED = ("weights", "memory")
 
-PHASES = ("setup", "call", "teardown")
 # The page is rebuilt for at most one part in this many of the time.
 PAGE_SHARE = 20
 
@@ -296,7 +295,7 @@ class Replay:
             run.stop(error)
             raise pytest.fail.Exception(run.fault or str(error), pytrace=False)
 
-        self.show(item, (_report(item, when, end if when == "call" else _nothing) for when in PHASES))
+        self.show(item, (phase_report(item, when, end if when == "call" else None) for when in PHASES))
 
     def differed(self, outcome: Differed) -> None:
         """Fail a claim that gave different evidence when it ran again, and keep both records."""
@@ -362,16 +361,6 @@ def write_page(reports: Path) -> Path:
     from vsg_core.report.view.rows import report_of
 
     return write_report(report_of(read_reports(reports)), reports)
-
-
-def _report(item: pytest.Function, when: Any, function: Callable[[], None]) -> pytest.TestReport:
-    call = pytest.CallInfo.from_call(function, when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt))
-    report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
-    return report
-
-
-def _nothing() -> None:
-    """Set up and tear down nothing."""
 
 
 def _with_tuples(report: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import recorded_folders, reports_folder
 from vsg_core.records.naming import Named, recorded_names
 from vsg_core.vocabulary import KINDS
@@ -89,6 +90,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("lm", models, indirect=True, scope="session")
 
 
+def claim_of(item: pytest.Item) -> Claim | None:
+    """The claim that a test is; None for other tests."""
+    return getattr(getattr(item, "function", None), "claim", None)
+
+
+def selected_of(item: pytest.Item | None) -> Selected | None:
+    """The model that a test is parametrized with; None for tests on no model of the run."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    selected = item.callspec.params.get("lm")
+    return selected if isinstance(selected, Selected) else None
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a model in the ids of its tests; pytest would escape a name in another script given as `id`."""
     return val.name if isinstance(val, Selected) else None
@@ -100,7 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the headline claims; refuse claims without a model, and two that would write the same record."""
     seen: dict[tuple[str, object], pytest.Function] = {}
     for item in items:
-        claim = getattr(getattr(item, "function", None), "claim", None)
+        claim = claim_of(item)
         if claim is not None and not {"lm", "records"} & set(getattr(item, "fixturenames", ())):
             raise pytest.UsageError(
                 f"{item.nodeid} asks for no model, so nothing would judge it: add `lm` (or `records`) to its arguments"

@@ -13,7 +13,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
-from vsg_core.plugin.selection import left_out
+from vsg_core.plugin.selection import claim_of, left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
@@ -51,7 +51,7 @@ class Session:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
-            if claim := getattr(getattr(item, "function", None), "claim", None):
+            if claim := claim_of(item):
                 self.folders[claim.id] = recorded_folder(self.config, item.path)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

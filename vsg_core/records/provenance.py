@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import psutil
 
-PACKAGE = Path(__file__).parents[1]
+from vsg_core.projects import CLAIMS, PACKAGE, RECORDED
+
 # Hexadecimal digits of the code's digest.
 DIGITS = 16
 # Threads of the libraries that compute, and graphics cards.
@@ -66,9 +67,9 @@ def code_digest(folder: Path) -> str:
     whole process: what is edited during a run was not what ran.
     """
     total = hashlib.sha256()
-    for room in (PACKAGE, folder / "fixtures", folder / "hypotheses"):
+    for room in (PACKAGE, folder / "fixtures", folder / CLAIMS):
         for path in sorted(filter(_is_code, room.rglob("*"))):
-            if "recorded" not in path.relative_to(room).parts[:1]:
+            if RECORDED not in path.relative_to(room).parts[:1]:
                 content = _content(path)
                 total.update(
                     f"{room.name}/{path.relative_to(room).as_posix()}:{len(content)}:".encode() + content

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from vsg_core.projects import RECORDED
 from vsg_core.runs.sources import FOREIGN, Closure
 from vsg_core.runs.syntax import digest
 
-# Files of Python, and the accepted verdicts, which no claim reads.
+# Files of Python.
 NOT_DATA = frozenset({".py", ".pyi", ".pyc"})
-RECORDED = "recorded"
 
 
 @dataclass
@@ -103,6 +103,7 @@ def _below(folder: Path) -> Iterable[Path]:
         for path in folder.rglob("*")
         if path.is_file()
         and path.suffix not in NOT_DATA
+        # No claim reads accepted verdicts.
         and not {RECORDED, *FOREIGN} & set(path.relative_to(folder).parts[:-1])
         and not path.name.startswith(".")
     ]

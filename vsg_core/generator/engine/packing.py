@@ -11,11 +11,10 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel
 
-from vsg_core.errors import WrongUse
+from vsg_core.errors import WrongUse, first_line_of
+from vsg_core.generator.engine.memory import PACKED_BYTES
 
 Packing = Literal["nf4", "int8"]
-# Bytes per weight, with the scales: nf4 has a 4-byte scale per 64 weights.
-BYTES: dict[Packing, float] = {"nf4": 0.5625, "int8": 1.0}
 INSTALL = "pip install bitsandbytes"
 
 
@@ -33,7 +32,7 @@ def packing_config(packing: Packing, dtype: torch.dtype) -> Any:
             import bitsandbytes  # noqa: F401
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "bitsandbytes"
-        why = "" if missing else f" ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+        why = "" if missing else f" ({type(error).__name__}: {first_line_of(error)})"
         raise WrongUse(
             f"{packing} weights need the library bitsandbytes, which is not available{why}: {INSTALL}"
         ) from None
@@ -47,7 +46,7 @@ def packing_config(packing: Packing, dtype: torch.dtype) -> Any:
 def bytes_of(model: PreTrainedModel, dtype: torch.dtype, packing: Packing | None = None) -> int:
     """Bytes of the weights of a sketch once loaded; a tied one counts once."""
     tied, kinds = model.all_tied_weights_keys, packed_dtypes(model, packing)
-    each = BYTES[packing] if packing else 0.0
+    each = PACKED_BYTES[packing] if packing else 0.0
     return int(
         sum(
             weight.numel() * (each if name in kinds else dtype.itemsize)

@@ -11,7 +11,7 @@ from accelerate.utils import get_balanced_memory  # type: ignore[import-untyped]
 from rich.filesize import decimal
 from transformers import PreTrainedModel
 
-from vsg_core.errors import NotEnoughMemory, WrongUse
+from vsg_core.errors import NotEnoughMemory, WrongUse, first_line_of
 from vsg_core.generator.engine.memory import FIXED, MARGIN, available, bytes_needed, check_memory
 from vsg_core.generator.engine.packing import Packing, packed_dtypes
 
@@ -52,7 +52,7 @@ def as_device(device: str) -> torch.device:
         return placed
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(
-            f"device {device!r} cannot be used ({str(error).splitlines()[0]}): give auto or cpu"
+            f"device {device!r} cannot be used ({first_line_of(error)}): give auto or cpu"
         ) from None
 
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vsg_core.errors import NotApplicable
-from vsg_core.generator.model.special_tokens import first_line_of
+from vsg_core.errors import NotApplicable, first_line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from vsg_core.errors import VsgError
+from vsg_core.errors import VsgError, first_line_of
 
 # Texts whose tokens are looked for among those of the same text with special tokens around it
 PROBES = ("a", "the", "hello", "1", "e", ".", "x y")
@@ -114,11 +114,6 @@ def _configured(config: Any) -> set[int]:
         raise VsgError(f"the configuration's eos_token_id has {wrong[0]!r}: give the id of a token")
     # -1 is how some configurations say that there is none.
     return {int(i) for i in ids if i is not None and int(i) >= 0}
-
-
-def first_line_of(error: BaseException) -> str:
-    """The first line of an exception's message, or its type's name."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,7 @@ from itertools import compress, product
 from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
+from vsg_core.projects import RECORDED
 from vsg_core.records.recorded import RecordedVerdict, read_recorded
 from vsg_core.vocabulary import form_text, is_quantised
 from vsg_core.wording import Unit, estimate_text, measured_text
@@ -26,7 +27,7 @@ def recorded_table(
         short: the verdict and the estimate alone, without the interval and the number of trials.
         own: further folders of claims, each with its recorded verdicts in recorded/, which replace earlier ones.
     """
-    folders = [recorded, *(folder / "recorded" for folder in own)]
+    folders = [recorded, *(folder / RECORDED for folder in own)]
     models = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
     verdicts: dict[str, dict[str, RecordedVerdict]] = {model: {} for model in models}
     for model, folder in product(models, folders):

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vsg_core.projects import run_command
+from vsg_core.projects import option_words, run_command
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
@@ -90,13 +90,9 @@ def model_command(record: Record) -> str:
 
 def _pytest(record: Record, which: Sequence[str]) -> str:
     model, dtype = record.model, record.evidence.dtype or "float32"
-    target = _target(model)
-    # What begins with a hyphen would be taken for an option.
-    named = [f"--model={target}"] if target.startswith("-") else ["--model", target]
-    on = [] if model.is_across else named
-    return shlex.join(
-        [*run_command().split(), *on, *which, *(["--dtype", dtype] if dtype != "float32" else [])]
-    )
+    on = option_words({"--model": None if model.is_across else _target(model)})
+    how = option_words({"--dtype": dtype if dtype != "float32" else None})
+    return shlex.join([*run_command().split(), *on, *which, *how])
 
 
 def _target(model: ModelReference) -> str:
