@@ -53,7 +53,9 @@ class Keys:
         provenance.code_digest(root)
         for item in functions:
             try:
-                self._sources[item.nodeid] = self.project.parts(item.path, _name(item))
+                self._sources[item.nodeid] = self.project.parts(
+                    item.path, _name(item), _fixture_files(item, root)
+                )
             except (OSError, ValueError, SyntaxError):
                 # Its record has no key, and so is measured again each time.
                 self._sources[item.nodeid] = None
@@ -123,6 +125,14 @@ def _name(item: pytest.Item) -> str:
     if not isinstance(item, pytest.Function):
         return item.name
     return item.cls.__name__ if item.cls else item.originalname
+
+
+def _fixture_files(item: pytest.Item, root: Path) -> dict[str, Path]:
+    """The file of each fixture of the project that pytest sets up for a test."""
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    codes = {name: getattr(defs[-1].func, "__code__", None) for name, defs in known.items() if defs}
+    files = {name: Path(code.co_filename) for name, code in codes.items() if code}
+    return {name: path for name, path in sorted(files.items()) if is_of_project(path, root)}
 
 
 def _further_modules(config: pytest.Config, root: Path) -> tuple[Path, ...]:
