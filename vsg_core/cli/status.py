@@ -38,21 +38,27 @@ def status(
     found = Status(folders, Path(reports), weights, dtype, device, thinking).models(models)
     if as_json:
         return print_json({"models": [each.as_json() for each in found]})
+    chosen = {"weights": weights, "dtype": dtype, "device": device, "thinking": thinking, "reports": reports}
+    usual = {"device": "auto", "reports": "reports"}
+    choices = [
+        *(part for name, value in chosen.items() if value != usual.get(name) for part in (f"--{name}", value)),
+        *(part for name in given for part in ("--claims", name)),
+    ]  # fmt: skip
     for each in found:
         click.secho(each.model, bold=True)
-        for line in _lines(each):
+        for line in _lines(each, choices):
             click.echo(f"  {line}")
 
 
-def _lines(status: ModelStatus) -> list[str]:
+def _lines(status: ModelStatus, choices: list[str]) -> list[str]:
     counts = {"measured": status.measured, "stale": status.stale, "missing": status.missing}
     lines = [", ".join(f"{len(claims)} {name}" for name, claims in counts.items())]
     why = Counter(reason for reasons in status.stale.values() for reason in reasons)
     lines += [f"stale: {reason} ({count})" for reason, count in why.most_common()]
-    return [*lines, *([_to_run(status)] if status.to_run else [])]
+    return [*lines, *([_to_run(status, choices)] if status.to_run else [])]
 
 
-def _to_run(status: ModelStatus) -> str:
+def _to_run(status: ModelStatus, choices: list[str]) -> str:
     """The estimated time, and the command that measures what is stale or missing."""
     from vsg_core.projects import run_command
     from vsg_core.runs.estimates import duration_text
@@ -62,6 +68,7 @@ def _to_run(status: ModelStatus) -> str:
     if status.unknown:
         times.append(f"{'and ' if known else ''}{status.unknown} of unknown duration")
     options = ["--model", status.target] if status.target else ["-m", "across"]
+    options += choices
     return f"to run: {status.to_run}, {', '.join(times)}: {run_command()} --resume {' '.join(map(_quoted, options))}"
 
 
