@@ -437,3 +437,18 @@ def test_fixtures_that_only_pytest_finds_are_in_the_key(project: Suite) -> None:
     (folder / "helpers.py").write_text(helpers.format(2))
     again = plan(project.run("--resume", "-k", "refuted", "--collect-only"))
     assert again == "0 kept, 1 to run: fixture seeded changed (1)"
+
+
+def test_an_option_of_ones_own_that_a_claim_reads_is_in_its_key(project: Suite) -> None:
+    conftest = project.pytester.path / "conftest.py"
+    option = "def pytest_addoption(parser):\n    parser.addoption('--size-of-it', type=int, default=0)\n"
+    conftest.write_text(f"{conftest.read_text()}\n{option}")
+    edit(
+        project,
+        "def counted(lm):\n    return 30",
+        "def counted(lm, pytestconfig):\n    return 30 + pytestconfig.getoption('--size-of-it')",
+    )
+    project.run("--size-of-it=1")
+    assert plan(project.run("--resume", "--collect-only", "--size-of-it=1")) == "5 kept, 0 to run"
+    again = plan(project.run("--resume", "--collect-only", "--size-of-it=2"))
+    assert again == "4 kept, 1 to run: option size_of_it changed (1)"

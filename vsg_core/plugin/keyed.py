@@ -11,6 +11,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import own_folders, project_folder, reports_folder
+from vsg_core.plugin.pytest_options import OWN_OPTIONS
 from vsg_core.plugin.selection import Selected
 from vsg_core.projects import CLAIMS
 from vsg_core.records import provenance
@@ -49,7 +50,7 @@ class Keys:
             return
         root = project_folder(self.config)
         folders = (root / CLAIMS, *own_folders(self.config.invocation_params.dir, self.config.option))
-        self.project = Project(root, folders, _further_modules(self.config, root))
+        self.project = Project(root, folders, _further_modules(self.config, root), _options(self.config))
         provenance.code_digest(root)
         for item in functions:
             try:
@@ -125,6 +126,14 @@ def _name(item: pytest.Item) -> str:
     if not isinstance(item, pytest.Function):
         return item.name
     return item.cls.__name__ if item.cls else item.originalname
+
+
+def _options(config: pytest.Config) -> dict[str, str]:
+    """The options that are given, by name, without those of the suite and of how pytest runs and reports."""
+    default = config._parser.optparser.get_default
+    given = {name: value for name, value in vars(config.option).items() if value != default(name)}
+    own = (name for name in given if not name.startswith("vsg_") and name not in OWN_OPTIONS)
+    return {name: repr(given[name]) for name in own}
 
 
 def _fixture_files(item: pytest.Item, root: Path) -> dict[str, Path]:

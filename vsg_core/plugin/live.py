@@ -65,7 +65,7 @@ class Progress:
         self.quiet = getattr(config.option, "verbose", 0) < 0
         self.shards = {shard.name: shard for shard in shards}
         self.rows: dict[str, Row] = {}
-        self.on_terminal = has_terminal and sys.stdout.isatty() and self.writer.hasmarkup
+        self.on_terminal = bool(self.writer and sys.stdout.isatty() and self.writer.hasmarkup)
         self._live: Live | None = None
 
     def take(self, outcome: Outcome) -> None:

@@ -44,11 +44,13 @@ class Project:
         root: its folder, with hypotheses/ and fixtures/.
         claims: the folders of the claims; none for `root`/hypotheses.
         modules: further modules with fixtures, besides fixtures/*.py.
+        options: those of the run that are not the suite's own, by name.
     """
 
     root: Path
     claims: tuple[Path, ...] = ()
     modules: tuple[Path, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[tuple[Path, str], dict[str, str]] = field(default_factory=dict)
 
     @cached_property
@@ -107,8 +109,15 @@ class Project:
         parts = {name: closure.digest for name, closure in closures.items()}
         for closure in closures.values():
             parts |= {f"data {name}": value for name, value in self.data.read_by(closure).items()}
-            parts |= _environment(closure)
+            parts |= _environment(closure) | self._options(closure)
         return parts | room_digests({room for closure in closures.values() for room in closure.rooms})
+
+    def _options(self, closure: Closure) -> dict[str, str]:
+        """The options of the run that code names, if it reads any."""
+        if not closure.reads_options:
+            return {}
+        named = closure.words | {text.lstrip("-").replace("-", "_") for text in closure.constants}
+        return {f"option {name}": digest([value]) for name, value in self.options.items() if name in named}
 
 
 def _environment(closure: Closure) -> dict[str, str]:

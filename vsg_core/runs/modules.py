@@ -32,6 +32,8 @@ IMPORTING = frozenset({
     "__init_subclass__",
 })  # fmt: skip
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
+# Mentioned by code that reads options of the run.
+CONFIGURED = frozenset({"getoption", "getini", "option", "getvalue"})
 # Put between the pieces of a file's name.
 BETWEEN = frozenset({"", "/", ".", "_", "-"})
 # Modules whose decorators and functions keep nothing of what they are given.

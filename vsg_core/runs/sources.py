@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vsg_core.runs.modules import (
     ALWAYS,
+    CONFIGURED,
     ENVIRONMENT,
     IMPORTING,
     LISTING,
@@ -94,6 +95,15 @@ class Closure:
     def reads_environment(self) -> bool:
         """Return whether it mentions the environment's variables."""
         return any(each.words & ENVIRONMENT for each in self.mentions)
+
+    @property
+    def reads_options(self) -> bool:
+        """Return whether it mentions the options of the run."""
+        return any(each.words & CONFIGURED for each in self.mentions)
+
+    @property
+    def words(self) -> set[str]:
+        return {word for each in self.mentions for word in each.words}
 
     @property
     def joins_names(self) -> bool:
