@@ -628,3 +628,16 @@ def test_pinned_weights_are_known_before_they_are_fetched(
 def test_every_claim_of_the_catalogue_has_parts() -> None:
     """Those that its file declares, by the name of its function."""
     assert {f"test_{claim.id}" for claim in load_claims(ROOT / "hypotheses")} == set(catalogue())
+
+
+def test_a_project_named_by_a_relative_path_has_the_same_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers are given the project's folder from the current one."""
+    project = write(tmp_path / "project", FILES)
+    modules = (project.root / "fixtures" / "shared.py",)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path = project.root / "hypotheses" / "questions.py"
+    relative = Project(Path("../project"), (Path("../project/hypotheses"),), modules)
+    assert relative.parts(path, "test_one") == project.parts(path, "test_one")

@@ -53,6 +53,11 @@ class Project:
     options: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[tuple[Path, str], dict[str, str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Make the folders absolute, as the paths of claims and of loaded modules are."""
+        self.root = Path(os.path.normpath(Path.cwd() / self.root))
+        self.claims = tuple(Path(os.path.normpath(Path.cwd() / folder)) for folder in self.claims)
+
     @cached_property
     def sources(self) -> Sources:
         return Sources(self.root)
