@@ -175,3 +175,13 @@ def test_durations_are_those_of_the_model_else_of_the_nearest_in_size(tmp_path: 
 )
 def test_durations_as_text(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_the_command_repeats_what_the_status_is_of(project: Suite, vsg) -> None:
+    """Else it would measure something else."""
+    choices = ["--dtype", "bfloat16", "--thinking", "off", "--reports", "my reports"]
+    lines = vsg("status", "--model", str(project.model), *choices)
+    command = (
+        f"pytest --resume --model {project.model} --dtype bfloat16 --thinking off --reports 'my reports'"
+    )
+    assert lines.rstrip().splitlines()[-1].endswith(command) or f"{command}\n" in lines

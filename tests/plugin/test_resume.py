@@ -87,7 +87,7 @@ def forget_time(text: str) -> str:
     return ElementTree.tostring(tree, encoding="unicode")
 
 
-def test_everything_is_kept_and_shown_as_in_a_whole_run(project: Suite) -> None:
+def test_everything_is_kept_and_shown_as_in_a_whole_run(project: Suite, tmp_path: Path) -> None:
     """Outcomes, skips with their reasons and places, junit and exit code are the same, and no model is loaded."""
     whole = project.run("-v", "-rs", "--junitxml", "whole.xml")
     before = times(project)
@@ -100,10 +100,11 @@ def test_everything_is_kept_and_shown_as_in_a_whole_run(project: Suite) -> None:
     (project.pytester.path / "conftest.py").write_text(
         'pytest_plugins = ["vsg_core.plugin", "fixtures.models"]\n'
     )
-    (project.pytester.path / "no_setup.py").write_text(
+    # A plugin that is not of the project.
+    (tmp_path / "no_setup.py").write_text(
         "def pytest_fixture_setup(fixturedef):\n    raise RuntimeError(fixturedef.argname)\n"
     )
-    project.pytester.syspathinsert()
+    project.pytester.syspathinsert(tmp_path)
     kept = project.run("-v", "-rs", "--junitxml", "kept.xml", "--resume", "-p", "no_setup")
     assert plan(kept) == "5 kept, 0 to run"
     assert kept.ret == whole.ret == 0
@@ -340,7 +341,8 @@ def test_killed_at_any_moment_the_same_command_goes_on(project: Suite) -> None:
     for name in ("refuted", "watched"):
         edit(project, f"def test_{name}(lm", f"def test_{name}(lm, slow")
     conftest = project.pytester.path / "conftest.py"
-    slow = "def slow():\n    time.sleep(float(os.environ.get('SLOW', 0)))\n"
+    # Its name is computed, so that it is not in the keys.
+    slow = "def slow():\n    time.sleep(float(os.environ.get('SLOW_'[:4], 0)))\n"
     conftest.write_text(f"{conftest.read_text()}\nimport os, time, pytest\n\n@pytest.fixture\n{slow}")
     assert project.run("--reports", "whole").ret == 0
     written: dict[str, int] = {}
@@ -419,3 +421,34 @@ def test_options_of_the_plan_in_json_are_plain(project: Suite) -> None:
         "parts"
     ].keys()
     assert all(isinstance(value, str) for value in key["parts"].values())
+
+
+def test_fixtures_that_only_pytest_finds_are_in_the_key(project: Suite) -> None:
+    """One whose decorator has another name, and one that pytest.ini asks for."""
+    folder = project.pytester.path
+    conftest = (folder / "conftest.py").read_text() + "\nfrom helpers import *\n"
+    (folder / "conftest.py").write_text(conftest)
+    helpers = "from pytest import fixture as shared\n\n@shared\ndef seeded():\n    return {}\n"
+    (folder / "helpers.py").write_text(helpers.format(1))
+    ini = (folder / "pytest.ini").read_text()
+    (folder / "pytest.ini").write_text(ini.replace("[pytest]", "[pytest]\nusefixtures = seeded"))
+    project.run("-k", "refuted")
+    assert plan(project.run("--resume", "-k", "refuted", "--collect-only")) == "1 kept, 0 to run"
+    (folder / "helpers.py").write_text(helpers.format(2))
+    again = plan(project.run("--resume", "-k", "refuted", "--collect-only"))
+    assert again == "0 kept, 1 to run: fixture seeded changed (1)"
+
+
+def test_an_option_of_ones_own_that_a_claim_reads_is_in_its_key(project: Suite) -> None:
+    conftest = project.pytester.path / "conftest.py"
+    option = "def pytest_addoption(parser):\n    parser.addoption('--size-of-it', type=int, default=0)\n"
+    conftest.write_text(f"{conftest.read_text()}\n{option}")
+    edit(
+        project,
+        "def counted(lm):\n    return 30",
+        "def counted(lm, pytestconfig):\n    return 30 + pytestconfig.getoption('--size-of-it')",
+    )
+    project.run("--size-of-it=1")
+    assert plan(project.run("--resume", "--collect-only", "--size-of-it=1")) == "5 kept, 0 to run"
+    again = plan(project.run("--resume", "--collect-only", "--size-of-it=2"))
+    assert again == "4 kept, 1 to run: option size_of_it changed (1)"

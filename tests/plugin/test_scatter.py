@@ -419,3 +419,9 @@ def test_wrong_use_is_one_line(suite, arguments, line):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {line}"])
     assert not suite.reports.exists()
+
+
+def test_workers_run_without_the_plugin_for_terminals(suite):
+    suite.claims(LIGHT + light("one"))
+    assert suite.run("-p", "no:terminal", "--on", "local:1").ret == 0
+    assert len(evidence(suite)) == 1

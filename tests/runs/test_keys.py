@@ -34,7 +34,7 @@ NAMES = re.compile(r"^def (test_\w+)", re.MULTILINE)
 def write(folder: Path, files: dict[str, str]) -> Project:
     """Write modules by their path without .py, and return the project."""
     for name, text in files.items():
-        path = folder / f"{name}.py"
+        path = folder / (name if Path(name).suffix or name.isupper() else f"{name}.py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Project(folder)
@@ -295,6 +295,130 @@ def test_data_files_that_are_read_are_parts(tmp_path: Path, fixture: str, expect
     assert {name for name in now if now[name] != before[name]} == {"data prompts"}
 
 
+HELD = "def test_one(lm):\n    return held.LIMIT\n"
+READS = "from pathlib import Path\n\ndef test_one(lm):\n    return {}\n"
+FIXTURE = "import pytest\n\n@pytest.fixture{}\ndef own():\n    return {}\n"
+# Files of a project, the file that is changed by writing 2 for 1, and the part of the key that changes.
+HIDDEN_WAYS = {
+    "a module imported by a string": (
+        {"hypotheses/questions": "from importlib import import_module\n\n"
+                                 "def test_one(lm):\n    return import_module('fixtures.held')\n"},
+        "fixtures/held", "claim"),
+    "a module imported by a string that is computed": (
+        {"hypotheses/questions": "def test_one(lm):\n    return __import__('fixtures.' + 'held'[:])\n"},
+        "fixtures/held", "claim"),
+    "eval": ({"hypotheses/questions": "LIMIT = 1\n\ndef test_one(lm):\n    return eval('LIMIT + 0')\n"},
+             "hypotheses/questions", "claim"),
+    "globals": ({"hypotheses/questions": "LIMIT = 1\n\ndef test_one(lm):\n    return globals()['LIM' + 'IT']\n"},
+                "hypotheses/questions", "claim"),
+    "an attribute set by a module of fixtures": (
+        {"hypotheses/questions": f"from fixtures import held\n\n{HELD}",
+         "fixtures/patch": "from fixtures import held\nheld.LIMIT = 1\n"}, "fixtures/patch", "other modules"),
+    "an attribute set by another file of claims": (
+        {"hypotheses/questions": f"from fixtures import held\n\n{HELD}",
+         "hypotheses/patch": "from fixtures import held\nheld.LIMIT = 1\n"}, "hypotheses/patch", "other modules"),
+    "an assignment that sets an attribute": (
+        {"hypotheses/questions": f"from fixtures import held\n_ = setattr(held, 'LIMIT', 1)\n\n{HELD}"},
+        "hypotheses/questions", "claim"),
+    "an assignment that changes what it calls": (
+        {"hypotheses/questions": "ROWS = [0, 0, 0]\nlast = ROWS.pop(1)\n\ndef test_one(lm):\n    return ROWS\n"},
+        "hypotheses/questions", "claim"),
+    "a list that another module extends": (
+        {"hypotheses/questions": "import support.more\nfrom fixtures.held import ROWS\n\n"
+                                 "def test_one(lm):\n    return ROWS\n",
+         "fixtures/held": "ROWS = []\n", "support/more": "from fixtures.held import ROWS\nROWS += [1]\n"},
+        "support/more", "claim"),
+    "a function that registers itself": (
+        {"hypotheses/questions": "import fixtures.more\nfrom fixtures.held import KNOWN\n\n"
+                                 "def test_one(lm):\n    return KNOWN\n",
+         "fixtures/held": "KNOWN = []\n\ndef known(function):\n    KNOWN.append(function)\n    return function\n",
+         "fixtures/more": "from fixtures.held import known\n\n@known\ndef first():\n    return 1\n"},
+        "fixtures/more", "claim"),
+    "subclasses": (
+        {"hypotheses/questions": "class Base:\n    pass\n\nclass First(Base):\n    size = 1\n\n"
+                                 "def test_one(lm):\n    return Base.__subclasses__()\n"},
+        "hypotheses/questions", "claim"),
+    "a star that replaces a name": (
+        {"hypotheses/questions": "LIMIT = 0\nfrom fixtures.held import *\n\ndef test_one(lm):\n    return LIMIT\n"},
+        "fixtures/held", "claim"),
+    "a fixture imported by a star": (
+        {"hypotheses/questions": "from helpers import *\n\ndef test_one(lm, own):\n    pass\n",
+         "helpers": FIXTURE.format("", 1)}, "helpers", "fixture own"),
+    "a fixture of a plugin": (
+        {"hypotheses/questions": "def test_one(lm, own):\n    pass\n", "conftest": "pytest_plugins = ['support.own']\n",
+         "support/own": FIXTURE.format("", 1)}, "support/own", "fixture own"),
+    "an autouse fixture of a plugin": (
+        {"conftest": "pytest_plugins = ['support.own']\n", "support/own": FIXTURE.format("(autouse=True)", 1)},
+        "support/own", "fixture own"),
+    "a mark that names a fixture by a constant": (
+        {"hypotheses/questions": "import pytest\nNAME = 'own'\npytestmark = pytest.mark.usefixtures(NAME)\n\n"
+                                 "def test_one(lm):\n    pass\n", "conftest": FIXTURE.format("", 1)},
+        "conftest", "fixture own"),
+    "a hook of a plugin": ({"fixtures/hooks": "def pytest_runtest_setup(item):\n    item.x = 1\n"},
+                           "fixtures/hooks", "conftest"),
+    "a hook that conftest.py imports": (
+        {"conftest": "from helpers import *\n", "helpers": "def pytest_runtest_setup(item):\n    item.x = 1\n"},
+        "helpers", "conftest"),
+    "setup_module": ({"hypotheses/questions": "def setup_module():\n    return 1\n\ndef test_one(lm):\n    pass\n"},
+                     "hypotheses/questions", "conftest"),
+    "a folder of pytest.ini's pythonpath": (
+        {"hypotheses/questions": "from elsewhere import LIMIT\n\ndef test_one(lm):\n    return LIMIT\n",
+         "pytest.ini": "[pytest]\npythonpath = . lib\n", "lib/elsewhere": "LIMIT = 1\n"}, "lib/elsewhere", "claim"),
+    **{
+        f"a data file read by {code}": (
+            {"hypotheses/questions": READS.format(code), file: "1", "fixtures/data/notes.txt": "n"},
+            file, f"data {part}")
+        for code, file, part in (
+            ("open('no' + 'tes.txt'), open('notes.txt'), open('al' + 'pha.json')", "fixtures/data/alpha.json", "alpha"),
+            ("open('notes.txt'), open(f'{lm}.json')", "fixtures/data/alpha.json", "alpha"),
+            ("open('notes.txt'), open(''.join(lm))", "fixtures/data/alpha.json", "alpha"),
+            ("numpy.loadtxt('fixtures/data/al' + 'pha.csv')", "fixtures/data/alpha.csv", "alpha"),
+            ("(Path('data') / 'x.json').read_text()", "data/x.json", "data/x.json"),
+            ("(Path('data') / lm).read_text()", "data/deep/x.json", "data/deep/x.json"),
+            ("open('./data/x.json')", "data/x.json", "data/x.json"),
+            ("(Path(__file__).parent / '../data/x.json').open()", "data/x.json", "data/x.json"),
+            ("open('VALUES')", "VALUES", "VALUES"),
+            ("Path('fixtures/data/code.py').read_text()", "fixtures/data/code.py", "fixtures/data/code.py"),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "changed", "part"), HIDDEN_WAYS.values(), ids=HIDDEN_WAYS)
+def test_ways_to_rest_on_something_that_no_name_shows_are_in_the_key(
+    tmp_path: Path, files: dict[str, str], changed: str, part: str
+) -> None:
+    """Rather stale too often than kept wrongly."""
+    bare = {"hypotheses/questions": "def test_one(lm):\n    pass\n", "fixtures/__init__": ""}
+    project = write(tmp_path, bare | {"fixtures/held": "LIMIT = 1\n"} | files)
+    was = parts_of(project)
+    path = next(each for each in (tmp_path / changed, tmp_path / f"{changed}.py") if each.is_file())
+    path.write_text(path.read_text().replace("1", "2"))
+    now = parts_of(Project(tmp_path))
+    assert was.keys() == now.keys()
+    assert part in {name for name in was if was[name] != now[name]}
+
+
+def test_a_data_file_anywhere_may_be_named_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "apart.json").write_text("1")
+    code = READS.format(f"open({str(tmp_path / 'apart.json')!r})")
+    project = write(tmp_path / "project", FILES | {"hypotheses/questions": code})
+    assert "data apart.json" in parts_of(project)
+
+
+def test_a_variable_of_the_environment_that_a_claim_reads_is_in_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os\n\ndef test_one(lm):\n    return os.environ.get('SIZE_OF_IT', '')\n"
+    found = []
+    for value in ("", "1", "2"):
+        if value:
+            monkeypatch.setenv("SIZE_OF_IT", value)
+        found.append(parts_of(write(tmp_path, FILES | {"hypotheses/questions": code})))
+    assert found[1].keys() - found[0].keys() == {"environment SIZE_OF_IT"}
+    assert found[1] != found[2]
+
+
 def ends_of_statements(text: str) -> Iterable[int]:
     """The numbers of the lines at whose end a statement ends."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
@@ -504,3 +628,16 @@ def test_pinned_weights_are_known_before_they_are_fetched(
 def test_every_claim_of_the_catalogue_has_parts() -> None:
     """Those that its file declares, by the name of its function."""
     assert {f"test_{claim.id}" for claim in load_claims(ROOT / "hypotheses")} == set(catalogue())
+
+
+def test_a_project_named_by_a_relative_path_has_the_same_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers are given the project's folder from the current one."""
+    project = write(tmp_path / "project", FILES)
+    modules = (project.root / "fixtures" / "shared.py",)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path = project.root / "hypotheses" / "questions.py"
+    relative = Project(Path("../project"), (Path("../project/hypotheses"),), modules)
+    assert relative.parts(path, "test_one") == project.parts(path, "test_one")

@@ -11,6 +11,7 @@ import pytest
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import own_folders, project_folder, reports_folder
+from vsg_core.plugin.pytest_options import OWN_OPTIONS
 from vsg_core.plugin.selection import Selected, claim_of
 from vsg_core.projects import CLAIMS
 from vsg_core.records import provenance
@@ -49,11 +50,13 @@ class Keys:
             return
         root = project_folder(self.config)
         folders = (root / CLAIMS, *own_folders(self.config.invocation_params.dir, self.config.option))
-        self.project = Project(root, folders, _further_modules(self.config, root))
+        self.project = Project(root, folders, _further_modules(self.config, root), _options(self.config))
         provenance.code_digest(root)
         for item in functions:
             try:
-                self._sources[item.nodeid] = self.project.parts(item.path, _name(item))
+                self._sources[item.nodeid] = self.project.parts(
+                    item.path, _name(item), _fixture_files(item, root)
+                )
             except (OSError, ValueError, SyntaxError):
                 # Its record has no key, and so is measured again each time.
                 self._sources[item.nodeid] = None
@@ -123,6 +126,22 @@ def _name(item: pytest.Item) -> str:
     if not isinstance(item, pytest.Function):
         return item.name
     return item.cls.__name__ if item.cls else item.originalname
+
+
+def _options(config: pytest.Config) -> dict[str, str]:
+    """The options that are given, by name, without those of the suite and of how pytest runs and reports."""
+    default = config._parser.optparser.get_default
+    given = {name: value for name, value in vars(config.option).items() if value != default(name)}
+    own = (name for name in given if not name.startswith("vsg_") and name not in OWN_OPTIONS)
+    return {name: repr(given[name]) for name in own}
+
+
+def _fixture_files(item: pytest.Item, root: Path) -> dict[str, Path]:
+    """The file of each fixture of the project that pytest sets up for a test."""
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    codes = {name: getattr(defs[-1].func, "__code__", None) for name, defs in known.items() if defs}
+    files = {name: Path(code.co_filename) for name, code in codes.items() if code}
+    return {name: path for name, path in sorted(files.items()) if is_of_project(path, root)}
 
 
 def _further_modules(config: pytest.Config, root: Path) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from rich.console import Console
@@ -59,11 +59,13 @@ class Progress:
     """Shows what workers do, without disturbing what pytest prints."""
 
     def __init__(self, config: pytest.Config, shards: Iterable[Shard]) -> None:
-        self.writer = config.get_terminal_writer()
-        self.quiet = config.option.verbose < 0
+        # Without pytest's plugin for terminals there is neither a writer nor this option.
+        has_terminal = config.pluginmanager.has_plugin("terminalreporter")
+        self.writer: Any = config.get_terminal_writer() if has_terminal else None
+        self.quiet = getattr(config.option, "verbose", 0) < 0
         self.shards = {shard.name: shard for shard in shards}
         self.rows: dict[str, Row] = {}
-        self.on_terminal = sys.stdout.isatty() and self.writer.hasmarkup
+        self.on_terminal = bool(self.writer and sys.stdout.isatty() and self.writer.hasmarkup)
         self._live: Live | None = None
 
     def take(self, outcome: Outcome) -> None:

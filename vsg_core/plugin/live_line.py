@@ -123,6 +123,8 @@ class LiveLine:
 
 def _fits(config: pytest.Config) -> bool:
     """Return whether nothing but pytest will print while a claim runs."""
+    if not config.pluginmanager.has_plugin("terminal"):
+        return False
     # Each is an option of a plugin that may be left out.
     if getattr(config.option, "capture", "no") != "fd" or any(
         getattr(config.option, name, None) for name in PRINTING

@@ -17,6 +17,7 @@ from vsg_core.plugin import resume
 from vsg_core.plugin.options import PREFIX
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import picks_claims, project_folder, reports_folder
+from vsg_core.plugin.pytest_options import OWN_OPTIONS
 from vsg_core.plugin.selection import Selected, selected_of
 from vsg_core.records import microscope, provenance
 from vsg_core.runs.estimates import Estimates
@@ -25,72 +26,6 @@ from vsg_core.vocabulary import ACROSS
 
 # Leaves out the look at a model's concept tokens.
 NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
-# What the controller does itself: choosing tests, counting failures, writing reports.
-OWN_OPTIONS = frozenset(
-    [
-        "basetemp",
-        "cacheclear",
-        "cacheshow",
-        "capture",
-        "collectonly",
-        "confcutdir",
-        "continue_on_collection_errors",
-        "deselect",
-        "dist",
-        "distload",
-        "doctestmodules",
-        "durations",
-        "failedfirst",
-        "file_or_dir",
-        "help",
-        "htmlpath",
-        "ignore",
-        "ignore_glob",
-        "importmode",
-        "inifilename",
-        "invert_paths",
-        "junitprefix",
-        "keepduplicates",
-        "keyword",
-        "last_failed_no_failures",
-        "lf",
-        "log_file",
-        "looponfail",
-        "markexpr",
-        "maxfail",
-        "maxprocesses",
-        "newfirst",
-        "noconftest",
-        "numprocesses",
-        "override_ini",
-        "pastebin",
-        "plugins",
-        "pyargs",
-        "pythonwarnings",
-        "rootdir",
-        "self_contained_html",
-        "setuponly",
-        "setupplan",
-        "setupshow",
-        "show_fixtures_per_test",
-        "showfixtures",
-        "stepwise",
-        "stepwise_reset",
-        "stepwise_skip",
-        "trace",
-        "tx",
-        "usepdb",
-        "usepdb_cls",
-        "version",
-        "vsg_models",
-        "vsg_on",
-        "vsg_project",
-        "vsg_resume",
-        "vsg_shard_timeout",
-        "vsg_split",
-        "xmlpath",
-    ]
-)
 
 
 def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Function]:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from vsg_core.projects import RECORDED
-from vsg_core.runs.sources import FOREIGN, Closure
+from vsg_core.runs.sources import FOREIGN, HOME, Closure
 from vsg_core.runs.syntax import digest
 
 # Files of Python.
 NOT_DATA = frozenset({".py", ".pyi", ".pyc"})
+EXTENSION = re.compile(r"\.[A-Za-z]\w*")
+# A string that can be a path.
+PATH = re.compile(r"[\w./~-][\w./ ~-]{0,150}")
+# Files of a folder outside the project's own that are digested.
+MANY = 2000
 
 
 @dataclass
@@ -28,6 +36,7 @@ class DataFiles:
 
     root: Path
     folders: tuple[Path, ...]
+    _found: dict[tuple[Path, str], list[Path]] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> dict[str, Path]:
@@ -45,7 +54,10 @@ class DataFiles:
     def read_by(self, closure: Closure) -> dict[str, str]:
         """The digest of each data file that code reads, by name."""
         named = self._named_by(closure)
-        if closure.lists_files or (closure.opens_files and not named):
+        opens = closure.opens_files
+        if opens:
+            named |= self._elsewhere(closure)
+        if closure.lists_files or (opens and (not named or closure.joins_names)):
             named |= self.files
         return {name: self._digest(path) for name, path in sorted(named.items())}
 
@@ -60,16 +72,47 @@ class DataFiles:
             if {path.stem, path.name} & (constants | ends)
             or any(each.fullmatch(path.name) for each in patterns)
         }
-        return found | self._elsewhere(constants)
+        return found | self._of_a_kind(closure, found)
 
-    def _elsewhere(self, constants: Iterable[str]) -> dict[str, Path]:
-        """Files outside the folders whose path from the project's folder is a string of the code."""
-        texts = (text for text in constants if "." in text and len(text) < 200 and text.isprintable())
-        paths = {self.root / text for text in texts if not text.startswith((".", "/"))}
-        known = set(self.files.values())
-        return {
-            self._place(p): p for p in paths if p.suffix not in NOT_DATA and p not in known and p.is_file()
+    def _of_a_kind(self, closure: Closure, found: Mapping[str, Path]) -> dict[str, Path]:
+        """All files with an extension that an f-string gives to names, of which no string of the code is one."""
+        ends = {
+            pieces[-1]
+            for pieces in closure.patterns
+            if pieces and pieces[-1] and EXTENSION.fullmatch(pieces[-1])
         }
+        ends -= {path.suffix for path in found.values()}
+        return {name: path for name, path in self.files.items() if path.suffix in ends}
+
+    def _elsewhere(self, closure: Closure) -> dict[str, Path]:
+        """The other files whose path is a string of the code, and all in folders whose path is one.
+
+        A path begins at the project's folder or at that of the code, or is absolute.
+        """
+        texts = [text for text in closure.constants if PATH.fullmatch(text) and text.strip("./")]
+        known = set(self.files.values())
+        paths = {path for folder in closure.folders for text in texts for path in self._at(folder, text)}
+        return {self._place(path): path for path in paths - known}
+
+    def _at(self, folder: Path, text: str) -> list[Path]:
+        """The files of a path."""
+        if (folder, text) not in self._found:
+            path = Path(os.path.normpath(folder / text))
+            found: list[Path] = []
+            with suppress(OSError, ValueError):
+                if path.is_file():
+                    found = [path]
+                elif path.is_dir() and not self._is_around(path):
+                    found = list(islice(_below(path), MANY))
+            self._found[folder, text] = found
+        return self._found[folder, text]
+
+    def _is_around(self, path: Path) -> bool:
+        """Return whether a folder has the whole project, its sources or what runs write."""
+        if {RECORDED, "reports", *FOREIGN} & set(path.parts):
+            return True
+        own = (self.root, *self.folders, HOME, HOME.parent)
+        return any(each.is_relative_to(path) for each in own) or path.is_relative_to(HOME)
 
     def _place(self, path: Path) -> str:
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vsg_core.runs.modules import ALWAYS, Function, Module, Symbol
+from vsg_core.runs.modules import ALWAYS, IMPORTING, Function, Module, Symbol
 from vsg_core.runs.sources import Node, Sources
 
 CONFTEST = "conftest.py"
 # pytest's own, and those that say what is selected: no evidence is made of them.
-HOOKS = "pytest_"
+HOOKS = ("pytest_",)
+# Functions of a file of tests that pytest calls around them, and the hook that makes its tests.
+AROUND = ("setup_", "teardown_", "setUp", "tearDown", "pytest_")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ class Fixtures:
         """
         known = self._known(module)
         symbols = [module.symbols[ALWAYS], *map(self.sources.symbol, claim)]
-        waiting = {name for symbol in symbols for function in symbol.functions for name in _asked(function)}
+        if any(each.mentions.words & {"usefixtures"} and not _marked(each) for each in symbols):
+            # Its marks name fixtures otherwise than by strings.
+            waiting = set(known)
+        else:
+            waiting = set()
+        waiting |= {name for symbol in symbols for function in symbol.functions for name in _asked(function)}
         waiting |= {name for symbol in symbols for name in _marked(symbol)}
         waiting |= {name for name, found in known.items() if any(each.always for each in found)}
         waiting |= self._named_inside(claim, known)
@@ -75,19 +83,57 @@ class Fixtures:
         return [self.sources.module_of(file) for file in files if file.is_file()]
 
     def hooks(self, path: Path) -> list[Node]:
-        """The hooks and statements of the conftest.py files of a file, besides their fixtures."""
+        """Return what pytest runs around the claims of a file besides fixtures.
+
+        The hooks and statements of conftest.py files, the hooks of plugins, and setup_module and the like of the file.
+        """
+        conftests = self.conftests(path)
+        always = [Node(each.name, ALWAYS) for each in conftests if each.symbols[ALWAYS].statements]
+        plugins = [*conftests, *self._everywhere, *self._plugins(conftests)]
+        hooks = [node for each in plugins for node in self._functions(each, HOOKS)]
+        own = self._functions(self.sources.module_of(path), AROUND)
+        return list(dict.fromkeys([*always, *hooks, *own]))
+
+    def effects(self, path: Path, folders: Iterable[Path]) -> list[Node]:
+        """The statements by which modules that are loaded with a claim's change others that they import."""
+        files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+        modules = list(self._everywhere)
+        own = self.sources.module_of(path)
+        for file in files:
+            # A file that cannot be read cannot be collected either.
+            with suppress(OSError, ValueError, SyntaxError):
+                modules.append(self.sources.module_of(file))
+        return [Node(each.name, ALWAYS) for each in modules if each is not own and _acts_on_imports(each)]
+
+    def _functions(self, module: Module, beginnings: tuple[str, ...]) -> list[Node]:
+        """The functions of a module whose names begin so, imported ones included."""
         return [
-            Node(module.name, name)
-            for module in self.conftests(path)
-            for name, symbol in module.symbols.items()
-            if (name == ALWAYS and symbol.statements)
-            or (name.startswith(HOOKS) and any(isinstance(each, Function) for each in symbol.statements))
+            node
+            for name in sorted(self.sources.bound_by(module))
+            if name.startswith(beginnings)
+            for node in self.sources.named(module, name)
+            if any(isinstance(each, Function) for each in self.sources.symbol(node).statements)
         ]
+
+    def _plugins(self, conftests: Iterable[Module]) -> list[Module]:
+        """The modules of the project that conftest.py files name as plugins, and those that these name."""
+        found: list[Module] = []
+        waiting = list(conftests)
+        while waiting:
+            module = waiting.pop()
+            symbol = module.symbols.get("pytest_plugins")
+            for text in sorted(symbol.mentions.constants) if symbol else ():
+                plugin = self.sources.find(text, module.path.parent)
+                if plugin and plugin not in found:
+                    found.append(plugin)
+                    waiting.append(plugin)
+        return found
 
     def _known(self, module: Module) -> dict[str, list[Definition]]:
         """Every fixture that a claim of this module can ask for."""
         known: dict[str, list[Definition]] = {}
-        for each in [*self._everywhere, *self.conftests(module.path), module]:
+        conftests = self.conftests(module.path)
+        for each in [*self._everywhere, *self._plugins(conftests), *conftests, module]:
             for name, found in self._of(each).items():
                 known.setdefault(name, [])
                 known[name] += [one for one in found if one not in known[name]]
@@ -101,7 +147,7 @@ class Fixtures:
         """The fixtures that a module defines or imports."""
         if module.name not in self._local:
             found: dict[str, list[Definition]] = {}
-            for name in module.names - {ALWAYS}:
+            for name in self.sources.bound_by(module):
                 for node in self.sources.named(module, name):
                     for given, definition in _definitions(self.sources.symbol(node), node):
                         found.setdefault(given or name, []).append(definition)
@@ -114,6 +160,13 @@ class Fixtures:
         if not any("getfixturevalue" in each.words for each in closure.mentions):
             return set()
         return closure.constants & set(known) or set(known)
+
+
+def _acts_on_imports(module: Module) -> bool:
+    """Return whether a module's statements mention anything that it imports, or import by a string."""
+    mentions = module.symbols[ALWAYS].mentions
+    named = {chain[0] for chain in mentions.references}
+    return bool(named & {*module.imports} or mentions.words & IMPORTING)
 
 
 def _definitions(symbol: Symbol, node: Node) -> Iterator[tuple[str, Definition]]:

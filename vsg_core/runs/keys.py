@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
@@ -21,7 +23,7 @@ from vsg_core.runs.data_files import DataFiles
 from vsg_core.runs.fixtures import Fixtures
 from vsg_core.runs.modules import Module
 from vsg_core.runs.rooms import room_digests
-from vsg_core.runs.sources import Sources
+from vsg_core.runs.sources import Closure, Sources
 from vsg_core.runs.syntax import digest
 from vsg_core.weights import loading
 from vsg_core.weights.names import is_commit
@@ -30,6 +32,7 @@ from vsg_core.weights.registry import Entry
 NO_KEY = "made before records had keys"
 # Parts whose values a reader understands; those of others are digests.
 PLAIN = frozenset({"dtype", "device", "seed", "thinking", "packing"})
+NOTHING: Mapping[str, Path] = MappingProxyType({})
 ENGINE = frozenset({"engine", "python", "bitsandbytes", "peft", *provenance.PACKAGES})
 
 
@@ -41,12 +44,19 @@ class Project:
         root: its folder, with hypotheses/ and fixtures/.
         claims: the folders of the claims; none for `root`/hypotheses.
         modules: further modules with fixtures, besides fixtures/*.py.
+        options: those of the run that are not the suite's own, by name.
     """
 
     root: Path
     claims: tuple[Path, ...] = ()
     modules: tuple[Path, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[tuple[Path, str], dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the folders absolute, as the paths of claims and of loaded modules are."""
+        self.root = Path(os.path.normpath(Path.cwd() / self.root))
+        self.claims = tuple(Path(os.path.normpath(Path.cwd() / folder)) for folder in self.claims)
 
     @cached_property
     def sources(self) -> Sources:
@@ -71,33 +81,54 @@ class Project:
     def _own_fixtures(self) -> list[Path]:
         return sorted(self._fixture_folder.glob("[!_]*.py"))
 
-    def parts(self, path: Path, function: str) -> dict[str, str]:
+    def parts(self, path: Path, function: str, further: Mapping[str, Path] = NOTHING) -> dict[str, str]:
         """The parts of a key that the sources give: the claim's function, its fixtures, data files and vsg_core.
 
         Args:
             path: the file of the claim.
             function: the name that the file gives its function, or the class that it is in.
+            further: fixtures that pytest sets up for it, with their files; where the sources do not show one, its
+                whole file counts.
 
         Raises:
             OSError, ValueError, SyntaxError: a file cannot be read.
         """
         if (path, function) not in self._parts:
-            self._parts[path, function] = self._made_of(self.sources.module_of(path), function)
+            self._parts[path, function] = self._made_of(self.sources.module_of(path), function, further)
         return self._parts[path, function]
 
-    def _made_of(self, module: Module, function: str) -> dict[str, str]:
+    def _made_of(self, module: Module, function: str, further: Mapping[str, Path]) -> dict[str, str]:
         named = self.sources.named(module, function)
         # A function that the module makes in some other way rests on the whole module.
         starts = {"claim": named or self.sources.all_names(module)}
         for name, found in self.fixtures.reached(module, starts["claim"]).items():
             starts[f"fixture {name}"] = [each.node for each in found]
+        for name, path in further.items():
+            if f"fixture {name}" not in starts:
+                starts[f"fixture {name}"] = self.sources.all_names(self.sources.module_of(path))
         if hooks := self.fixtures.hooks(module.path):
             starts["conftest"] = hooks
+        if effects := self.fixtures.effects(module.path, self.claims or (self.root / CLAIMS,)):
+            starts["other modules"] = effects
         closures = {name: self.sources.closure(nodes) for name, nodes in starts.items()}
         parts = {name: closure.digest for name, closure in closures.items()}
         for closure in closures.values():
             parts |= {f"data {name}": value for name, value in self.data.read_by(closure).items()}
+            parts |= _environment(closure) | self._options(closure)
         return parts | room_digests({room for closure in closures.values() for room in closure.rooms})
+
+    def _options(self, closure: Closure) -> dict[str, str]:
+        """The options of the run that code names, if it reads any."""
+        if not closure.reads_options:
+            return {}
+        named = closure.words | {text.lstrip("-").replace("-", "_") for text in closure.constants}
+        return {f"option {name}": digest([value]) for name, value in self.options.items() if name in named}
+
+
+def _environment(closure: Closure) -> dict[str, str]:
+    """The variables of the environment that code names, if it reads any."""
+    names = {*os.environ} & closure.constants if closure.reads_environment else set()
+    return {f"environment {name}": digest([os.environ[name]]) for name in sorted(names)}
 
 
 def judged_by(claim: Claim) -> dict[str, str]:

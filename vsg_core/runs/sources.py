@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vsg_core.runs.modules import ALWAYS, LISTING, OPENING, Import, Mentions, Module, Symbol
+from vsg_core.runs.modules import (
+    ALWAYS,
+    CONFIGURED,
+    ENVIRONMENT,
+    IMPORTING,
+    LISTING,
+    LOOKING_UP,
+    OPENING,
+    Import,
+    Mentions,
+    Module,
+    Symbol,
+)
 from vsg_core.runs.syntax import digest
 
 PACKAGE = "vsg_core"
@@ -71,6 +86,31 @@ class Closure:
         return any(each.words & OPENING for each in self.mentions)
 
     @property
+    def folders(self) -> set[Path]:
+        """The folders of the files that it is in."""
+        modules = {self.sources.symbol(node).module.path.parent for node in self.nodes}
+        return {self.sources.root, *modules}
+
+    @property
+    def reads_environment(self) -> bool:
+        """Return whether it mentions the environment's variables."""
+        return any(each.words & ENVIRONMENT for each in self.mentions)
+
+    @property
+    def reads_options(self) -> bool:
+        """Return whether it mentions the options of the run."""
+        return any(each.words & CONFIGURED for each in self.mentions)
+
+    @property
+    def words(self) -> set[str]:
+        return {word for each in self.mentions for word in each.words}
+
+    @property
+    def joins_names(self) -> bool:
+        """Return whether it puts strings together that may be names of files."""
+        return any(each.joins for each in self.mentions)
+
+    @property
     def lists_files(self) -> bool:
         """Return whether it mentions anything by which files are found that it does not name."""
         return any(each.words & LISTING for each in self.mentions)
@@ -109,6 +149,13 @@ class Sources:
 
     def closure(self, starts: Iterable[Node]) -> Closure:
         """All that these names reach."""
+        nodes, rooms = self._followed(set(starts))
+        while further := self._imported_by_string(nodes) - nodes:
+            nodes, rooms = self._followed(nodes | further)
+        return Closure(self, frozenset(nodes), frozenset(rooms))
+
+    def _followed(self, starts: set[Node]) -> tuple[set[Node], set[str]]:
+        """All that these names reach step by step."""
         waiting = list(starts)
         nodes: set[Node] = set()
         rooms: set[str] = set()
@@ -119,7 +166,39 @@ class Sources:
                 further, own = self._reached(node)
                 rooms |= own
                 waiting += further
-        return Closure(self, frozenset(nodes), frozenset(rooms))
+        return nodes, rooms
+
+    def _imported_by_string(self, nodes: set[Node]) -> set[Node]:
+        """The names of modules that code imports by a string: those that it names, or all if it names none."""
+        symbols = [self.symbol(node) for node in nodes]
+        if not any(each.mentions.words & IMPORTING for each in symbols):
+            return set()
+        named = {
+            (text, symbol.module.path.parent) for symbol in symbols for text in symbol.mentions.constants
+            if all(part.isidentifier() for part in text.split("."))
+        }  # fmt: skip
+        found = [module for text, near in named if (module := self.find(text, near))]
+        return {node for module in found or self.everything() for node in self.all_names(module)}
+
+    def everything(self) -> list[Module]:
+        """Every module of the project's folder and of its packages."""
+        paths = [
+            *self.root.glob("*.py"),
+            *(path for name in OWN for path in (self.root / name).rglob("*.py")),
+        ]
+        found = []
+        for path in sorted(paths):
+            with suppress(OSError, ValueError, SyntaxError):
+                found.append(self.module_of(path))
+        return found
+
+    def bound_by(self, module: Module, seen: frozenset[str] = frozenset()) -> set[str]:
+        """The names that a module binds, those that it imports by a star included."""
+        if module.name in seen:
+            return set()
+        seen |= {module.name}
+        stars = (self.find(name, module.path.parent) for name in module.stars)
+        return (module.names - {ALWAYS}).union(*(self.bound_by(each, seen) for each in stars if each))
 
     def named(self, module: Module, name: str) -> list[Node]:
         """The places where a name of a module is made, in this module or in others of the project."""
@@ -167,6 +246,25 @@ class Sources:
             yield near.parent
         if first in OWN:
             yield from map(Path, filter(None, sys.path))
+        else:
+            yield from self._further_bases
+
+    @cached_property
+    def _further_bases(self) -> list[Path]:
+        """The folders of pytest.ini's `pythonpath`, and those of sys.path that are not of libraries."""
+        ini = ConfigParser(interpolation=None, strict=False)
+        with suppress(OSError, ValueError, ConfigError):
+            ini.read(self.root / "pytest.ini", encoding="utf-8")
+        given = ini.get("pytest", "pythonpath", fallback="").split()
+        searched = [Path(name).resolve() for name in sys.path if name]
+        own = [path for path in searched if path.is_dir() and not FOREIGN & set(path.parts)]
+        prefixes = {Path(name).resolve() for name in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+        # A project may lie in the environment's folder.
+        outside = [
+            path for path in own
+            if path.is_relative_to(self.root) or not any(path.is_relative_to(each) for each in prefixes)
+        ]  # fmt: skip
+        return list(dict.fromkeys([*(self.root / name for name in given), *outside]))
 
     def _reached(self, node: Node) -> tuple[frozenset[Node], frozenset[str]]:
         """The names, and the modules of vsg_core, that a name reaches in one step."""
@@ -178,6 +276,8 @@ class Sources:
             if node.name == ALWAYS:
                 nodes |= self._run_by_importing(module)
             found = [self._resolve(module, chain) for chain in symbol.mentions.references]
+            if any(chain[0] in LOOKING_UP for chain in symbol.mentions.references):
+                found += [self._resolve(module, (name,)) for name in module.names - {ALWAYS}]
             found += [self._of_import(each, (), module) for each in symbol.mentions.imports]
             for further, own in found:
                 nodes |= further
@@ -187,7 +287,7 @@ class Sources:
 
     def _run_by_importing(self, module: Module) -> set[Node]:
         """The statements that run when the imports of a module are carried out."""
-        names = {found.module for found in module.imports.values()} | set(module.stars)
+        names = {found.module for found in module.imports.values()} | set(module.stars) | module.loads
         names |= {f"{found.module}.{found.attribute}" for found in module.imports.values() if found.attribute}
         parents = {name.rsplit(".", up)[0] for name in names for up in range(1, name.count(".") + 1)}
         modules = (self.find(name, module.path.parent) for name in names | parents)
@@ -206,8 +306,12 @@ class Sources:
         if name in module.symbols:
             nodes.add(Node(module.name, name))
         sources = [module.imports[name]] if name in module.imports else []
-        if not nodes and not sources:
-            sources = [Import(star, name) for star in module.stars]
+        # A star may replace a name of the module.
+        sources += [
+            Import(star, name)
+            for star in module.stars
+            if not (nodes or sources) or self._binds(star, name, module)
+        ]
         for source in sources:
             further, own = self._of_import(source, chain[1:], module, seen)
             nodes |= further
@@ -237,6 +341,10 @@ class Sources:
         if target and target.imports and not chain:
             nodes |= {node for name in target.imports for node in self._resolve(target, (name,), seen)[0]}
         return nodes, set()
+
+    def _binds(self, star: str, name: str, module: Module) -> bool:
+        target = self.find(star, module.path.parent)
+        return target is not None and name in self.bound_by(target)
 
     def _has(self, name: str, module: Module) -> bool:
         """Return whether the project has a module or a folder of modules of this name."""

@@ -163,15 +163,16 @@ class Status:
         """The models of the registry whose weights are on this machine, and all models with records."""
         recorded, known = model_names(self.reports), {entry.name for entry in registry.entries()}
         found = [
-            (entry.name, entry)
+            (entry.name, described)
             for entry in registry.entries()
-            if entry.name in recorded or loading.weights_here(entry)
+            if (described := loading.packed(entry, self.weights)).name in recorded
+            or loading.weights_here(entry)
         ]
-        targets = {recorded_target(self.reports, name) for name in recorded - known - {ACROSS}}
-        for target in sorted(targets - {""}):
+        others = {recorded_target(self.reports, name) for name in recorded - known - {ACROSS}}
+        for target in sorted(others - {"", *(target for target, _ in found)}):
             # Without its folder or file a model has nothing to run.
             with suppress(VsgError):
-                found.append((target, loading.describe(target)))
+                found.append((target, loading.describe(target, self.weights)))
         return found
 
     def _names(self, entries: Sequence[tuple[str, Entry]]) -> list[str]:
