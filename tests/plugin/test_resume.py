@@ -117,6 +117,18 @@ def test_everything_is_kept_and_shown_as_in_a_whole_run(project: Suite, tmp_path
     assert times(project) == before
 
 
+def test_the_report_has_the_order_of_a_whole_run(project: Suite, tmp_path: Path) -> None:
+    """A claim that is measured again is where its file has it, not last."""
+    project.run()
+    edit(project, '"the cat sat on a mat"', '"a cat"')
+    project.run("--resume")
+    project.run("--reports", tmp_path)
+    rows = [json.loads((folder / "claims.json").read_text()) for folder in (project.reports, tmp_path)]
+    names = [row["claim"] for row in rows[0]]
+    assert names == ["computes", "refuted", "needs", "chat", "watched"]
+    assert rows[0] == rows[1]
+
+
 def test_the_time_of_a_kept_claim_is_that_of_its_run(project: Suite) -> None:
     project.run()
     project.run("--resume", "--junitxml", "kept.xml")

@@ -67,6 +67,7 @@ class Claim:
     seed: int
     docstring: str
     value_unit: str = ""
+    line: int = 0
 
     def of_role(self, role: str) -> dict[str, Rule]:
         """The rules of the arms of a role, by name."""
@@ -204,6 +205,7 @@ def claim(
                 headline=headline,
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",
+                line=inspect.unwrap(function).__code__.co_firstlineno,
                 value_unit=unit,
             )
         except WrongUse as error:

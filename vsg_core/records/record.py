@@ -88,6 +88,9 @@ class ClaimReference(Stored):
     value_unit: str = ""
     """What the values of its trials are in, say bits; empty where they are successes or have no unit."""
 
+    line: int = 0
+    """Where its file declares it, which orders the claims of a question; 0 where that is not known."""
+
 
 class ModelReference(Stored):
     """The model, and which weights it has."""

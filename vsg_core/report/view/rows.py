@@ -204,10 +204,12 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
 def _ordered(questions: Mapping[str, Sequence[ClaimRow]]) -> dict[str, Sequence[ClaimRow]]:
     """Put questions with a headline claim first, and headline claims first within a question.
 
-    Otherwise questions are in alphabetical order, and claims in the order in which they first ran.
+    Otherwise questions are in alphabetical order, and claims in the order of their file, whatever the order in which
+    they ran; those of older records, which do not say their place, in the order in which they first ran.
     """
     headline_first = {
-        question: sorted(rows, key=lambda row: not row.headline) for question, rows in questions.items()
+        question: sorted(rows, key=lambda row: (not row.headline, row.record.claim.line))
+        for question, rows in questions.items()
     }
     return dict(sorted(headline_first.items(), key=lambda pair: (not pair[1][0].headline, pair[0])))
 
