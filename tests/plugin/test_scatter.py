@@ -174,7 +174,9 @@ def test_a_worker_with_other_code_is_refused(suite):
     suite.claims(LIGHT + "IS_WORKER and Path('hypotheses/more.py').write_text('')\n" + light("one"))
     result = suite.run("--on", "local:1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["node * runs other code (*, and the controller *)"])
+    result.stdout.fnmatch_lines(
+        ["node * runs other code (*, and the controller *): another checkout, or a file that was edited*"]
+    )
     assert not (suite.pytester.path / "notes").exists()
 
 

@@ -57,6 +57,6 @@ def test_small_models_share_cards_and_a_large_one_takes_several():
         assert cards.fit(5 * GB) == chosen
         cards.taken[name] = cards.fit(5 * GB)
     assert cards.fit(40 * GB) == {}
-    for name in "abd":
+    for name in ("a", "b", "d"):
         del cards.taken[name]
     assert list(cards.fit(40 * GB)) == ["0", "1"]

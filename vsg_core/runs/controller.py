@@ -187,7 +187,10 @@ class Controller:
         """Refuse what a worker without the controller's code would report, and its machine."""
         wanted = attempt.shard.code
         if hello.code != wanted:
-            attempt.fault = f"node {hello.node} runs other code ({hello.code}, and the controller {wanted})"
+            attempt.fault = (
+                f"node {hello.node} runs other code ({hello.code}, and the controller {wanted}): another checkout, "
+                "or a file that was edited since the run began; run again with --resume"
+            )
             attempt.ignored.add(hello.worker)
             self.executor.avoid(hello.node)
             self.executor.stop(attempt.shard.name)
