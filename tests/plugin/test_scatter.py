@@ -28,7 +28,8 @@ from pathlib import Path
 IS_WORKER = any(word.startswith("--vsg-task") for word in sys.argv)
 
 def note(name):
-    with open("notes", "a") as file:
+    # Spelled in pieces: a file that a claim names is in its key, and this one changes.
+    with open("".join(["no", "tes"]), "a") as file:
         file.write(f"{name} {os.getpid()}\\n")
 """
 LIGHT = f"""{TOOLS}

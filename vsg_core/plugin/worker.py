@@ -126,7 +126,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     worker.tell(Hello(worker.shard.name, worker.name, code))
     if code != worker.shard.code:
         # The controller has its reason from the hello.
-        worker.give_up("other code")
+        worker.give_up("it runs other code")
 
 
 class Reporter:
