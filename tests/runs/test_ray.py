@@ -27,14 +27,16 @@ from vsg_core.runs.shards import Shard
 pytest.importorskip("ray", reason="needs Ray: pip install -e '.[ray]'")
 
 STORE = 80_000_000
+# Until the controller has the first record: what is still on its way is measured again.
+ARRIVED = "[time.sleep(0.05) for _ in iter(lambda: any(Path('reports/records').glob('*/one.json')), True)]"
 # The worker's parent is Ray's process; a file that exists is not made a second time.
 KILLED = (
-    "Path('died').exists() or (time.sleep(0.5), Path('died').touch(), "
+    f"Path('died').exists() or ({ARRIVED}, Path('died').touch(), "
     "os.kill(os.getppid(), signal.SIGKILL), time.sleep(60))"
 )
 # The parent of Ray's process is that of the node, which the test kills.
 NODE = "Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(')')[2].split()[1]"
-LOST = f"Path('died').exists() or (time.sleep(0.5), Path('died').write_text({NODE}), time.sleep(600))"
+LOST = f"Path('died').exists() or ({ARRIVED}, Path('died').write_text({NODE}), time.sleep(600))"
 
 
 class Machines:
