@@ -18,10 +18,8 @@ from vsg_core.records import provenance
 from vsg_core.records.record import Key
 from vsg_core.runs.keys import (
     Project,
+    claim_key,
     device_class,
-    engine_parts,
-    judged_by,
-    key_of,
     measured_on,
     measured_over,
     weights_of,
@@ -72,16 +70,12 @@ class Keys:
         sources = self._sources.get(item.nodeid)
         if sources is None or self.device is None:
             return None
-        parts = [sources, judged_by(claim), engine_parts()]
-        if selected is not None:
-            weights = weights or self.weights(selected)
-            option = self.config.option
-            parts.append(
-                measured_on(selected.entry, weights, option.vsg_dtype, self.device, option.vsg_thinking)
-            )
-        else:
-            parts.append(measured_over(reports_folder(self.config)))
-        return key_of(*parts)
+        if selected is None:
+            return claim_key(claim, sources, measured_over(reports_folder(self.config)))
+        weights = weights or self.weights(selected)
+        option = self.config.option
+        given = measured_on(selected.entry, weights, option.vsg_dtype, self.device, option.vsg_thinking)
+        return claim_key(claim, sources, given)
 
     def weights(self, selected: Selected) -> str:
         """Identify the weights of a model on this machine; those of a pinned revision need not be there."""

@@ -215,6 +215,16 @@ def measured_over(reports: Path) -> dict[str, str]:
     return {"measured records": measured_digest(reports)}
 
 
+def claim_key(claim: Claim, sources: Mapping[str, str], measured: Mapping[str, str]) -> Key:
+    """The key of a claim.
+
+    Args:
+        sources: the parts that `Project.parts` gives.
+        measured: those of `measured_on`, or of `measured_over`.
+    """
+    return key_of(sources, judged_by(claim), engine_parts(), measured)
+
+
 def key_of(*parts: Mapping[str, str]) -> Key:
     """The key of these parts."""
     together = {name: value for each in parts for name, value in each.items()}

@@ -18,10 +18,8 @@ from vsg_core.records.record import Key
 from vsg_core.runs.estimates import Estimates
 from vsg_core.runs.keys import (
     Project,
+    claim_key,
     device_class,
-    engine_parts,
-    judged_by,
-    key_of,
     measured_on,
     measured_over,
     weights_of,
@@ -128,7 +126,7 @@ class Status:
         given = measured_on(entry, weights_of(entry), self.dtype, device, self.thinking)
         for claim, sources in self.claims:
             if sources is None or "fixture records" not in sources:
-                key = None if sources is None else key_of(sources, judged_by(claim), engine_parts(), given)
+                key = None if sources is None else claim_key(claim, sources, given)
                 seconds = self.estimates.seconds(claim.id, name, entry.parameters)
                 status.add(claim.id, self._why(name, claim, key), seconds)
         return status
@@ -139,7 +137,7 @@ class Status:
         over = measured_over(self.reports)
         for claim, sources in self.claims:
             if sources is not None and "fixture records" in sources:
-                key = key_of(sources, judged_by(claim), engine_parts(), over)
+                key = claim_key(claim, sources, over)
                 status.add(
                     claim.id, self._why(ACROSS, claim, key), self.estimates.seconds(claim.id, ACROSS, None)
                 )
