@@ -115,11 +115,16 @@ def test_a_cluster_leaves_what_one_process_leaves(suite, other_llama, machines):
     assert "raylet" not in result.stdout.str() + result.stderr.str()
 
 
+def assert_two_was_repeated(suite) -> None:
+    """Assert that only the second claim was measured twice: last, or in its turn if its start was not reported."""
+    assert notes(suite) in (["one", "two", "three", "two"], ["one", "two", "two", "three"])
+
+
 def test_rays_process_is_killed(suite, machines):
     suite.claims(LIGHT + light("one") + light("two", KILLED) + light("three"))
     result = suite.run("--on", f"ray:{machines.have({}, {})}")
     assert result.ret == 0
-    assert notes(suite) == ["one", "two", "three", "two"]
+    assert_two_was_repeated(suite)
     assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
     assert_gone(suite)
 
@@ -132,7 +137,7 @@ def test_a_lost_node_loses_no_record(suite, machines):
     machines.kill_when_asked(suite.pytester.path / "died")
     result = suite.run("--on", f"ray:{address}")
     assert result.ret == 0
-    assert notes(suite) == ["one", "two", "three", "two"]
+    assert_two_was_repeated(suite)
     assert len(suite.record("one").evidence.trials) == 40_000
     assert_gone(suite)
 
