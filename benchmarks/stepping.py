@@ -18,8 +18,8 @@ from vsg_core import LanguageModel, load_model
 from vsg_core.weights.registry import DEFAULT_MODEL
 
 BATCH, STEPS = 8, 32
-# Steps before the first that is timed, and the fewest that are.
-WARM_UP, FEWEST = 5, 3
+# Steps before the first that is timed.
+WARM_UP = 5
 PROMPT = "A short list of what one should take along on a long walk in the mountains:"
 
 
@@ -48,13 +48,13 @@ def timed(steps: Iterator[float], request: str) -> list[float]:
     """Return the seconds of the steps that a request asks for."""
     seconds: list[float] = []
     if request == "go":
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        while not seconds or not select.select([sys.stdin], [], [], 0)[0]:
             seconds.append(next(steps))
         # The line that ends them.
         sys.stdin.readline()
         return seconds
     end = time.perf_counter() + float(request)
-    while time.perf_counter() < end or len(seconds) < FEWEST:
+    while time.perf_counter() < end or not seconds:
         seconds.append(next(steps))
     return seconds
 

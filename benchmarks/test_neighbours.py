@@ -19,9 +19,9 @@ from vsg_core.runs.spinning import CHOICES, LIMIT, SPINS
 
 ROOT = Path(__file__).parent.parent
 WAYS: Mapping[str, Mapping[str, str]] = {"torch's own": {}, f"{SPINS}={LIMIT}": {SPINS: str(LIMIT)}}
-SITUATIONS = ("alone", "busy process", "second run")
-# Seconds of each measurement, of which every situation has several.
-SECONDS, ROUNDS = 2.0, 3
+ALONE, BUSY, SECOND = SITUATIONS = ("alone", "busy process", "second run")
+# Seconds of one measurement, and the rounds, each with several short ones of a step alone.
+SECONDS, ROUNDS, SHORT = 1.0, 4, 3
 
 
 class Stepper:
@@ -52,9 +52,9 @@ class Stepper:
         assert line, f"{self.process.args} ended"
         return line
 
-    def milliseconds(self) -> float:
+    def milliseconds(self, seconds: float = SECONDS) -> float:
         """Return the time of the median step."""
-        self.ask(str(SECONDS))
+        self.ask(str(seconds))
         return float(self.answer())
 
 
@@ -101,12 +101,14 @@ def test_neighbours(print_table: Callable[[str, list[str]], None]) -> None:
     with ExitStack() as stack:
         pairs = {name: [stack.enter_context(stepper(way)) for _ in range(2)] for name, way in WAYS.items()}
         for _ in range(ROUNDS):
+            for _ in range(SHORT):
+                for name, (first, _) in pairs.items():
+                    times[name, ALONE].append(first.milliseconds(SECONDS / 2))
             for name, (first, other) in pairs.items():
-                times[name, "alone"].append(first.milliseconds())
                 with busy_process():
-                    times[name, "busy process"].append(first.milliseconds())
+                    times[name, BUSY].append(first.milliseconds())
                 with second_run(other):
-                    times[name, "second run"].append(first.milliseconds())
+                    times[name, SECOND].append(first.milliseconds())
     print_table(
         "batch 8 next to other processes: milliseconds per step, and relative to torch's own way alone",
         lines(times),
@@ -114,14 +116,15 @@ def test_neighbours(print_table: Callable[[str, list[str]], None]) -> None:
 
 
 def lines(times: Mapping[tuple[str, str], list[float]]) -> list[str]:
-    """Return a line per way of waiting: the median over the rounds, and the median of the rounds' ratios."""
-    quiet = times[next(iter(WAYS)), "alone"]
+    """Return a line per way of waiting: the median of each situation, and its ratio to torch's own way alone."""
     found = [" " * 24 + "".join(f"{situation:>20}" for situation in SITUATIONS)]
+    quiet = times[next(iter(WAYS)), ALONE]
     for way in WAYS:
         cells = []
         for situation in SITUATIONS:
-            mine = times[way, situation]
-            ratio = median(each / alone for each, alone in zip(mine, quiet, strict=True))
-            cells.append(f"{median(mine):11.1f} {ratio:8.2f}")
+            own = times[way, situation]
+            # Measurements alone are pairs that ran one after the other.
+            pairs = zip(own, quiet if situation == ALONE else [median(quiet)] * len(own), strict=True)
+            cells.append(f"{median(own):11.1f} {median(each / alone for each, alone in pairs):8.2f}")
         found.append(f"{way:24}" + "".join(cells))
     return found

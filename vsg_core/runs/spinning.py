@@ -1,8 +1,8 @@
 """How long threads of OpenMP wait actively (spin) before they sleep: a limit, set before torch is loaded.
 
-By default a thread of libgomp, which computes for torch on Linux, spins for milliseconds. Between two products of a
-decoding step that costs nothing on idle cores; on cores that another process shares, it takes the time of the threads
-that it waits for.
+By default a thread of libgomp, the OpenMP of torch on Linux, spins for milliseconds. On idle cores that is the fastest
+way to wait; on cores that another process shares, it takes the time of the threads that it waits for. The number of
+threads stays as it is, since it decides how sums are split and so how they are rounded.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 SPINS = "GOMP_SPINCOUNT"
 # Each of them says how threads wait. libgomp reads the first two, the OpenMP of LLVM and Intel the others.
 CHOICES = (SPINS, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
-# Turns of the waiting loop: more than the gap between two products takes, less than a slice of the scheduler.
-LIMIT = 10_000
+# Turns of the waiting loop. Fewer let threads sleep between two products of a decoding step, and waking them costs time;
+# more slow down a step next to another process (`make bench`).
+LIMIT = 2_000
 
 
 def limit_spinning() -> None:
