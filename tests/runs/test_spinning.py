@@ -1,4 +1,4 @@
-"""How long threads spin: limited before OpenMP is loaded, unless the user chose, and stated in the record."""
+"""Spinning threads: limited before OpenMP is loaded, unless the user chose, and stated in the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long threads of OpenMP wait actively (spin) before they sleep: a limit, set before torch is loaded.
+"""Limit how long threads of OpenMP wait actively (spin) before they sleep; set before torch is loaded.
 
 By default a thread of libgomp, the OpenMP of torch on Linux, spins for milliseconds. On idle cores that is the fastest
 way to wait; on cores that another process shares, it takes the time of the threads that it waits for. The number of
@@ -14,8 +14,8 @@ from pathlib import Path
 SPINS = "GOMP_SPINCOUNT"
 # Each of them says how threads wait. libgomp reads the first two, the OpenMP of LLVM and Intel the others.
 CHOICES = (SPINS, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
-# Turns of the waiting loop. Fewer let threads sleep between two products of a decoding step, and waking them costs time;
-# more slow down a step next to another process (`make bench`).
+# Turns of the waiting loop. With fewer, threads sleep between two products of a decoding step, and have to be woken;
+# with more, a step next to another process takes longer (`make bench`).
 LIMIT = 2_000
 
 
