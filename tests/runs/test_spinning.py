@@ -37,8 +37,10 @@ def not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def libgomp() -> Path:
     """Return the OpenMP library that torch brings."""
-    (folder,) = find_spec("torch").submodule_search_locations
-    found = sorted(Path(folder, "lib").glob("libgomp*"))
+    torch = find_spec("torch")
+    assert torch
+    assert torch.origin
+    found = sorted(Path(torch.origin).parent.glob("lib/libgomp*"))
     if not found:
         pytest.skip("this build of torch has another OpenMP")
     return found[0]
