@@ -16,7 +16,7 @@ SPINS = "GOMP_SPINCOUNT"
 CHOICES = (SPINS, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 # Turns of the waiting loop. With fewer, threads sleep between two products of a decoding step, and have to be woken;
 # with more, a step next to another process takes longer (`make bench`).
-LIMIT = 2_000
+LIMIT = 2_500
 
 
 def limit_spinning() -> None:
