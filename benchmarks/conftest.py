@@ -35,6 +35,8 @@ class Race:
 
 
 RACES = pytest.StashKey[dict[str, Race]]()
+# The lines of other tables, by title.
+TABLES = pytest.StashKey[dict[str, list[str]]]()
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +78,12 @@ def race(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[str, Mapping[
     return run
 
 
+@pytest.fixture
+def print_table(pytestconfig: pytest.Config) -> Callable[[str, list[str]], None]:
+    """Print a table of its own, given its title and lines, after those of the races."""
+    return pytestconfig.stash.setdefault(TABLES, {}).__setitem__
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print, for every race, each contestant's tokens per second and its speed relative to each of the others."""
     for name, result in config.stash.get(RACES, {}).items():
@@ -86,3 +94,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for number, contestant in enumerate(contestants, 1):
             ratios = "".join(f"{result.ratio(contestant, other):8.2f}" for other in contestants)
             terminalreporter.line(f"{number}  {contestant:24}{result.speed(contestant):10.1f}{ratios}")
+    for title, lines in config.stash.get(TABLES, {}).items():
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.line(line)

@@ -37,6 +37,7 @@ from vsg_core.records.files import FOLDER, has_record, record_member, write_reco
 from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_record
 from vsg_core.records.record import Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
+from vsg_core.runs import spinning
 from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
@@ -280,7 +281,7 @@ class ClaimRun:
             started=self.started.replace(microsecond=0),
             seconds=time.perf_counter() - max(self.clock, self.bench.since),
             machine=provenance.machine(),
-            environment=provenance.environment(),
+            environment=provenance.environment() | spinning.chosen(),
             commit=code.commit,
             dirty=code.dirty,
             in_setup=not self.called,

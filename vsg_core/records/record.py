@@ -360,7 +360,7 @@ class Run(Stored):
     """The operating system, cores and memory."""
 
     environment: dict[str, str] = {}
-    """The variables that limit what of the machine the process may use: threads and graphics cards."""
+    """The variables that limit what of the machine the process may use: threads, how they wait, and graphics cards."""
 
     commit: str | None = None
     """The commit of the code that made the record."""
