@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Generator
 from html import escape
@@ -78,6 +79,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        leave_out_hypothesis(self.config)
         failed = +self.failures
         if exitstatus == pytest.ExitCode.TESTS_FAILED and failed and set(failed) <= set(CHANGED):
             session.exitstatus = EXIT_CHANGED
@@ -156,6 +158,13 @@ def _key(record: Record) -> tuple[str, str]:
 def _short(path: Path) -> str:
     """The path as it is shortest to type in the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def leave_out_hypothesis(config: pytest.Config) -> None:
+    """Unregister Hypothesis's plugin if no test used Hypothesis, which it would import only to find nothing to show."""
+    plugin = config.pluginmanager.getplugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        config.pluginmanager.unregister(plugin)
 
 
 # Before pytest-html reads where to write.

@@ -19,7 +19,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
@@ -159,6 +158,8 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
     Those of a process of this machine that is gone, and those of other machines that are older than a day.
     """
+    import psutil
+
     for path in (path for folder in folders if folder.is_dir() for path in folder.glob(".*")):
         if not (found := _TEMPORARY.fullmatch(path.name)):
             continue

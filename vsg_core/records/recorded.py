@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import tomlkit
 from pydantic import ConfigDict, ValidationError
-from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.projects import run_command
@@ -115,7 +114,7 @@ def read_recorded(folder: str | Path, model_name: str) -> dict[str, RecordedVerd
         VsgError: the file cannot be read as recorded verdicts; one line that names it.
     """
     path = Path(folder, f"{model_name}.toml")
-    return {name: _entry(path, name, entry) for name, entry in _read(path).unwrap().items()}
+    return {name: _entry(path, name, entry) for name, entry in tomllib.loads(_text(path)).items()}
 
 
 def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record]) -> Path:
@@ -127,8 +126,11 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
     Raises:
         WrongUse: a record is broken, or of another model.
     """
+    # It keeps comments, and takes far longer to read than tomllib.
+    import tomlkit
+
     path = Path(folder, f"{model_name}.toml")
-    document = _read(path)
+    document = tomlkit.parse(_text(path))
     for record in sorted(records, key=lambda record: record.claim.id):
         if record.model.name != model_name:
             raise WrongUse(f"a record of {record.model.name} cannot go into {path}")
@@ -210,13 +212,20 @@ def _verdict_text(
     return f"{verdict}, {measured_text(estimate, interval, n, unit, value_unit)}"
 
 
-def _read(path: Path) -> tomlkit.TOMLDocument:
+def _text(path: Path) -> str:
+    """The text of a file of recorded verdicts that can be read as such; empty for no file.
+
+    Raises:
+        VsgError: it cannot; one line that names it.
+    """
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
     except FileNotFoundError:
-        return tomlkit.document()
-    except (OSError, TOMLKitError, UnicodeDecodeError) as error:
+        return ""
+    except (OSError, ValueError) as error:
         raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
+    return text
 
 
 def _entry(path: Path, name: str, entry: Any) -> RecordedVerdict:
