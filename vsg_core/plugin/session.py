@@ -15,7 +15,7 @@ from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out
-from vsg_core.records.files import read_reports
+from vsg_core.records.files import no_collection, read_reports
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS
@@ -102,11 +102,12 @@ class Session:
         from vsg_core.report.view.rows import report_of
 
         folder = reports_folder(self.config)
-        records = read_reports(folder)
-        self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
-        report = report_of(records, read_repeats(folder, records))
-        self.notes.append(f"claim report: {_short(write_report(report, folder))}")
-        write_neighbours(report, folder)
+        with no_collection():
+            records = read_reports(folder)
+            self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
+            report = report_of(records, read_repeats(folder, records))
+            self.notes.append(f"claim report: {_short(write_report(report, folder))}")
+            write_neighbours(report, folder)
 
     def accept(self, session: pytest.Session) -> None:
         """Record the verdicts of this run, unless it broke or was cut short."""

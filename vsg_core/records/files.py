@@ -341,7 +341,7 @@ def read_records(place: str | Path) -> list[Record]:
         VsgError: a record is damaged, or of a schema this version does not read; one line that names it.
     """
     place = Path(place)
-    with _no_collection():
+    with no_collection():
         if place.is_file():
             return [parse_record(name, text) for name, text in _members(place)]
         paths = sorted(place.glob("*/*.json"))
@@ -362,7 +362,7 @@ def read_text(path: Path) -> str:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Pause the garbage collector: it would look at each of a million new objects many times, and free none."""
     was_on = gc.isenabled()
     gc.disable()
@@ -370,6 +370,9 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            # Moves the new objects to the oldest generation, else the next collection would look at all of them.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
