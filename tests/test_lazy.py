@@ -45,11 +45,23 @@ def test_dir_and_completion_list_every_name_and_import_nothing() -> None:
     )
 
 
-def test_collecting_the_claims_imports_no_torch() -> None:
+def test_collecting_the_claims_imports_no_heavy_library() -> None:
+    """Not even Hypothesis, whose own plugin would import it for the summary."""
+    unused = [*HEAVY, "statsmodels", "pandas", "tomlkit", "rich.console"]
     script = (
         "import sys, pytest\n"
         "code = pytest.main(['--collect-only', '-q', 'hypotheses'])\n"
-        "print(int(code), [m for m in ('torch', 'transformers') if m in sys.modules])"
+        f"print(int(code), [m for m in {unused} if m in sys.modules])"
+    )
+    assert run(script).endswith("0 []")
+
+
+def test_the_help_of_the_command_needs_click_alone() -> None:
+    unused = [*HEAVY, "statsmodels", "pydantic", "jinja2", "pytest", "rich.console", "tomlkit", "filelock"]
+    script = (
+        "import sys\nfrom vsg_core.cli.main import main\nsys.argv = ['vsg', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n"
+        f"    print(ended.code, [m for m in {unused} if m in sys.modules])"
     )
     assert run(script).endswith("0 []")
 
