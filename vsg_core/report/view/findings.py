@@ -109,7 +109,7 @@ def _effect(record: Record, interval: Interval, value: float, limit: float) -> f
 
 
 def _cohens_h(rate: float, other: float) -> float:
-    """Cohen's effect size of a rate against another. (statsmodels has it too, and takes a second to import.)"""
+    """Cohen's effect size of a rate against another; statsmodels has it too, but takes a second to import."""
     first, second = (2 * math.asin(math.sqrt(min(max(each, 0.0), 1.0))) for each in (rate, other))
     return first - second
 
