@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from vsg_core.errors import VsgError
+from vsg_core.lazy import no_collection
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out
-from vsg_core.records.files import no_collection, read_reports
+from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import io
 import json
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.lazy import no_collection
 from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
@@ -359,21 +359,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Pause the garbage collector: it would look at each of a million new objects many times, and free none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            # Moves the new objects to the oldest generation, else the next collection would look at all of them.
-            gc.freeze()
-            gc.unfreeze()
-            gc.enable()
 
 
 @contextmanager

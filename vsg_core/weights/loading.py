@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.memory import PACKED_BYTES
+from vsg_core.lazy import no_collection
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
@@ -67,8 +68,11 @@ def load_model(
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
-    from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
-    from vsg_core.generator.model.language_model import LanguageModel
+    # torch and transformers: half a million objects, a quarter of the time without this.
+    with no_collection():
+        from vsg_core.generator.engine import files as files
+        from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
+        from vsg_core.generator.model.language_model import LanguageModel
 
     entry = describe(name_or_path, weights)
     # At the least, for tables, norms and head are not packed.
