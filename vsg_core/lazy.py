@@ -38,9 +38,10 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            # Moves the new objects to the oldest generation, else the next collection would look at all of them.
-            gc.freeze()
-            gc.unfreeze()
+            if not gc.get_freeze_count():
+                # Moves all objects to the oldest generation, else the next collection would look at the new ones.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

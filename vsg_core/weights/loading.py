@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shlex
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,11 +71,9 @@ def load_model(
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
-    # torch and transformers: half a million objects, a quarter of the time without this.
-    with no_collection():
-        from vsg_core.generator.engine import files as files
-        from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
-        from vsg_core.generator.model.language_model import LanguageModel
+    import_engine()
+    from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
+    from vsg_core.generator.model.language_model import LanguageModel
 
     entry = describe(name_or_path, weights)
     # At the least, for tables, norms and head are not packed.
@@ -106,6 +107,18 @@ def load_model(
     if known is None:
         keep_paths(key, lm.engine.paths)
     return lm
+
+
+@cache
+def import_engine() -> None:
+    """Import torch and transformers, and keep the garbage collector from their million objects.
+
+    It would look at them many times while they are imported, after each model and when the process ends: 4 seconds in
+    all, to find that they are still needed.
+    """
+    with no_collection():
+        import_module("vsg_core.generator.engine.files")
+    gc.freeze()
 
 
 def weights_here(entry: Entry) -> bool:
