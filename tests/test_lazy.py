@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 import vsg_core
+from vsg_core.lazy import no_collection
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ["torch", "transformers", "numpy", "scipy", "hypothesis"]
@@ -84,3 +91,40 @@ def test_the_first_use_gives_the_module_itself() -> None:
     assert vsg_core.torch.__version__ == torch.__version__
     assert vsg_core.strategies.lists is hypothesis.strategies.lists
     assert "float32" in dir(vsg_core.torch)
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leaves the garbage collector as it was."""
+    was_on = gc.isenabled()
+    yield
+    gc.unfreeze()
+    (gc.enable if was_on else gc.disable)()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_pause_of_the_garbage_collector_ends_as_it_began(collector: None, on: bool) -> None:
+    (gc.enable if on else gc.disable)()
+    with suppress(KeyError), no_collection():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled() is on
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_objects_that_the_collector_never_looks_at_are_none_of_a_pause(collector: None, frozen: bool) -> None:
+    """What was frozen stays frozen, and what a pause made is collected like everything else."""
+
+    class Circle:
+        pass
+
+    (gc.freeze if frozen else gc.unfreeze)()
+    before = gc.get_freeze_count()
+    with no_collection():
+        circle = Circle()
+        circle.itself = circle  # type: ignore[attr-defined]
+        seen = weakref.ref(circle)
+        del circle
+    assert bool(gc.get_freeze_count()) is bool(before) is frozen
+    gc.collect()
+    assert seen() is None
