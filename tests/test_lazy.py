@@ -113,7 +113,7 @@ def test_a_pause_of_the_garbage_collector_ends_as_it_began(collector: None, on: 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_objects_that_the_collector_never_looks_at_are_none_of_a_pause(collector: None, frozen: bool) -> None:
-    """What was frozen stays frozen, and what a pause made is collected like everything else."""
+    """Frozen objects stay frozen, and what was made during a pause is collected like everything else."""
 
     class Circle:
         pass
