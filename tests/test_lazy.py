@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import subprocess
 import sys
 import weakref
@@ -14,6 +15,7 @@ import pytest
 
 import vsg_core
 from vsg_core.lazy import no_collection
+from vsg_core.weights.loading import import_engine
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ["torch", "transformers", "numpy", "scipy", "hypothesis"]
@@ -128,3 +130,11 @@ def test_objects_that_the_collector_never_looks_at_are_none_of_a_pause(collector
     assert bool(gc.get_freeze_count()) is bool(before) is frozen
     gc.collect()
     assert seen() is None
+
+
+def test_where_transformers_is_in_use_the_collector_can_still_free_its_models(collector: None) -> None:
+    importlib.import_module("transformers")
+    gc.unfreeze()
+    import_engine.__wrapped__()
+    assert not gc.get_freeze_count()
+    assert gc.isenabled()

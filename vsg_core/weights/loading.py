@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import shlex
+import sys
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -114,11 +115,14 @@ def import_engine() -> None:
     """Import torch and transformers, and keep the garbage collector from their million objects.
 
     It would look at them many times while they are imported, after each model and when the process ends: 4 seconds in
-    all, to find that they are still needed.
+    all, to find that they are still needed. Where transformers is in use already, there may be models, which the
+    collector must be able to free.
     """
+    first = "transformers" not in sys.modules
     with no_collection():
         import_module("vsg_core.generator.engine.files")
-    gc.freeze()
+    if first:
+        gc.freeze()
 
 
 def weights_here(entry: Entry) -> bool:
