@@ -130,7 +130,10 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
     import tomlkit
 
     path = Path(folder, f"{model_name}.toml")
-    document = tomlkit.parse(_text(path))
+    try:
+        document = tomlkit.parse(_text(path))
+    except ValueError as error:
+        raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
     for record in sorted(records, key=lambda record: record.claim.id):
         if record.model.name != model_name:
             raise WrongUse(f"a record of {record.model.name} cannot go into {path}")
