@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 
@@ -16,6 +16,8 @@ from vsg_core.records.files import write_atomically
 from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault, rounded
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import Unit, measured_text
+
+Document = TypeVar("Document")
 
 
 class RecordedVerdict(Stored):
@@ -114,7 +116,7 @@ def read_recorded(folder: str | Path, model_name: str) -> dict[str, RecordedVerd
         VsgError: the file cannot be read as recorded verdicts; one line that names it.
     """
     path = Path(folder, f"{model_name}.toml")
-    return {name: _entry(path, name, entry) for name, entry in tomllib.loads(_text(path)).items()}
+    return {name: _entry(path, name, entry) for name, entry in _parsed(path, tomllib.loads).items()}
 
 
 def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record]) -> Path:
@@ -130,10 +132,7 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
     import tomlkit
 
     path = Path(folder, f"{model_name}.toml")
-    try:
-        document = tomlkit.parse(_text(path))
-    except ValueError as error:
-        raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
+    document = _parsed(path, tomlkit.parse)
     for record in sorted(records, key=lambda record: record.claim.id):
         if record.model.name != model_name:
             raise WrongUse(f"a record of {record.model.name} cannot go into {path}")
@@ -215,20 +214,18 @@ def _verdict_text(
     return f"{verdict}, {measured_text(estimate, interval, n, unit, value_unit)}"
 
 
-def _text(path: Path) -> str:
-    """The text of a file of recorded verdicts that can be read as such; empty for no file.
+def _parsed(path: Path, parse: Callable[[str], Document]) -> Document:
+    """Parse a file of recorded verdicts; one that is missing is empty.
 
     Raises:
-        VsgError: it cannot; one line that names it.
+        VsgError: it cannot be read; one line that names it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        tomllib.loads(text)
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return ""
+        return parse("")
     except (OSError, ValueError) as error:
         raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
-    return text
 
 
 def _entry(path: Path, name: str, entry: Any) -> RecordedVerdict:
