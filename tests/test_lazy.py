@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 import vsg_core
+from vsg_core.lazy import no_collection
+from vsg_core.weights.loading import import_engine
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ["torch", "transformers", "numpy", "scipy", "hypothesis"]
@@ -45,11 +54,23 @@ def test_dir_and_completion_list_every_name_and_import_nothing() -> None:
     )
 
 
-def test_collecting_the_claims_imports_no_torch() -> None:
+def test_collecting_the_claims_imports_no_heavy_library() -> None:
+    """Not even Hypothesis, whose own plugin would import it for the summary."""
+    unused = [*HEAVY, "statsmodels", "pandas", "tomlkit", "rich.console"]
     script = (
         "import sys, pytest\n"
         "code = pytest.main(['--collect-only', '-q', 'hypotheses'])\n"
-        "print(int(code), [m for m in ('torch', 'transformers') if m in sys.modules])"
+        f"print(int(code), [m for m in {unused} if m in sys.modules])"
+    )
+    assert run(script).endswith("0 []")
+
+
+def test_the_help_of_the_command_needs_click_alone() -> None:
+    unused = [*HEAVY, "statsmodels", "pydantic", "jinja2", "pytest", "rich.console", "tomlkit", "filelock"]
+    script = (
+        "import sys\nfrom vsg_core.cli.main import main\nsys.argv = ['vsg', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n"
+        f"    print(ended.code, [m for m in {unused} if m in sys.modules])"
     )
     assert run(script).endswith("0 []")
 
@@ -72,3 +93,48 @@ def test_the_first_use_gives_the_module_itself() -> None:
     assert vsg_core.torch.__version__ == torch.__version__
     assert vsg_core.strategies.lists is hypothesis.strategies.lists
     assert "float32" in dir(vsg_core.torch)
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leaves the garbage collector as it was."""
+    was_on = gc.isenabled()
+    yield
+    gc.unfreeze()
+    (gc.enable if was_on else gc.disable)()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_pause_of_the_garbage_collector_ends_as_it_began(collector: None, on: bool) -> None:
+    (gc.enable if on else gc.disable)()
+    with suppress(KeyError), no_collection():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled() is on
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_objects_that_the_collector_never_looks_at_are_none_of_a_pause(collector: None, frozen: bool) -> None:
+    """Frozen objects stay frozen, and what was made during a pause is collected like everything else."""
+
+    class Circle:
+        pass
+
+    (gc.freeze if frozen else gc.unfreeze)()
+    before = gc.get_freeze_count()
+    with no_collection():
+        circle = Circle()
+        circle.itself = circle  # type: ignore[attr-defined]
+        seen = weakref.ref(circle)
+        del circle
+    assert bool(gc.get_freeze_count()) is bool(before) is frozen
+    gc.collect()
+    assert seen() is None
+
+
+def test_where_transformers_is_in_use_the_collector_can_still_free_its_models(collector: None) -> None:
+    importlib.import_module("transformers")
+    gc.unfreeze()
+    import_engine.__wrapped__()
+    assert not gc.get_freeze_count()
+    assert gc.isenabled()

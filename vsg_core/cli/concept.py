@@ -19,7 +19,7 @@ from vsg_core.cli.printing import (
     weights,
     width,
 )
-from vsg_core.weights.registry import DEFAULT_MODEL
+from vsg_core.weights.names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from vsg_core.generator.model.language_model import LanguageModel

@@ -19,22 +19,24 @@ def report(as_json: bool, reports: str, archive: bool) -> None:
 
     claims.json, claims.csv and summary.md are written next to it.
     """
+    from vsg_core.lazy import no_collection
     from vsg_core.projects import run_command
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.records.history import read_history, read_repeats
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
-    records = read_reports(reports)
-    if not records:
-        raise VsgError(
-            f"no records in {Path(reports) / 'records'}: make some with `{run_command()}`, or give --reports"
-        )
-    if archive:
-        write_archive(records, Path(reports, ARCHIVE), read_history(reports))
-    run = report_of(records, read_repeats(reports, records))
-    page = write_report(run, reports)
-    write_neighbours(run, reports)
+    with no_collection():
+        records = read_reports(reports)
+        if not records:
+            raise VsgError(
+                f"no records in {Path(reports) / 'records'}: make some with `{run_command()}`, or give --reports"
+            )
+        if archive:
+            write_archive(records, Path(reports, ARCHIVE), read_history(reports))
+        run = report_of(records, read_repeats(reports, records))
+        page = write_report(run, reports)
+        write_neighbours(run, reports)
     if as_json:
         print_json({"page": str(page), "records": len(records)})
     else:

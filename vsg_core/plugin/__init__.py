@@ -10,21 +10,29 @@ end (session), and an end from outside (signals).
 
 from __future__ import annotations
 
-pytest_plugins = [
-    "vsg_core.plugin.options",
-    "vsg_core.plugin.selection",
-    "vsg_core.plugin.collection",
-    "vsg_core.plugin.across",
-    "vsg_core.plugin.order",
-    "vsg_core.plugin.refusals",
-    "vsg_core.plugin.keyed",
-    "vsg_core.plugin.resume",
-    "vsg_core.plugin.running",
-    "vsg_core.plugin.microscope",
-    "vsg_core.plugin.dry",
-    "vsg_core.plugin.live_line",
-    "vsg_core.plugin.checks",
-    "vsg_core.plugin.scatter",
-    "vsg_core.plugin.session",
-    "vsg_core.plugin.signals",
-]
+import pytest
+
+MODULES = (
+    "options",
+    "selection",
+    "collection",
+    "across",
+    "order",
+    "refusals",
+    "keyed",
+    "resume",
+    "running",
+    "microscope",
+    "dry",
+    "live_line",
+    "checks",
+    "scatter",
+    "session",
+    "signals",
+)
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Load the modules. Named in `pytest_plugins`, each would be looked for among all installed packages."""
+    for name in MODULES:
+        pluginmanager.import_plugin(f"{__name__}.{name}")

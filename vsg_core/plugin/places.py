@@ -14,6 +14,9 @@ import pytest
 
 from vsg_core.projects import CLAIMS, PLUGIN, RECORDED, joined, real_path
 
+# The project's folder, once it is known.
+PROJECT = pytest.StashKey[Path]()
+
 
 def project_folder(config: pytest.Config) -> Path:
     """The folder of the conftest.py that loads this plugin; the rootdir if none does.
@@ -22,11 +25,22 @@ def project_folder(config: pytest.Config) -> Path:
     """
     if config.option.vsg_project:
         return Path(config.option.vsg_project)
+    if PROJECT not in config.stash:
+        found = _loading_folder(config)
+        # Its conftest.py may not be loaded yet.
+        if found is None:
+            return config.rootpath
+        config.stash[PROJECT] = found
+    return config.stash[PROJECT]
+
+
+def _loading_folder(config: pytest.Config) -> Path | None:
+    """The folder of the first conftest.py that loads this plugin."""
     for _, plugin in config.pluginmanager.list_name_plugin():
         path = _conftest_path(plugin)
         if path is not None and PLUGIN in _plugins_of(plugin):
             return path.parent
-    return config.rootpath
+    return None
 
 
 def reports_folder(config: pytest.Config) -> Path:

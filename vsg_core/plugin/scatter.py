@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 from vsg_core.errors import VsgError, WorkerLost, WrongUse
 from vsg_core.plugin.across import is_across
 from vsg_core.plugin.claim_run import ClaimRun
-from vsg_core.plugin.live import Progress
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, model_of, shards_of
@@ -193,6 +192,9 @@ def _run_apart(
 ) -> None:
     config = session.config
     controller = Controller(shards, executor, config.option.vsg_shard_timeout)
+    # Imported here, for most runs have no workers.
+    from vsg_core.plugin.live import Progress
+
     progress, replay = Progress(config, shards), Replay(session, claims)
     with progress.shown():
         try:

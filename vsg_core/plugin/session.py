@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Generator
 from html import escape
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from vsg_core.errors import VsgError
+from vsg_core.lazy import no_collection
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out
@@ -78,6 +80,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        leave_out_hypothesis(self.config)
         failed = +self.failures
         if exitstatus == pytest.ExitCode.TESTS_FAILED and failed and set(failed) <= set(CHANGED):
             session.exitstatus = EXIT_CHANGED
@@ -100,11 +103,12 @@ class Session:
         from vsg_core.report.view.rows import report_of
 
         folder = reports_folder(self.config)
-        records = read_reports(folder)
-        self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
-        report = report_of(records, read_repeats(folder, records))
-        self.notes.append(f"claim report: {_short(write_report(report, folder))}")
-        write_neighbours(report, folder)
+        with no_collection():
+            records = read_reports(folder)
+            self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
+            report = report_of(records, read_repeats(folder, records))
+            self.notes.append(f"claim report: {_short(write_report(report, folder))}")
+            write_neighbours(report, folder)
 
     def accept(self, session: pytest.Session) -> None:
         """Record the verdicts of this run, unless it broke or was cut short."""
@@ -156,6 +160,13 @@ def _key(record: Record) -> tuple[str, str]:
 def _short(path: Path) -> str:
     """The path as it is shortest to type in the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def leave_out_hypothesis(config: pytest.Config) -> None:
+    """Unregister Hypothesis's plugin if no test used Hypothesis, which it would import only to find nothing to show."""
+    plugin = config.pluginmanager.getplugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        config.pluginmanager.unregister(plugin)
 
 
 # Before pytest-html reads where to write.

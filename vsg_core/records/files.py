@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import io
 import json
@@ -19,10 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 from pydantic import ValidationError
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.lazy import no_collection
 from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
@@ -159,6 +158,8 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
     Those of a process of this machine that is gone, and those of other machines that are older than a day.
     """
+    import psutil
+
     for path in (path for folder in folders if folder.is_dir() for path in folder.glob(".*")):
         if not (found := _TEMPORARY.fullmatch(path.name)):
             continue
@@ -340,7 +341,7 @@ def read_records(place: str | Path) -> list[Record]:
         VsgError: a record is damaged, or of a schema this version does not read; one line that names it.
     """
     place = Path(place)
-    with _no_collection():
+    with no_collection():
         if place.is_file():
             return [parse_record(name, text) for name, text in _members(place)]
         paths = sorted(place.glob("*/*.json"))
@@ -358,18 +359,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector: it would look at each of a million new objects many times, and free none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager

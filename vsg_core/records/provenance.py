@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from vsg_core.projects import CLAIMS, PACKAGE, RECORDED
 
 # Hexadecimal digits of the code's digest.
@@ -41,6 +39,8 @@ def versions() -> dict[str, str]:
 @cache
 def machine() -> str:
     """The machine in words: system, processor, cores, memory."""
+    import psutil
+
     memory = psutil.virtual_memory().total / 2**30
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
 

@@ -25,7 +25,7 @@ Interval = tuple[Number, Number]
 
 
 class Stored(BaseModel):
-    """A frozen part of a file. Each field's docstring is its description.
+    """A frozen part of a file. Each field's docstring is its description in the published schema.
 
     Unknown fields are an error, and so are values of a different type ("1" for 1, 1 for true) and NaN.
     """
@@ -35,7 +35,6 @@ class Stored(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
     )
 

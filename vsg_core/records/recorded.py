@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-import tomlkit
 from pydantic import ConfigDict, ValidationError
-from tomlkit.exceptions import TOMLKitError
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.projects import run_command
@@ -17,6 +16,8 @@ from vsg_core.records.files import write_atomically
 from vsg_core.records.record import Interval, Record, RecordedMeasurement, Stored, first_fault, rounded
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import Unit, measured_text
+
+Document = TypeVar("Document")
 
 
 class RecordedVerdict(Stored):
@@ -115,7 +116,7 @@ def read_recorded(folder: str | Path, model_name: str) -> dict[str, RecordedVerd
         VsgError: the file cannot be read as recorded verdicts; one line that names it.
     """
     path = Path(folder, f"{model_name}.toml")
-    return {name: _entry(path, name, entry) for name, entry in _read(path).unwrap().items()}
+    return {name: _entry(path, name, entry) for name, entry in _parsed(path, tomllib.loads).items()}
 
 
 def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record]) -> Path:
@@ -127,8 +128,11 @@ def write_recorded(folder: str | Path, model_name: str, records: Sequence[Record
     Raises:
         WrongUse: a record is broken, or of another model.
     """
+    # It keeps comments, and takes far longer to read than tomllib.
+    import tomlkit
+
     path = Path(folder, f"{model_name}.toml")
-    document = _read(path)
+    document = _parsed(path, tomlkit.parse)
     for record in sorted(records, key=lambda record: record.claim.id):
         if record.model.name != model_name:
             raise WrongUse(f"a record of {record.model.name} cannot go into {path}")
@@ -210,12 +214,17 @@ def _verdict_text(
     return f"{verdict}, {measured_text(estimate, interval, n, unit, value_unit)}"
 
 
-def _read(path: Path) -> tomlkit.TOMLDocument:
+def _parsed(path: Path, parse: Callable[[str], Document]) -> Document:
+    """Parse a file of recorded verdicts; one that is missing is empty.
+
+    Raises:
+        VsgError: it cannot be read; one line that names it.
+    """
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return tomlkit.document()
-    except (OSError, TOMLKitError, UnicodeDecodeError) as error:
+        return parse("")
+    except (OSError, ValueError) as error:
         raise VsgError(f"cannot read recorded verdicts {path}: {error}") from error
 
 

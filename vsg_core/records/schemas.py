@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from vsg_core.records import record as record_module
 from vsg_core.records.record import Measurement, Record, numbers_with_a_verdict
 from vsg_core.vocabulary import Outcome, Verdict
 
+PACKAGE = "vsg_core."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -65,13 +70,51 @@ def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
 
 def record_schema() -> dict[str, Any]:
     """The schema of records/MODEL/CLAIM.json (draft 2020-12)."""
-    return {"$schema": _DIALECT, **Record.model_json_schema(by_alias=True, mode="serialization")}
+    schema = Record.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": _DIALECT, **_described(schema)}
 
 
 def claims_schema() -> dict[str, Any]:
     """The schema of claims.json: one row per claim and model."""
-    rows = TypeAdapter(list[ClaimRow]).json_schema(mode="serialization")
+    rows = _described(TypeAdapter(list[ClaimRow]).json_schema(mode="serialization"))
     return {"$schema": _DIALECT, "title": "The verdicts of a run, one row per claim and model", **rows}
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add the docstrings of fields to a schema.
+
+    pydantic can do this too, but it reads the sources each time a class is made, and so in every run.
+    """
+    classes = {
+        each.__name__: each for each in (ClaimRow, *vars(record_module).values()) if isinstance(each, type)
+    }
+    for definition in (schema, *schema.get("$defs", {}).values()):
+        if owner := classes.get(definition.get("title", "")):
+            properties = definition["properties"]
+            for name, text in _docstrings(owner).items():
+                shown = _shown_name(owner, name)
+                properties[shown] = dict(sorted({**properties[shown], "description": text}.items()))
+    return schema
+
+
+def _docstrings(owner: type) -> dict[str, str]:
+    """The docstring under each field of a class, inherited fields included, by the field's name."""
+    found: dict[str, str] = {}
+    for part in (part for part in reversed(owner.__mro__) if part.__module__.startswith(PACKAGE)):
+        (definition,) = ast.parse(inspect.getsource(part)).body
+        for field, text in pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                    value=ast.Constant(value=str(docstring))
+                ):
+                    found[name] = inspect.cleandoc(docstring)
+    return found
+
+
+def _shown_name(owner: type, name: str) -> str:
+    """The name that a field has in files."""
+    fields = owner.model_fields if issubclass(owner, BaseModel) else {}
+    return (name in fields and fields[name].alias) or name
 
 
 SCHEMAS = {"record": record_schema, "claims": claims_schema}

@@ -126,6 +126,7 @@ class Sources:
 
     root: Path
     _modules: dict[str, Module | None] = field(default_factory=dict)
+    _names: dict[Path, str] = field(default_factory=dict)
     _edges: dict[Node, tuple[frozenset[Node], frozenset[str]]] = field(default_factory=dict)
 
     def module_of(self, path: Path) -> Module:
@@ -134,7 +135,9 @@ class Sources:
         Raises:
             OSError, ValueError, SyntaxError: it cannot be read.
         """
-        name = self._name(path)
+        if path not in self._names:
+            self._names[path] = self._name(path)
+        name = self._names[path]
         if (known := self._modules.get(name)) is not None and known.path == path:
             return known
         module = self._modules[name] = Module.of(name, path)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shlex
+import sys
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.memory import PACKED_BYTES
+from vsg_core.lazy import no_collection
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
@@ -67,6 +72,7 @@ def load_model(
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
+    import_engine()
     from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
 
@@ -102,6 +108,21 @@ def load_model(
     if known is None:
         keep_paths(key, lm.engine.paths)
     return lm
+
+
+@cache
+def import_engine() -> None:
+    """Import torch and transformers, and keep the garbage collector from their million objects.
+
+    It would look at them many times while they are imported, after each model and when the process ends: 4 seconds in
+    all, to find that they are still needed. Where transformers is in use already, there may be models, which the
+    collector must be able to free.
+    """
+    first = "transformers" not in sys.modules
+    with no_collection():
+        import_module("vsg_core.generator.engine.files")
+    if first:
+        gc.freeze()
 
 
 def weights_here(entry: Entry) -> bool:

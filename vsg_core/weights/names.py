@@ -8,6 +8,8 @@ import unicodedata
 
 from vsg_core.vocabulary import ACROSS
 
+# The embedded model: small, and available from a package index.
+DEFAULT_MODEL = "smollm2-135m-instruct"
 # Bytes of a name before its endings: a file name has at most 255, of which digest, extension and a temporary suffix
 # take up to 40.
 LONGEST = 160

@@ -16,10 +16,9 @@ from pydantic_core import ErrorDetails
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.vocabulary import Kind, is_quantised
+from vsg_core.weights.names import DEFAULT_MODEL as DEFAULT_MODEL
 from vsg_core.weights.names import is_name
 
-# The embedded model: small, and available from a package index.
-DEFAULT_MODEL = "smollm2-135m-instruct"
 REGISTRY = Path(__file__).with_name("registry.toml")
 STRICT = ConfigDict(extra="forbid")
 
