@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import vsg_core
-from vsg_core.lazy import no_collection
+from vsg_core.collector import no_collection
 from vsg_core.weights.loading import import_engine
 
 ROOT = Path(__file__).parent.parent

@@ -1,4 +1,4 @@
-"""Heavy libraries, imported at their first use and without pauses, so that commands answer at once.
+"""Heavy libraries as modules that are imported at their first use, so that collecting claims stays fast.
 
 `from vsg_core import torch` at the top of a claim file costs nothing until a claim runs. importlib.util.LazyLoader
 does not do this: it puts the module into sys.modules at once.
@@ -6,9 +6,6 @@ does not do this: it puts the module into sys.modules at once.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,22 +24,6 @@ class LazyModule(ModuleType):
 
     def __dir__(self) -> list[str]:
         return dir(import_module(self.__name__))
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Pause the garbage collector: it would look at each of a million new objects many times, and free none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            if not gc.get_freeze_count():
-                # Moves all objects to the oldest generation, else the next collection would look at the new ones.
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 if TYPE_CHECKING:

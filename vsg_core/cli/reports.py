@@ -19,7 +19,7 @@ def report(as_json: bool, reports: str, archive: bool) -> None:
 
     claims.json, claims.csv and summary.md are written next to it.
     """
-    from vsg_core.lazy import no_collection
+    from vsg_core.collector import no_collection
     from vsg_core.projects import run_command
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.records.history import read_history, read_repeats

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError
-from vsg_core.lazy import no_collection
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out

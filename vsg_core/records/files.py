@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.lazy import no_collection
 from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
