@@ -30,7 +30,7 @@ NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
 
 def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Function]:
     """The claims on one model each, without those that --resume keeps."""
-    plan = config.stash.get(resume.PLAN, None)
+    plan = config.stash.get(resume.RESUME, None)
     kept = plan.kept if plan else {}
     return [
         item

@@ -63,7 +63,7 @@ class Plan:
         return f"{item.nodeid}: " + ("kept" if why is None else f"to run: {', '.join(why)}")
 
 
-PLAN = pytest.StashKey[Plan]()
+RESUME = pytest.StashKey[Plan]()
 
 
 class KeptRun(ClaimRun):
@@ -96,7 +96,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if config.stash[KEYS].device is None:
         raise pytest.UsageError(f"--device {config.option.vsg_device} cannot be used here: give auto or cpu")
-    plan = config.stash[PLAN] = Plan(config)
+    plan = config.stash[RESUME] = Plan(config)
     if not config.option.collectonly:
         _tidy(config, plan, claims)
     for item in claims:
@@ -119,7 +119,7 @@ def _tidy(config: pytest.Config, plan: Plan, claims: list[pytest.Function]) -> N
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    plan = config.stash.get(PLAN, None)
+    plan = config.stash.get(RESUME, None)
     if plan is None:
         return []
     lines = [plan.line(item) for item in items if is_claim(item)] if config.option.collectonly else []
@@ -130,7 +130,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Show a kept claim as pytest shows a test that it runs."""
-    plan = item.config.stash.get(PLAN, None)
+    plan = item.config.stash.get(RESUME, None)
     if plan is None or not isinstance(item, pytest.Function) or not is_claim(item):
         return None
     if is_across(item):
@@ -147,7 +147,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def following(item: pytest.Item, nextitem: pytest.Item | None) -> pytest.Item | None:
     """The test that runs next, claims that are kept left out."""
-    plan = item.config.stash.get(PLAN, None)
+    plan = item.config.stash.get(RESUME, None)
     if plan is None or nextitem is None:
         return nextitem
     later = item.session.items[item.session.items.index(nextitem) :]

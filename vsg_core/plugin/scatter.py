@@ -59,7 +59,7 @@ KEEPS_MEASURED = ("weights", "memory")
 PAGE_SHARE = 20
 
 MAKER = pytest.StashKey[Maker]()
-PLAN = pytest.StashKey[list[Shard]]()
+PLANNED = pytest.StashKey[list[Shard]]()
 # How many shards run at a time.
 WORKERS = pytest.StashKey[int]()
 
@@ -116,7 +116,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     except VsgError as error:
         raise pytest.UsageError(str(error)) from None
     try:
-        shards = config.stash[PLAN] = shards_of(config, list(claims.values()), executor.number)
+        shards = config.stash[PLANNED] = shards_of(config, list(claims.values()), executor.number)
         config.stash[WORKERS] = executor.number
         _check_fit(shards, executor)
         if config.option.collectonly:
@@ -148,7 +148,7 @@ def _check_fit(shards: Iterable[Shard], executor: Executor) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the plan of a run that only collects."""
-    shards = config.stash.get(PLAN, None)
+    shards = config.stash.get(PLANNED, None)
     if shards and config.option.collectonly:
         items = terminalreporter._session.items if terminalreporter._session else []
         across, others = sum(map(is_across, items)), sum(model_name(item) is None for item in items)

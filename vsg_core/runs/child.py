@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vsg_core.errors import VsgError
 from vsg_core.runs.events import Ended, Event, from_line
@@ -66,15 +66,8 @@ class Child:
             for name, text in shard.files.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
-            self.process = subprocess.Popen(
-                command(shard, folder),
-                cwd=directory,
-                env={**inherited, **environment},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C at the terminal is for the controller, which ends its workers.
-                start_new_session=True,
+            self.process = started(
+                command(shard, folder), subprocess.STDOUT, cwd=directory, env={**inherited, **environment}
             )
         except OSError as error:
             raise VsgError(f"cannot start a worker in {folder}: {error.strerror or error}") from error
@@ -135,6 +128,24 @@ class Child:
         sign = SIGNS.get(self.process.returncode)
         lines = [line for line in self._output if sign and line.startswith(sign)]
         return lines[-1].removeprefix(sign or "").strip() if lines else ""
+
+
+def started(command: list[str], errors: Any, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends when the pipe to its standard input is closed; its standard output is a pipe too.
+
+    Args:
+        errors: where its standard error goes, as for Popen.
+        options: more of Popen's.
+    """
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        # Ctrl-C at the terminal is for the controller, which ends what it has started.
+        start_new_session=True,
+        **options,
+    )
 
 
 def command(shard: Shard, folder: Path) -> list[str]:

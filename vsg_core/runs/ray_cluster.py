@@ -21,7 +21,7 @@ from typing import Any
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine.memory import available
 from vsg_core.runs.cards import cards_of
-from vsg_core.runs.child import GAVE_UP
+from vsg_core.runs.child import GAVE_UP, started
 from vsg_core.runs.events import Ended, Event, Hello, Reported, Started, Warned, Wrote, from_line
 from vsg_core.runs.executor import Place
 from vsg_core.runs.local import THREADS, cores
@@ -276,14 +276,7 @@ class RayExecutor:
         if own:
             settings |= {"cpus": own.cpus, "memory": own.memory, "cards": len(own.cards)}  # type: ignore[dict-item]
         try:
-            self._driver = subprocess.Popen(
-                [sys.executable, "-m", "vsg_core.runs.ray_driver"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                # Ctrl-C at the terminal is for the controller.
-                start_new_session=True,
-            )
+            self._driver = started([sys.executable, "-m", "vsg_core.runs.ray_driver"], self._log)
         except OSError as error:
             raise VsgError(f"--on ray: cannot start Ray: {error.strerror or error}") from error
         threading.Thread(target=self._read, daemon=True).start()

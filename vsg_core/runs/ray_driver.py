@@ -165,7 +165,7 @@ class Driver:
         except StopIteration:
             pass
         except Exception as error:
-            kind, why = type(error).__name__, _first_line(error)
+            kind, why = type(error).__name__, _one_line(error)
         if generator in self.looks:
             self._looked(self.looks.pop(generator), value or {"name": "", "cards": [], "fault": why or kind})
         elif value is not None:
@@ -195,7 +195,7 @@ def _node(name: str, has: dict[str, float], found: dict[str, Any]) -> dict[str, 
     }
 
 
-def _first_line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """The message of an error in one line; that of a task begins with a traceback and ends with the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
@@ -219,7 +219,7 @@ def main() -> None:
     try:
         driver.connect()
     except Exception as error:
-        send({"fault": _first_line(error)})
+        send({"fault": _one_line(error)})
         return
     # Ray's own handler would end the process without the tasks.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
