@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from vsg_core.plugin import scatter
+from vsg_core.plugin.planning import NO_LOOK
 from vsg_core.records import provenance
 from vsg_core.records.files import read_record, read_reports
 from vsg_core.runs import where
 from vsg_core.runs.child import Child
+from vsg_core.runs.controller import Controller
 from vsg_core.runs.events import Ended
 from vsg_core.runs.local import THREADS, LocalExecutor
 
@@ -44,11 +48,18 @@ def test_{name}(lm):
     {body}
     return trials(38)
 """
+# Hangs when it runs first; the file names the process.
+HANG = "Path('hung').exists() or (Path('hung').write_text(str(os.getpid())), time.sleep(600))"
 TWICE = "Path('died').exists() or (Path('died').touch(), os.kill(os.getpid(), signal.SIGKILL))"
 
 
 def light(name: str, body: str = "pass") -> str:
     return CLAIM.format(name=name, body=body)
+
+
+def run_light(suite, *arguments: str) -> pytest.RunResult:
+    """Run pytest without the look at a model's concept tokens, for which each worker would load the model."""
+    return suite.run(*NO_LOOK, *arguments)
 
 
 def notes(suite) -> list[str]:
@@ -58,6 +69,29 @@ def notes(suite) -> list[str]:
 
 def evidence(suite) -> dict[tuple[str, str], bytes]:
     return {(each.model.name, each.claim.id): each.evidence_bytes for each in read_reports(suite.reports)}
+
+
+class Hurrying:
+    """A clock that runs a thousand times faster while the process named in a file runs: what hangs is met at once.
+
+    A limit of minutes then stands for no limit to a worker that starts on a busy machine.
+    """
+
+    def __init__(self, hung: Path) -> None:
+        self.hung = hung
+        self.shown = self.last = time.monotonic()
+
+    def __call__(self) -> float:
+        passed, self.last = time.monotonic() - self.last, time.monotonic()
+        process = self.hung.read_text() if self.hung.exists() else ""
+        self.shown += passed * (1000 if process and is_running(int(process)) else 1)
+        return self.shown
+
+
+def hurry(suite, monkeypatch) -> None:
+    """Give the controller a clock that runs faster while the claim that hangs does."""
+    clock = Hurrying(suite.pytester.path / "hung")
+    monkeypatch.setattr(scatter, "Controller", partial(Controller, clock=clock))
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +147,7 @@ def records():
 def test_a_killed_worker_loses_and_repeats_nothing(suite):
     """The claim that ran has one more attempt, after the others."""
     suite.claims(LIGHT + light("one") + light("two", TWICE) + light("three"))
-    result = suite.run("--on", "local:1")
+    result = run_light(suite, "--on", "local:1")
     assert result.ret == 0
     assert notes(suite) == ["one", "two", "three", "two"]
     assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
@@ -123,7 +157,7 @@ def test_a_killed_worker_loses_and_repeats_nothing(suite):
 def test_a_claim_that_kills_each_worker_is_not_run(suite):
     """It fails the run, its reason is in its record, and the other claims are measured."""
     suite.claims(LIGHT + light("one", "os.kill(os.getpid(), signal.SIGKILL)") + light("two"))
-    result = suite.run("--on", "local:1", "--junitxml=junit.xml", "--record")
+    result = run_light(suite, "--on", "local:1", "--junitxml=junit.xml", "--record")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*worker died (signal 9)*"])
@@ -138,11 +172,11 @@ def test_a_claim_that_kills_each_worker_is_not_run(suite):
 
 def test_what_was_measured_stays_when_a_worker_dies_later(suite):
     suite.claims(LIGHT + light("one"))
-    suite.run("--on", "local:1")
+    run_light(suite, "--on", "local:1")
     before = suite.record("one")
     suite.claims(LIGHT + light("one", "os.kill(os.getpid(), signal.SIGKILL)"))
     provenance.code_digest.cache_clear()
-    assert suite.run("--on", "local:1").ret == pytest.ExitCode.TESTS_FAILED
+    assert run_light(suite, "--on", "local:1").ret == pytest.ExitCode.TESTS_FAILED
     assert suite.record("one") == before
 
 
@@ -162,18 +196,17 @@ def test_a_changed_verdict_has_its_exit_code_and_x_ends_the_workers(suite):
     assert_gone(suite)
 
 
-def test_a_silent_worker_is_killed_and_its_claim_tried_again(suite):
-    hang = "Path('hung').exists() or (Path('hung').touch(), time.sleep(600))"
-    suite.claims(LIGHT + light("one", hang) + light("two"))
-    # Long enough for a worker to start on a busy machine.
-    result = suite.run("--on", "local:1", "--shard-timeout", "10")
+def test_a_silent_worker_is_killed_and_its_claim_tried_again(suite, monkeypatch):
+    hurry(suite, monkeypatch)
+    suite.claims(LIGHT + light("one", HANG) + light("two"))
+    result = run_light(suite, "--on", "local:1", "--shard-timeout", "600")
     assert (result.ret, notes(suite)) == (0, ["one", "two", "one"])
     assert_gone(suite)
 
 
 def test_a_worker_with_other_code_is_refused(suite):
     suite.claims(LIGHT + "IS_WORKER and Path('hypotheses/more.py').write_text('')\n" + light("one"))
-    result = suite.run("--on", "local:1")
+    result = run_light(suite, "--on", "local:1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["node * runs other code (*, and the controller *): another checkout, or a file that was edited*"]
@@ -195,7 +228,7 @@ def test_a_worker_that_cannot_write_gives_its_claims_back(suite):
     """The limit on the size of files stands for a full disk."""
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))"
     suite.claims(LIGHT + light("one") + light("two", full) + light("three"))
-    result = suite.run("--on", "local:1")
+    result = run_light(suite, "--on", "local:1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
     assert re.fullmatch("cannot write .*two.json: File too large", suite.record("two").not_run.reason)
@@ -211,7 +244,7 @@ def test_a_claim_with_too_little_memory_is_tried_alone(suite):
         + light("two", "raise NotEnoughMemory('far too little')")
         + "def notes_of(name): return Path('notes').read_text().count(name)\n"
     )
-    result = suite.run("--on", "local:1", "-rs")
+    result = run_light(suite, "--on", "local:1", "-rs")
     assert result.ret == 0
     assert notes(suite) == ["one", "two", "one", "two"]
     result.assert_outcomes(passed=1, skipped=1)
@@ -236,7 +269,7 @@ def repeating(monkeypatch):
 
 def test_a_repeated_shard_with_the_same_evidence_is_ignored(suite, repeating):
     suite.claims(LIGHT + light("one"))
-    result = suite.run("--on", "repeating")
+    result = run_light(suite, "--on", "repeating")
     assert (result.ret, notes(suite)) == (0, ["one", "one"])
     result.assert_outcomes(passed=1)
 
@@ -245,7 +278,7 @@ def test_a_repeated_shard_with_other_evidence_is_not_reproducible(suite, repeati
     """Both records are kept."""
     different = light("one").replace("trials(38)", "trials(30 + Path('notes').read_text().count('one'))")
     suite.claims(LIGHT + different)
-    result = suite.run("--on", "repeating")
+    result = run_light(suite, "--on", "repeating")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*not reproducible: *"])
     kept = sorted(suite.reports.glob("not-reproducible/tiny-random/*"))
@@ -258,7 +291,17 @@ def test_a_repeated_shard_with_other_evidence_is_not_reproducible(suite, repeati
 
 def started_apart(suite, *arguments: str) -> subprocess.Popen:
     """Start a run in a process group of its own, and wait until a claim runs in a worker."""
-    command = [sys.executable, "-m", "pytest", "--model", str(suite.model), "--on", "local:2", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--model",
+        str(suite.model),
+        "--on",
+        "local:2",
+        *NO_LOOK,
+        *arguments,
+    ]
     controller = subprocess.Popen(
         command,
         cwd=suite.pytester.path,
@@ -272,11 +315,12 @@ def started_apart(suite, *arguments: str) -> subprocess.Popen:
 
 
 def until(condition) -> None:
-    for _ in range(1200):
+    """Wait for a condition, for as long as a very busy machine may need."""
+    for _ in range(6000):
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("it did not happen within a minute")
+    raise AssertionError("it did not happen within five minutes")
 
 
 def is_running(process: int) -> bool:
@@ -299,34 +343,35 @@ def test_no_worker_outlives_its_controller(suite, sent):
     controller = started_apart(suite)
     try:
         controller.send_signal(sent)
-        controller.wait(timeout=60)
+        controller.wait(timeout=300)
     finally:
         controller.kill()
     assert_gone(suite)
     assert controller.returncode == (-sent if sent == signal.SIGKILL else pytest.ExitCode.INTERRUPTED)
-    (kept,) = suite.reports.rglob("records/*/one.json")
-    assert read_record(kept).verdict == "holds"
+    # A controller that is killed while it takes a record over may leave the worker's copy too.
+    kept = list(suite.reports.rglob("records/*/one.json"))
+    assert {read_record(path).verdict for path in kept} == {"holds"}
+    assert len(kept) == 1 or sent == signal.SIGKILL
     if sent != signal.SIGKILL:
         assert "It works: one" in (suite.reports / "claims.html").read_text()
 
 
 def test_a_killed_controller_goes_on_with_resume(suite):
     """The record of its worker is adopted, and only the rest is run."""
-    hang = "Path('hung').exists() or (Path('hung').touch(), time.sleep(600))"
-    suite.claims(LIGHT + light("one") + light("two", hang) + light("three"))
+    suite.claims(LIGHT + light("one") + light("two", HANG) + light("three"))
     controller = started_apart(suite)
     # Before and after the record is handed over.
     controller.kill()
     controller.wait()
     assert_gone(suite)
-    result = suite.run("--on", "local:2", "--resume", "-v")
+    result = run_light(suite, "--on", "local:2", "--resume", "-v")
     assert result.ret == 0
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["resume: 1 kept, 2 to run: no record (2)", "*test_one*holds, new*"])
     assert notes(suite) == ["one", "two", "two", "three"]
     assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
     assert not (suite.reports / "shards").exists()
-    assert suite.run("--on", "local:2", "--resume").ret == 0
+    assert run_light(suite, "--on", "local:2", "--resume").ret == 0
     assert len(notes(suite)) == 4
 
 
@@ -334,7 +379,7 @@ def test_a_new_run_clears_what_a_killed_one_left(suite):
     suite.claims(LIGHT + light("one"))
     left = suite.reports / "shards" / "old" / "records"
     left.mkdir(parents=True)
-    assert suite.run("--on", "local:1").ret == 0
+    assert run_light(suite, "--on", "local:1").ret == 0
     assert not left.exists()
 
 
@@ -364,7 +409,7 @@ def test_split_measures_nothing_twice(suite):
     )
     assert not (suite.pytester.path / "notes").exists()
     assert not suite.reports.exists()
-    assert suite.run("--on", "local:2", "--split").ret == 0
+    assert run_light(suite, "--on", "local:2", "--split").ret == 0
     assert sorted(notes(suite)) == ["four", "further", "measured", "one", "three", "two"]
     planned = suite.run("--on", "local:2", "--collect-only", "-q")
     planned.stdout.fnmatch_lines(["1 shard with 4 claims on local:2, 2 at a time: about * s"])
@@ -372,9 +417,9 @@ def test_split_measures_nothing_twice(suite):
 
 def test_a_line_per_claim_where_there_is_no_terminal(suite):
     suite.claims(LIGHT + light("one") + light("two"))
-    result = suite.run("--on", "local:1")
+    result = run_light(suite, "--on", "local:1")
     result.stderr.fnmatch_lines(["[[]tiny-random] claim 1 of 2: one", "[[]tiny-random] claim 2 of 2: two"])
-    assert not [line for line in suite.run("--on", "local:1", "-q").errlines if line.startswith("[")]
+    assert not [line for line in run_light(suite, "--on", "local:1", "-q").errlines if line.startswith("[")]
 
 
 def test_a_model_that_fits_nowhere_is_refused_before_it_runs(suite, monkeypatch):
@@ -426,5 +471,5 @@ def test_wrong_use_is_one_line(suite, arguments, line):
 
 def test_workers_run_without_the_plugin_for_terminals(suite):
     suite.claims(LIGHT + light("one"))
-    assert suite.run("-p", "no:terminal", "--on", "local:1").ret == 0
+    assert run_light(suite, "-p", "no:terminal", "--on", "local:1").ret == 0
     assert len(evidence(suite)) == 1

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.plugin.test_scatter import LIGHT, assert_gone, evidence, is_running, light, notes, until
+from tests.plugin.test_scatter import (
+    HANG,
+    LIGHT,
+    assert_gone,
+    evidence,
+    hurry,
+    is_running,
+    light,
+    notes,
+    run_light,
+    until,
+)
 from vsg_core.errors import VsgError
+from vsg_core.plugin.planning import NO_LOOK
 from vsg_core.records.files import read_record
 from vsg_core.runs import where
-from vsg_core.runs.events import Ended, Event, Warned
+from vsg_core.runs.events import Ended, Event, Reported, Warned
 from vsg_core.runs.executor import Place
 from vsg_core.runs.local import THREADS
 from vsg_core.runs.ray_cluster import RayExecutor
@@ -43,18 +58,17 @@ class Machines:
     """A cluster whose head runs no shards, and nodes of one core each."""
 
     def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
+        self.cluster: Any = None
+        self.nodes: list[Any] = []
 
-        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.address = str(self.cluster.address)
-        self.nodes: list = []
-
-    def kill_when_asked(self, asked: Path) -> None:
-        """Kill the node whose process is named in a file, once there is one."""
+    def kill_when_asked(self, asked: Path, head: bool = False) -> None:
+        """Kill the node whose process is named in a file, or the head, once there is one."""
 
         def wait() -> None:
             until(lambda: asked.exists() and asked.read_text())
+            if head:
+                self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
+                return
             (node,) = (each for each in self.nodes if raylet(each) == int(asked.read_text()))
             self.nodes.remove(node)
             self.cluster.remove_node(node, allow_graceful=False)
@@ -63,6 +77,8 @@ class Machines:
 
     def have(self, *environments: dict[str, str]) -> str:
         """Have exactly one node of one core per environment; return the cluster's address."""
+        if self.cluster is None:
+            self.start()
         plain = [node for node in self.nodes if node.alive() and not node.special]
         keep = plain[: environments.count({})]
         for node in set(self.nodes) - set(keep):
@@ -73,7 +89,20 @@ class Machines:
             node.special = bool(environment)
             node.alive = lambda node=node: not node.dead_processes()
             self.nodes.append(node)
-        return self.address
+        return str(self.cluster.address)
+
+    def start(self) -> None:
+        """Start the head."""
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+
+    def end(self) -> None:
+        """Kill every node."""
+        if self.cluster is not None:
+            self.cluster.shutdown()
+        self.cluster, self.nodes = None, []
 
 
 def raylet(node) -> int:
@@ -82,6 +111,7 @@ def raylet(node) -> int:
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
+    """Provide a cluster; the tests are in the order in which the fewest nodes are started."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -89,7 +119,7 @@ def machines() -> Iterator[Machines]:
             patch.delenv(name, raising=False)
         machines = Machines()
         yield machines
-        machines.cluster.shutdown()
+        machines.end()
 
 
 @pytest.fixture(autouse=True)
@@ -98,61 +128,9 @@ def threads_not_set(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_cluster_leaves_what_one_process_leaves(suite, other_llama, machines):
-    """Evidence, threads in the provenance, a line per claim; nothing that Ray prints."""
-    suite.claims(suite.rate_claim(38) + suite.rate_claim(3, name="two"))
-    both = ["--model", other_llama]
-    assert suite.run(*both).ret == 0
-    before = evidence(suite)
-    for path in suite.reports.glob("records/*/*"):
-        path.unlink()
-    result = suite.run(*both, "--on", f"ray:{machines.have({}, {})}")
-    assert result.ret == 0
-    assert evidence(suite) == before
-    assert len(before) == 4
-    for path in suite.reports.glob("records/*random/*"):
-        assert read_record(path).run.environment["OMP_NUM_THREADS"] == "1"
-    assert "raylet" not in result.stdout.str() + result.stderr.str()
-
-
 def assert_two_was_repeated(suite) -> None:
     """Assert that only the second claim was measured twice: last, or in its turn if its start was not reported."""
     assert notes(suite) in (["one", "two", "three", "two"], ["one", "two", "two", "three"])
-
-
-def test_rays_process_is_killed(suite, machines):
-    suite.claims(LIGHT + light("one") + light("two", KILLED) + light("three"))
-    result = suite.run("--on", f"ray:{machines.have({}, {})}")
-    assert result.ret == 0
-    assert_two_was_repeated(suite)
-    assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
-    assert_gone(suite)
-
-
-def test_a_lost_node_loses_no_record(suite, machines):
-    """The records that it had sent are kept, even a large one; the rest runs on another node."""
-    large = light("one", "print('x' * 300_000)").replace("trials(38)", "trials(38_000, of=40_000)")
-    suite.claims(LIGHT + large + light("two", LOST) + light("three"))
-    address = machines.have({}, {})
-    machines.kill_when_asked(suite.pytester.path / "died")
-    result = suite.run("--on", f"ray:{address}")
-    assert result.ret == 0
-    assert_two_was_repeated(suite)
-    assert len(suite.record("one").evidence.trials) == 40_000
-    assert_gone(suite)
-
-
-def test_the_last_node_is_lost(suite, machines):
-    """The run ends, and each claim says why it was not run."""
-    suite.claims(LIGHT + light("one") + light("two", LOST) + light("three"))
-    address = machines.have({})
-    machines.kill_when_asked(suite.pytester.path / "died")
-    result = suite.run("--on", f"ray:{address}")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert notes(suite) == ["one", "two"]
-    assert suite.record("one").verdict == "holds"
-    for claim in ("two", "three"):
-        assert suite.record(claim).not_run.reason == "no node with a core is left in the cluster"
 
 
 def test_nodes_that_cannot_run_a_shard_are_avoided(suite, machines, tmp_path):
@@ -163,8 +141,8 @@ def test_nodes_that_cannot_run_a_shard_are_avoided(suite, machines, tmp_path):
     with (other / "vsg_core" / "errors.py").open("a") as file:
         file.write("NEW = 1\n")
     address = machines.have({}, {"PYTHONPATH": str(other)}, {"TMPDIR": str(tmp_path / "gone")})
-    suite.claims(LIGHT + light("one", "time.sleep(3)") + light("two", "time.sleep(3)") + light("three"))
-    result = suite.run("--on", f"ray:{address}", "--split")
+    suite.claims(LIGHT + light("one") + light("two") + light("three"))
+    result = run_light(suite, "--on", f"ray:{address}", "--split")
     assert result.ret == 0
     assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
     result.stdout.fnmatch_lines_random(
@@ -173,6 +151,24 @@ def test_nodes_that_cannot_run_a_shard_are_avoided(suite, machines, tmp_path):
             "*node *: cannot make a temporary folder: No such file or directory: * goes to another node*",
         ]
     )
+
+
+def test_a_cluster_leaves_what_one_process_leaves(suite, other_llama, machines):
+    """Evidence, threads in the provenance, looks at concept tokens, a line per claim; nothing that Ray prints."""
+    suite.claims(suite.rate_claim(38) + suite.rate_claim(3, name="two"))
+    both = ["--model", other_llama]
+    assert run_light(suite, *both).ret == 0
+    before = evidence(suite)
+    for path in suite.reports.glob("records/*/*"):
+        path.unlink()
+    result = suite.run(*both, "--on", f"ray:{machines.have({}, {})}")
+    assert result.ret == 0
+    assert evidence(suite) == before
+    assert len(before) == 4
+    assert {path.stem for path in suite.reports.glob("microscope/*")} == {"tiny-random", "other-random"}
+    for path in suite.reports.glob("records/*random/*"):
+        assert read_record(path).run.environment["OMP_NUM_THREADS"] == "1"
+    assert "raylet" not in result.stdout.str() + result.stderr.str()
 
 
 def executor_on(address: str, directory: Path) -> RayExecutor:
@@ -215,38 +211,85 @@ def test_a_project_or_weights_that_no_node_has(machines, tmp_path):
         os.close(900)
 
 
-def test_a_stopped_shard_leaves_no_process(suite, machines):
-    hang = "Path('hung').exists() or (Path('hung').touch(), time.sleep(600))"
-    suite.claims(LIGHT + light("one", hang) + light("two"))
-    result = suite.run("--on", f"ray:{machines.have({})}", "--shard-timeout", "10")
-    assert (result.ret, notes(suite)) == (0, ["one", "two", "one"])
-    assert_gone(suite)
-
-
 class Twice(RayExecutor):
-    """Runs every shard twice at the same time."""
+    """Runs every shard twice at the same time.
+
+    Args:
+        heard: is created as soon as both have reported the two claims that are compared.
+    """
+
+    def __init__(self, address: str, place: Place, heard: Path) -> None:
+        super().__init__(address, place)
+        self.heard = heard
+        self.ended: Counter[str] = Counter()
 
     def start(self, shard: Shard, alone: bool = False) -> None:
         super().start(shard, alone)
         super().start(shard, alone)
 
+    def events(self, seconds: float) -> list[Event]:
+        found = super().events(seconds)
+        reported = [event for event in found if isinstance(event, Reported)]
+        self.ended.update(event.claim for event in reported if event.report["when"] == "teardown")
+        if list(self.ended.values()) == [2, 2]:
+            self.heard.touch()
+        return found
 
-@pytest.mark.parametrize("same", [True, False])
-def test_a_duplicated_task(suite, machines, monkeypatch, same):
-    address = machines.have({}, {})
-    monkeypatch.setitem(where.KINDS, "twice", lambda _: lambda place: Twice(address, place))
-    wait = "while Path('notes').read_text().count('one') < 2: time.sleep(0.01)"
+
+def test_a_duplicated_task(suite, machines, monkeypatch):
+    """The same evidence is ignored; different evidence is not reproducible, and both records are kept."""
+    address, heard = machines.have({}, {}), suite.pytester.path / "heard"
+    monkeypatch.setitem(where.KINDS, "twice", lambda _: lambda place: Twice(address, place, heard))
     first = "\ndef is_first():\n    try: return os.mkdir('first') is None\n    except OSError: return False\n"
-    body = light("one", wait) + light("two", "time.sleep(1)") + first
-    suite.claims(LIGHT + (body if same else body.replace("trials(38)", "trials(38 - is_first())", 1)))
-    result = suite.run("--on", "twice")
-    assert notes(suite).count("one") == 2
-    assert result.ret == (0 if same else pytest.ExitCode.TESTS_FAILED)
+    different = light("two").replace("trials(38)", "trials(38 - is_first())")
+    last = light("last", "while not Path('heard').exists(): time.sleep(0.01)")
+    suite.claims(LIGHT + light("one") + different + last + first)
+    result = run_light(suite, "--on", "twice")
+    assert Counter(notes(suite)) == {"one": 2, "two": 2, "last": 2}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert [path.name for path in sorted(suite.reports.glob("not-reproducible/tiny-random/*"))] == [
+        "two-1.json",
+        "two-2.json",
+    ]
+    assert {claim: suite.record(claim).outcome for claim in ("one", "two", "last")} == {
+        "one": "new",
+        "two": "broken",
+        "last": "new",
+    }
 
 
-def controller_on(suite, where: str) -> subprocess.Popen:
-    """Start a run in a process of its own, and wait until its second claim runs."""
-    command = [sys.executable, "-m", "pytest", "--model", str(suite.model), "--on", where]
+def test_rays_process_is_killed(suite, machines):
+    suite.claims(LIGHT + light("one") + light("two", KILLED) + light("three"))
+    result = run_light(suite, "--on", f"ray:{machines.have({}, {})}")
+    assert result.ret == 0
+    assert_two_was_repeated(suite)
+    assert {claim for _, claim in evidence(suite)} == {"one", "two", "three"}
+    assert_gone(suite)
+
+
+def test_a_stopped_shard_leaves_no_process(suite, machines, monkeypatch):
+    hurry(suite, monkeypatch)
+    suite.claims(LIGHT + light("one") + light("two", HANG) + light("three"))
+    result = run_light(suite, "--on", f"ray:{machines.have({}, {})}", "--shard-timeout", "600")
+    assert result.ret == 0
+    assert_two_was_repeated(suite)
+    assert_gone(suite)
+
+
+def controller_on(suite, where: str, *arguments: str) -> subprocess.Popen:
+    """Start a run in a process of its own, and wait until there is a record of its first claim and its second runs."""
+    begun = len(notes(suite)) if (suite.pytester.path / "notes").exists() else 0
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--model",
+        str(suite.model),
+        *NO_LOOK,
+        "--on",
+        where,
+        *arguments,
+    ]
     controller = subprocess.Popen(
         command,
         cwd=suite.pytester.path,
@@ -255,7 +298,7 @@ def controller_on(suite, where: str) -> subprocess.Popen:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until(lambda: list(suite.reports.glob("records/*/one.json")) and "two" in notes(suite))
+    until(lambda: list(suite.reports.glob("records/*/one.json")) and "two" in notes(suite)[begun:])
     return controller
 
 
@@ -275,21 +318,86 @@ def children(process: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=lambda sent: sent.name)
 @pytest.mark.parametrize("private", [True, False], ids=["private", "cluster"])
-def test_nothing_outlives_the_controller(suite, machines, sent, private):
-    """A private Ray ends with its run; a cluster stays, without the workers of the run."""
-    suite.claims(LIGHT + light("one") + light("two", "time.sleep(600)"))
-    controller = controller_on(suite, "ray" if private else f"ray:{machines.have({})}")
-    started = children(controller.pid)
-    try:
-        controller.send_signal(sent)
-        controller.wait(timeout=60)
-    finally:
-        controller.kill()
+def test_a_controller_that_is_killed_or_interrupted_goes_on_with_resume(suite, machines, private):
+    """Nothing that it started outlives it; no record is lost, and what has one is not measured again.
+
+    A private Ray ends with its run; a cluster stays, without the workers of the run.
+    """
+    waits = "while not Path('go').exists(): time.sleep(0.05)"
+    suite.claims(LIGHT + light("one") + light("two", waits) + light("three"))
+    place = "ray" if private else f"ray:{machines.have({}, {})}"
+    kept = b""
+    for sent, more in ((signal.SIGKILL, ()), (signal.SIGINT, ("--resume",))):
+        controller = controller_on(suite, place, *more)
+        started = children(controller.pid)
+        try:
+            controller.send_signal(sent)
+            controller.wait(timeout=300)
+        finally:
+            controller.kill()
+        assert_gone(suite)
+        until(lambda started=started: not any(map(is_running, started)))
+        (path,) = suite.reports.glob("records/*/*.json")
+        assert read_record(path).verdict == "holds"
+        assert kept in (b"", path.read_bytes())
+        kept = path.read_bytes()
+    assert controller.returncode == pytest.ExitCode.INTERRUPTED
+    (suite.pytester.path / "go").touch()
+    # A private Ray has started twice, which takes a while.
+    result = run_light(suite, "--on", "local:1" if private else place, "--resume")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["resume: 1 kept, 2 to run: no record (2)"])
+    result.assert_outcomes(passed=3)
+    assert notes(suite) == ["one", "two", "two", "two", "three"]
+    assert len(evidence(suite)) == len(list(suite.reports.rglob("records/*/*.json"))) == 3
+    assert path.read_bytes() == kept
+
+
+def test_a_lost_node_loses_no_record(suite, machines):
+    """The records that it had sent are kept, even a large one; the rest runs on another node."""
+    large = light("one", "print('x' * 300_000)").replace("trials(38)", "trials(38_000, of=40_000)")
+    suite.claims(LIGHT + large + light("two", LOST) + light("three"))
+    address = machines.have({}, {})
+    machines.kill_when_asked(suite.pytester.path / "died")
+    result = run_light(suite, "--on", f"ray:{address}")
+    assert result.ret == 0
+    assert_two_was_repeated(suite)
+    assert len(suite.record("one").evidence.trials) == 40_000
     assert_gone(suite)
-    until(lambda: not any(map(is_running, started)))
+
+
+def test_the_last_node_is_lost(suite, machines):
+    """The run ends, and each claim says why it was not run."""
+    suite.claims(LIGHT + light("one") + light("two", LOST) + light("three"))
+    address = machines.have({})
+    machines.kill_when_asked(suite.pytester.path / "died")
+    result = run_light(suite, "--on", f"ray:{address}")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert notes(suite) == ["one", "two"]
     assert suite.record("one").verdict == "holds"
+    for claim in ("two", "three"):
+        assert suite.record(claim).not_run.reason == "no node with a core is left in the cluster"
+
+
+def test_the_head_is_lost(suite, machines, monkeypatch):
+    """The run ends with the same line for each claim that is left, and what was measured stays."""
+    # A minute unless it is set.
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+    suite.claims(LIGHT + light("one") + light("two", LOST) + light("three"))
+    address = machines.have({})
+    machines.kill_when_asked(suite.pytester.path / "died", head=True)
+    result = run_light(suite, "--on", f"ray:{address}")
+    machines.end()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert notes(suite) == ["one", "two"]
+    assert suite.record("one").verdict == "holds"
+    for claim in ("two", "three"):
+        reason = suite.record(claim).not_run.reason
+        assert re.fullmatch(
+            f"the Ray cluster at {address} is gone [(][^][]*[)]: run again with --resume", reason
+        )
+    assert_gone(suite)
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(suite):
