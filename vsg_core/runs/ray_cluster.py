@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,6 +40,8 @@ GRACE = 20.0
 OUT_OF_MEMORY = -9
 # How many nodes may be unable to start a shard before the shard is to blame.
 NODES = 3
+# How a line of Ray's log begins: time, process and place.
+LOGGED = re.compile(r"^\[[^]]*\] (\S+:\d+: +)?")
 # What Ray calls the end of a task.
 LOST_NODE = ("NodeDiedError", "TaskUnschedulableError", "ObjectLostError", "ObjectReconstructionFailedError")
 
@@ -94,6 +98,7 @@ class RayExecutor:
         self._lines: list[Event] = []
         self._lost: set[str] = set()
         self._dead = ""
+        self._folder = ""
         self._count = 0
         self._driver: subprocess.Popen[bytes] | None = None
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -179,7 +184,11 @@ class RayExecutor:
             self.nodes.update(node for node in alive if node.id not in self._lost)
             return []
         if "fault" in message:
-            return self._all_lost(message["fault"])
+            return self._all_lost(f"--on ray: {message['fault']}")
+        if "gone" in message:
+            where = f"the Ray cluster at {self.address}" if self.address else "the private Ray"
+            why = message["gone"] or self._last_words()
+            return self._all_lost(f"{where} is gone ({why}): run again with --resume")
         task = self.tasks.get(message.get("task", 0))
         if task is None:
             return []
@@ -267,14 +276,23 @@ class RayExecutor:
         except subprocess.TimeoutExpired:
             driver.kill()
             driver.wait()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:
         """Start the process that talks to Ray, and wait for what it finds."""
         _check_answers(self.address)
-        settings = {"address": self.address, "directory": str(self.place.directory)}
+        settings: dict[str, Any] = {"address": self.address, "directory": str(self.place.directory)}
         own = self.nodes.known.get("")
         if own:
-            settings |= {"cpus": own.cpus, "memory": own.memory, "cards": len(own.cards)}  # type: ignore[dict-item]
+            # Whichever of the two processes lives longer removes it.
+            self._folder = tempfile.mkdtemp(prefix="ray-")
+            settings |= {
+                "cpus": own.cpus,
+                "memory": own.memory,
+                "cards": len(own.cards),
+                "folder": self._folder,
+            }
         try:
             self._driver = started([sys.executable, "-m", "vsg_core.runs.ray_driver"], self._log)
         except OSError as error:
@@ -311,12 +329,11 @@ class RayExecutor:
         for line in stream or ():
             with suppress(OSError, ValueError):
                 self._messages.put(json.loads(line))
-        self._messages.put({"fault": ""})
+        self._messages.put({"gone": ""})
 
     def _all_lost(self, why: str) -> list[Event]:
         """Ray is gone, and with it every task."""
-        where = f"the Ray cluster at {self.address}" if self.address else "the private Ray"
-        self._dead = self._dead or (f"--on ray: {why}" if why else f"{where} is gone: {self._last_words()}")
+        self._dead = self._dead or why
         lost, self.tasks = self.tasks, {}
         self.nodes.taken.clear()
         return [Ended(task.shard.name, None, self._dead) for task in lost.values() if not task.over]
@@ -324,7 +341,8 @@ class RayExecutor:
     def _last_words(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
+        return LOGGED.sub("", last).partition(". ")[0]
 
 
 def _check_answers(address: str) -> None:

@@ -13,7 +13,6 @@ import queue
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -59,7 +58,7 @@ class Driver:
 
     Args:
         settings: `address` (empty for a private Ray), `directory`, and what a private Ray gets: `cpus`, `memory`,
-            `cards`.
+            `cards`, and a `folder`, which is removed at the end.
     """
 
     def __init__(self, settings: dict[str, Any], send: Any) -> None:
@@ -81,7 +80,7 @@ class Driver:
         if self.settings["address"]:
             ray.init(address=self.settings["address"], **common)
         else:
-            self.folder = tempfile.mkdtemp(prefix="ray-")
+            self.folder = self.settings["folder"]
             own = {"_temp_dir": self.folder} if len(self.folder) <= LONGEST else {}
             ray.init(
                 address="local",
@@ -114,6 +113,7 @@ class Driver:
             self.tasks[generator] = command["start"]
         for generator, number in self.tasks.items():
             if number == command.get("stop"):
+                # Without force it is interrupted as by Ctrl-C, which processes started in the background ignore.
                 with suppress(Exception):
                     self.ray.cancel(generator, force=True)
 
@@ -133,7 +133,11 @@ class Driver:
         changed = bool(self.nodes.keys() - alive.keys())
         self.nodes = {name: node for name, node in self.nodes.items() if name in alive}
         for name, has in alive.items():
-            if name not in self.nodes and name not in self.deadlines:
+            if name not in self.nodes and not has.get("CPU"):
+                # A head that runs no tasks, say.
+                self.nodes[name] = _node(name, has, {"name": name[:6], "cards": []})
+                changed = True
+            elif name not in self.nodes and name not in self.deadlines:
                 self.looks[self._submit(None, name, num_cpus=0)] = name
                 self.deadlines[name] = time.monotonic() + PATIENCE
             elif name not in self.nodes and time.monotonic() > self.deadlines[name]:
@@ -223,9 +227,15 @@ def main() -> None:
         return
     # Ray's own handler would end the process without the tasks.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with suppress(BrokenPipeError):
+    try:
         send({"connected": True})
         _serve(driver, commands)
+    except BrokenPipeError:
+        pass
+    except Exception as error:
+        # The cluster does not answer any more.
+        with suppress(BrokenPipeError):
+            send({"gone": _one_line(error)})
     driver.close()
 
 

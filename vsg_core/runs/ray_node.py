@@ -10,9 +10,12 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from vsg_core.errors import VsgError
 from vsg_core.runs.cards import VISIBLE, cards_of
@@ -22,6 +25,8 @@ from vsg_core.runs.shards import Shard
 
 # Ray keeps results above 100 KB on the node that made them, and loses them with it; smaller ones are sent at once.
 PIECE = 64_000
+# Begins the name of a worker's folder, and the file in it that is locked.
+PREFIX, LOCK = "vsg-", "lock"
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,7 @@ def _events(order: Order) -> Iterator[Event]:
         yield Ended(shard.name, None, f"there are no weights at {order.weights}")
         return
     try:
-        # A TMPDIR that is unusable is a fault of the node: /tmp may be too small.
-        folder = Path(tempfile.mkdtemp(prefix="vsg-", dir=os.environ.get("TMPDIR")))
+        folder, lock = own_folder()
     except OSError as error:
         yield Ended(shard.name, GAVE_UP, f"cannot make a temporary folder: {error.strerror or error}")
         return
@@ -83,6 +87,30 @@ def _events(order: Order) -> Iterator[Event]:
         yield from _run(shard, folder, directory, order.environment)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def own_folder() -> tuple[Path, FileLock]:
+    """Make a temporary folder for a worker, locked for as long as this process lives.
+
+    Folders of processes that Ray has killed, with all that they had started, are removed.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    # A TMPDIR that is unusable is a fault of the node: /tmp may be too small.
+    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=os.environ.get("TMPDIR")))
+    lock = FileLock(made / LOCK, blocking=False)
+    lock.acquire()
+    _remove_ownerless(made.parent)
+    # It has its name only now: a folder of that name that is not locked has no owner.
+    return made.rename(made.with_name(made.name.removeprefix("."))), lock
+
+
+def _remove_ownerless(place: Path) -> None:
+    for path in place.glob(f"{PREFIX}*/{LOCK}"):
+        with suppress(OSError, Timeout), FileLock(path, blocking=False):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _run(shard: Shard, folder: Path, directory: Path, environment: Mapping[str, str]) -> Iterator[Event]:
