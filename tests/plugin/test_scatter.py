@@ -289,8 +289,9 @@ def test_a_repeated_shard_with_other_evidence_is_not_reproducible(suite, repeati
     assert suite.record("one").outcome == "broken"
 
 
-def started_apart(suite, *arguments: str) -> subprocess.Popen:
-    """Start a run in a process group of its own, and wait until a claim runs in a worker."""
+def started_apart(suite, where: str, *arguments: str) -> subprocess.Popen:
+    """Start a run in a process group of its own, and wait until its second claim runs in a worker."""
+    begun = len(notes(suite)) if (suite.pytester.path / "notes").exists() else 0
     command = [
         sys.executable,
         "-m",
@@ -298,7 +299,7 @@ def started_apart(suite, *arguments: str) -> subprocess.Popen:
         "--model",
         str(suite.model),
         "--on",
-        "local:2",
+        where,
         *NO_LOOK,
         *arguments,
     ]
@@ -310,8 +311,17 @@ def started_apart(suite, *arguments: str) -> subprocess.Popen:
         # What starts the tests in the background has them ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until(lambda: (suite.pytester.path / "notes").exists() and "two" in notes(suite))
+    until(lambda: (suite.pytester.path / "notes").exists() and "two" in notes(suite)[begun:])
     return controller
+
+
+def end_by(controller: subprocess.Popen, sent: signal.Signals) -> None:
+    """Send a signal to a run, and wait for its end."""
+    try:
+        controller.send_signal(sent)
+        controller.wait(timeout=300)
+    finally:
+        controller.kill()
 
 
 def until(condition) -> None:
@@ -340,12 +350,8 @@ def assert_gone(suite) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda sent: sent.name)
 def test_no_worker_outlives_its_controller(suite, sent):
     suite.claims(LIGHT + light("one") + light("two", "time.sleep(600)"))
-    controller = started_apart(suite)
-    try:
-        controller.send_signal(sent)
-        controller.wait(timeout=300)
-    finally:
-        controller.kill()
+    controller = started_apart(suite, "local:2")
+    end_by(controller, sent)
     assert_gone(suite)
     assert controller.returncode == (-sent if sent == signal.SIGKILL else pytest.ExitCode.INTERRUPTED)
     # A controller that is killed while it takes a record over may leave the worker's copy too.
@@ -359,7 +365,7 @@ def test_no_worker_outlives_its_controller(suite, sent):
 def test_a_killed_controller_goes_on_with_resume(suite):
     """The record of its worker is adopted, and only the rest is run."""
     suite.claims(LIGHT + light("one") + light("two", HANG) + light("three"))
-    controller = started_apart(suite)
+    controller = started_apart(suite, "local:2")
     # Before and after the record is handed over.
     controller.kill()
     controller.wait()

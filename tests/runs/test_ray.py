@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -21,27 +21,28 @@ from tests.plugin.test_scatter import (
     HANG,
     LIGHT,
     assert_gone,
+    end_by,
     evidence,
     hurry,
     is_running,
     light,
     notes,
     run_light,
+    started_apart,
     until,
 )
 from vsg_core.errors import VsgError
-from vsg_core.plugin.planning import NO_LOOK
 from vsg_core.records.files import read_record
 from vsg_core.runs import where
 from vsg_core.runs.events import Ended, Event, Reported, Warned
 from vsg_core.runs.executor import Place
 from vsg_core.runs.local import THREADS
 from vsg_core.runs.ray_cluster import RayExecutor
+from vsg_core.runs.ray_driver import STORE
 from vsg_core.runs.shards import Shard
 
 pytest.importorskip("ray", reason="needs Ray: pip install -e '.[ray]'")
 
-STORE = 80_000_000
 # Until the controller has the first record: what is still on its way is measured again.
 ARRIVED = "[time.sleep(0.05) for _ in iter(lambda: any(Path('reports/records').glob('*/one.json')), True)]"
 # The worker's parent is Ray's process; a file that exists is not made a second time.
@@ -276,32 +277,6 @@ def test_a_stopped_shard_leaves_no_process(suite, machines, monkeypatch):
     assert_gone(suite)
 
 
-def controller_on(suite, where: str, *arguments: str) -> subprocess.Popen:
-    """Start a run in a process of its own, and wait until there is a record of its first claim and its second runs."""
-    begun = len(notes(suite)) if (suite.pytester.path / "notes").exists() else 0
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--model",
-        str(suite.model),
-        *NO_LOOK,
-        "--on",
-        where,
-        *arguments,
-    ]
-    controller = subprocess.Popen(
-        command,
-        cwd=suite.pytester.path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    until(lambda: list(suite.reports.glob("records/*/one.json")) and "two" in notes(suite)[begun:])
-    return controller
-
-
 def children(process: int) -> set[int]:
     """The processes that a process has started, and those that these have."""
     parents = {}
@@ -329,13 +304,10 @@ def test_a_controller_that_is_killed_or_interrupted_goes_on_with_resume(suite, m
     place = "ray" if private else f"ray:{machines.have({}, {})}"
     kept = b""
     for sent, more in ((signal.SIGKILL, ()), (signal.SIGINT, ("--resume",))):
-        controller = controller_on(suite, place, *more)
+        controller = started_apart(suite, place, *more)
+        until(lambda: list(suite.reports.glob("records/*/one.json")))
         started = children(controller.pid)
-        try:
-            controller.send_signal(sent)
-            controller.wait(timeout=300)
-        finally:
-            controller.kill()
+        end_by(controller, sent)
         assert_gone(suite)
         until(lambda started=started: not any(map(is_running, started)))
         (path,) = suite.reports.glob("records/*/*.json")
@@ -398,6 +370,18 @@ def test_the_head_is_lost(suite, machines, monkeypatch):
             f"the Ray cluster at {address} is gone [(][^][]*[)]: run again with --resume", reason
         )
     assert_gone(suite)
+
+
+def test_a_private_ray_that_cannot_start_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    executor = executor_on("", tmp_path)
+    executor.start(Shard("s", "m", "m", ("c",)))
+    (end,) = executor.events(0)
+    executor.close()
+    assert isinstance(end, Ended)
+    assert end.reason == "--on ray: cannot start Ray: No such file or directory"
+    assert not list(tmp_path.glob("ray-*"))
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(suite):

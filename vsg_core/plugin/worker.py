@@ -22,7 +22,7 @@ from vsg_core.plugin.places import project_folder
 from vsg_core.plugin.selection import SELECTED
 from vsg_core.records import microscope, provenance
 from vsg_core.records.files import record_text
-from vsg_core.runs.child import EVENTS, GAVE_UP, WHY
+from vsg_core.runs.child import EVENTS, GAVE_UP, OTHER_CODE, WHY
 from vsg_core.runs.events import Event, Hello, Reported, Started, Warned, Wrote, as_line
 from vsg_core.runs.shards import Shard
 
@@ -126,7 +126,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     worker.tell(Hello(worker.shard.name, worker.name, code))
     if code != worker.shard.code:
         # The controller has its reason from the hello.
-        worker.give_up("it runs other code")
+        worker.give_up(OTHER_CODE)
 
 
 class Reporter:

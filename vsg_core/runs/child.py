@@ -25,6 +25,8 @@ PLUGIN = "vsg_core.plugin.worker"
 TASK, EVENTS, LOG = "task.json", "events.jsonl", "worker.log"
 # What a worker exits with when it is its machine that cannot run claims.
 GAVE_UP = 74
+# Why a worker gives up, and its node gets no further shards.
+OTHER_CODE = "it runs other code"
 # Seconds between two looks at the file of events.
 PAUSE = 0.05
 # Lines of a worker's output that are kept in memory.

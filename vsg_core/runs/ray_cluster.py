@@ -23,7 +23,7 @@ from typing import Any
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine.memory import available
 from vsg_core.runs.cards import cards_of
-from vsg_core.runs.child import GAVE_UP, started
+from vsg_core.runs.child import GAVE_UP, OTHER_CODE, started
 from vsg_core.runs.events import Ended, Event, Hello, Reported, Started, Warned, Wrote, from_line
 from vsg_core.runs.executor import Place
 from vsg_core.runs.local import THREADS, cores
@@ -249,7 +249,7 @@ class RayExecutor:
     def avoid(self, node: str) -> None:
         for each in self.nodes.known.values():
             if each.name == node:
-                self._avoid(each, "it runs other code")
+                self._avoid(each, OTHER_CODE)
 
     def _avoid(self, node: Node, why: str) -> None:
         """Start nothing on a node from now on, and say so, if there are others."""
@@ -266,16 +266,15 @@ class RayExecutor:
                 self._send({"stop": number})
 
     def close(self) -> None:
-        driver = self._driver
-        if driver is None or driver.stdin is None:
-            return
-        with suppress(OSError, ValueError):
-            driver.stdin.close()
-        try:
-            driver.wait(timeout=GRACE)
-        except subprocess.TimeoutExpired:
-            driver.kill()
-            driver.wait()
+        if self._driver and self._driver.stdin:
+            with suppress(OSError, ValueError):
+                self._driver.stdin.close()
+            try:
+                self._driver.wait(timeout=GRACE)
+            except subprocess.TimeoutExpired:
+                self._driver.kill()
+                self._driver.wait()
+        # It is there even if the driver could not be started.
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
