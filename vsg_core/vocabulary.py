@@ -19,6 +19,9 @@ Cause = Literal["not applicable", "weights", "records", "memory", "worker", "ski
 KINDS: tuple[Kind, ...] = get_args(Kind)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+# What --dtype and --weights take.
+DTYPES = ("float32", "bfloat16", "float16")
+PACKINGS = ("nf4", "int8")
 
 # The name that stands for the model in the record of a claim judged once over several models.
 ACROSS = "across-models"

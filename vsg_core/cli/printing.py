@@ -16,9 +16,10 @@ from typing import Any, TextIO
 import click
 from rich.cells import cell_len
 
+from vsg_core.vocabulary import DTYPES, PACKINGS
+
 GAP = "  "
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-DTYPES = ("float32", "bfloat16", "float16")
 # Options of several commands that take the same.
 reports_option = click.option(
     "--reports", default="reports", metavar="DIR", help="Folder of records and reports.", show_default=True
@@ -28,9 +29,7 @@ device = click.option(
     "--device", default="auto", metavar="DEVICE", help="cuda, mps or cpu; auto takes the first that this machine has.",
     show_default=True,
 )  # fmt: skip
-weights = click.option(
-    "--weights", type=click.Choice(["nf4", "int8"]), help="Pack the weights with bitsandbytes."
-)
+weights = click.option("--weights", type=click.Choice(PACKINGS), help="Pack the weights with bitsandbytes.")
 thinking = click.option(
     "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
 )

@@ -19,6 +19,7 @@ import pytest
 from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour, joins
 from vsg_core.projects import PLUGIN, loads_plugin
 from vsg_core.runs.spinning import limit_spinning
+from vsg_core.vocabulary import DTYPES, PACKINGS
 
 PREFIX = "--vsg-"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -26,13 +27,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append", "metavar": "NAME_OR_PATH", "dest": "vsg_models",
         "help": "run claims on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
     },
-    "dtype": {"choices": ["float32", "bfloat16", "float16"], "help": "format of the weights"},
+    "dtype": {"choices": DTYPES, "help": "format of the weights"},
     "device": {
         "default": "auto", "metavar": "DEVICE", 
         "help": "cuda, mps or cpu (default: the first that this machine has; all cards for a model that none holds)",
     },
     "weights": {
-        "choices": ["nf4", "int8"], "help": "pack the weights with bitsandbytes (under a name of their own)",
+        "choices": PACKINGS, "help": "pack the weights with bitsandbytes (under a name of their own)",
     },
     "thinking": {
         "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",
