@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vsg_core.plugin.across import is_across
-from vsg_core.plugin.selection import claim_of, selected_of
+from vsg_core.plugin.selection import claim_of, lm_of, selected_of
 from vsg_core.vocabulary import ACROSS
 
 
@@ -13,8 +13,8 @@ from vsg_core.vocabulary import ACROSS
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Group the claims by model, so that each is loaded once; a claim across models needs what this run measures."""
-    places = {model: place for place, model in enumerate(dict.fromkeys(map(_model, session.items)))}
-    session.items.sort(key=lambda item: (is_across(item), places[_model(item)]))
+    places = {model: place for place, model in enumerate(dict.fromkeys(map(lm_of, session.items)))}
+    session.items.sort(key=lambda item: (is_across(item), places[lm_of(item)]))
 
 
 def model_name(item: pytest.Item) -> str | None:
@@ -23,12 +23,3 @@ def model_name(item: pytest.Item) -> str | None:
         return ACROSS
     model = selected_of(item)
     return model.name if model and claim_of(item) else None
-
-
-def _model(item: pytest.Item) -> object:
-    """The model that a test is parametrized with; None for other tests."""
-    return (
-        item.callspec.params.get("lm")
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else None
-    )

@@ -64,8 +64,9 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     whole = sum(sum(seconds.values()) for seconds in times.values())
     for model, claims in by_model.items():
         seconds = times[model]
-        number = parts_of(sum(seconds.values()), whole, workers)
-        parts = _parts(claims, seconds, number) if config.option.vsg_split else [claims]
+        parts = [claims]
+        if config.option.vsg_split:
+            parts = _parts(claims, seconds, parts_of(sum(seconds.values()), whole, workers))
         for number, part in enumerate(parts, 1):
             name = model.name if len(parts) == 1 else f"{model.name}-{number}"
             shard = _shard(config, name, model, part, sum(seconds[item.nodeid] for item in part))

@@ -95,11 +95,16 @@ def claim_of(item: pytest.Item) -> Claim | None:
     return getattr(getattr(item, "function", None), "claim", None)
 
 
-def selected_of(item: pytest.Item | None) -> Selected | None:
-    """The model that a test is parametrized with; None for tests on no model of the run."""
+def lm_of(item: pytest.Item | None) -> object:
+    """The value that a test is parametrized with as `lm`; None for other tests."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
-    selected = item.callspec.params.get("lm")
+    return item.callspec.params.get("lm")
+
+
+def selected_of(item: pytest.Item | None) -> Selected | None:
+    """The model that a test is parametrized with; None for tests on no model of the run."""
+    selected = lm_of(item)
     return selected if isinstance(selected, Selected) else None
 
 
