@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Mapping
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from fixtures.sources import FILE, QWEN_CODE, STUDY
@@ -60,30 +61,45 @@ def test_mixtures_of_32_tokens_can_be_taken_apart(
     """
     draws = torch.empty(len(open_prompts), max(COMPONENTS)).exponential_(generator=generator)
 
-    def arm(rows: int, k: int, table: Tensor) -> list[Trial]:
-        return take_apart(lm, table, open_prompts[:rows], open_logits[:rows], draws[:rows, :k])
+    def arms(table: Tensor, sizes: Mapping[int, int]) -> list[list[Trial]]:
+        return take_apart(lm, table, open_prompts, open_logits, [draws[:n, :k] for k, n in sizes.items()])
 
-    whole = arm(len(open_prompts), 32, lm.embedding_table)
+    whole, *fewer = arms(lm.embedding_table, {32: len(open_prompts), **dict.fromkeys(COMPONENTS, COMPARED)})
+    (random,) = arms(lm.noise_like(lm.embedding_table.float(), generator), {32: COMPARED})
     elsewhere = [(trial.inputs or {})[ELSEWHERE] >= 0.9 for trial in whole]
     return Evidence(
         whole,
         {
             "the tokens after another prompt": trials(open_prompts, success=elsewhere),
-            **{f"{k} tokens": arm(COMPARED, k, lm.embedding_table) for k in COMPONENTS},
-            "32 random directions": arm(COMPARED, 32, lm.noise_like(lm.embedding_table.float(), generator)),
+            **{f"{k} tokens": arm for k, arm in zip(COMPONENTS, fewer, strict=True)},
+            "32 random directions": random,
         },
     )
 
 
 def take_apart(
-    lm: LanguageModel, table: Tensor, prompts: list[str], logits: Tensor, draws: Tensor
+    lm: LanguageModel, table: Tensor, prompts: list[str], logits: Tensor, draws: list[Tensor]
+) -> list[list[Trial]]:
+    """Mix the first n prompts' k most probable tokens, for each `draws` [n, k] of weights: one trial per prompt."""
+    mixed: list[list[Mixture]] = []
+    vectors: list[Tensor] = []
+    for drawn in draws:
+        ids = top_k_ids(logits[: len(drawn)], drawn.shape[-1])  # [n, k]
+        weights = (drawn / drawn.sum(-1, keepdim=True)).sort(descending=True).values.to(lm.device)
+        vectors.append((weights.unsqueeze(-1) * table[ids].float()).sum(1))  # [n, hidden]
+        mixed.append(
+            [Mixture(tuple(i), tuple(w)) for i, w in zip(ids.tolist(), weights.tolist(), strict=True)]
+        )
+    most = [2 * drawn.shape[-1] for drawn in draws for _ in drawn]
+    # All at once, since every round multiplies the whole table with the vectors that are left
+    read = iter(decompose(lm, torch.cat(vectors), most=most, table=table))
+    return [taken_apart(lm, prompts[: len(arm)], arm, list(islice(read, len(arm)))) for arm in mixed]
+
+
+def taken_apart(
+    lm: LanguageModel, prompts: list[str], mixed: list[Mixture], read: list[Mixture]
 ) -> list[Trial]:
-    """One trial per prompt: its k most probable tokens, mixed with `draws` [prompts, k] for weights."""
-    ids = top_k_ids(logits, draws.shape[-1])  # [prompts, k]
-    weights = (draws / draws.sum(-1, keepdim=True)).sort(descending=True).values.to(lm.device)
-    vectors = (weights.unsqueeze(-1) * table[ids].float()).sum(1)  # [prompts, hidden]
-    read = decompose(lm, vectors, most=2 * ids.shape[-1], table=table)
-    mixed = [Mixture(tuple(i), tuple(w)) for i, w in zip(ids.tolist(), weights.tolist(), strict=True)]
+    """One trial per prompt: the mixture and what the reader found in its vector."""
     found = [one.normalised() for one in read]
     right = [one.overlap(other) for one, other in zip(mixed, found, strict=True)]
     return trials(
