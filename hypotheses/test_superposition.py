@@ -15,7 +15,7 @@ from vsg_core import (
     claim,
     control,
     decompose,
-    js_divergence_bits,
+    js_divergences_bits,
     less,
     more,
     mostly,
@@ -171,4 +171,5 @@ def bits_to_branches(after_concept: Tensor, branches: Tensor, mixture: Mixture) 
     # The top keeps its weight.
     others = torch.cat([weights[:1], weights[1:].flip(0)])
     targets = {TO_TOP: branches[0], TO_BLEND: weights @ branches, TO_PERMUTED: others @ branches}
-    return {name: js_divergence_bits(after_concept, target).item() for name, target in targets.items()}
+    bits = js_divergences_bits([after_concept], list(targets.values()))[0]
+    return dict(zip(targets, bits.tolist(), strict=True))

@@ -3,6 +3,7 @@ from .errors import RecordsUnavailable as RecordsUnavailable
 from .generator.mixing import presets as presets
 from .generator.mixing.distributions import entropy_bits as entropy_bits
 from .generator.mixing.distributions import js_divergence_bits as js_divergence_bits
+from .generator.mixing.distributions import js_divergences_bits as js_divergences_bits
 from .generator.mixing.mixture import Mixture as Mixture
 from .generator.mixing.presets import Mixing as Mixing
 from .generator.mixing.weights import mixture_weights as mixture_weights

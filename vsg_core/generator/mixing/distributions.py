@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 from typing import TYPE_CHECKING
 
@@ -46,17 +47,36 @@ def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
 def js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence [...] in bits, 0 to 1, of two distributions [..., vocab] (Lin, 1991)."""
     shape = np.broadcast_shapes(p.shape, q.shape)
-    p, q = p.expand(shape), q.expand(shape)
-    chunks = zip(_row_chunks(p), _row_chunks(q), strict=True)
-    bits = [_js_divergence_bits(float64(rows), float64(others)) for rows, others in chunks]
-    return torch.cat(bits).reshape(p.shape[:-1])
+    return js_divergences_bits([p.expand(shape)], [q.expand(shape)])[0, 0]
 
 
-def _js_divergence_bits(p: Tensor, q: Tensor) -> Tensor:
-    middle = (p + q) / 2
-    divergence = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
-    bits: Tensor = divergence.sum(-1) / log(2)
-    return bits.clamp(min=0)
+def js_divergences_bits(ps: Sequence[Tensor], qs: Sequence[Tensor]) -> Tensor:
+    """Jensen-Shannon divergence [ps, qs, ...] in bits of every p with every q, all [..., vocab].
+
+    The logarithms of each are computed once, in float64.
+    """
+    chunks = zip(*(_row_chunks(each) for each in (*ps, *qs)), strict=True)
+    bits = [_js_divergences_bits(rows[: len(ps)], rows[len(ps) :]) for rows in chunks]
+    return torch.cat(bits, -1).reshape(len(ps), len(qs), *ps[0].shape[:-1])
+
+
+def _js_divergences_bits(ps: Sequence[Tensor], qs: Sequence[Tensor]) -> Tensor:
+    """Divergences [ps, qs, rows] of distributions [rows, vocab]: the entropy of the middle minus the mean entropy."""
+    ps, qs = [float64(p) for p in ps], [float64(q) for q in qs]
+    own, others = [_entropy(p) for p in ps], [_entropy(q) for q in qs]
+    pairs = [
+        torch.stack(
+            [_entropy((p + q).div_(2)) - (one + other) / 2 for q, other in zip(qs, others, strict=True)]
+        )
+        for p, one in zip(ps, own, strict=True)
+    ]
+    return torch.stack(pairs).clamp(min=0) / log(2)
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """Entropy [rows] in nats of float64 distributions [rows, vocab]."""
+    # Clamped, since 0 * -inf is NaN where there is no mass
+    return -torch.linalg.vecdot(p, p.clamp(min=torch.finfo(p.dtype).tiny).log_())
 
 
 def _row_chunks(numbers: Tensor) -> tuple[Tensor, ...]:

@@ -19,6 +19,8 @@ Floats: TypeAlias = "np.ndarray[Any, Any]"
 ROUNDING = 1e-10
 # Pairs of a residual and a candidate whose alignment is computed at once
 PAIRS = 1 << 14
+# Rows of a table that fit into the CPU cache
+ROWS = 1 << 10
 
 
 def decompose(
@@ -67,9 +69,9 @@ class _Directions:
         self.table, self.coarse = table, table.to(coarse)
         self.scale = table.float().norm(dim=-1).clamp(min=1e-12).reciprocal().to(coarse)  # [vocab]
         self.padding = (~is_token).nonzero().flatten()
-        # Each of two cosines is off by half an eps for its row, its vector, its scale and two products, and the bound
-        # it is compared with by another half. Sums round in float32.
-        self.margin = 6 * torch.finfo(coarse).eps + 2 * table.shape[-1] * torch.finfo(torch.float32).eps
+        # The length that rounding to `coarse` took from a unit row, at most
+        parts = zip(table.split(ROWS), self.coarse.split(ROWS), self.scale.split(ROWS), strict=True)
+        self.lost = max(float(((rows - few).float().norm(dim=-1) * by).max()) for rows, few, by in parts)
 
     def rows(self, tokens: Floats) -> Floats:
         """Look up the rows [n, hidden] float64 of tokens [n]."""
@@ -82,9 +84,10 @@ class _Directions:
         Of rows that are equal it is the one with the lowest id.
         """
         vectors = residuals / np.linalg.norm(residuals, axis=-1, keepdims=True)
-        along = (torch.from_numpy(vectors).to(self.coarse) @ self.coarse.T).mul_(self.scale)  # [batch, vocab]
+        few = torch.from_numpy(vectors).to(self.coarse)
+        along = (few @ self.coarse.T).mul_(self.scale)  # [batch, vocab]
         along.index_fill_(-1, self.padding, -torch.inf)
-        possible = along >= along.amax(-1, keepdim=True) - self.margin
+        possible = along >= self._least(along, np.linalg.norm(vectors - few.cpu().double().numpy(), axis=-1))
         # NumPy is many times faster at this than torch
         places, tokens = np.divmod(np.flatnonzero(possible.cpu().numpy()), len(self.table))  # [pairs] each
         exact = np.concatenate(
@@ -97,6 +100,23 @@ class _Directions:
         order = np.lexsort((tokens, -exact, places))
         best: Floats = tokens[order][np.unique(places[order], return_index=True)[1]]
         return best
+
+    def _least(self, along: Tensor, lost: Floats) -> Tensor:
+        """Bound the rounded cosine [batch, 1] of the best aligned row from below.
+
+        A cosine is off by what rounding took from its row and its vector, and by half an eps of itself for its
+        product, its scale and the product with that; so is the cosine of the row that seems best. A tenth more covers
+        products of errors.
+
+        Args:
+            along: [batch, vocab] the rounded cosines.
+            lost: [batch] the length that rounding took from each vector.
+        """
+        best = along.amax(-1, keepdim=True).float()  # [batch, 1]
+        sums = self.table.shape[-1] * torch.finfo(torch.float32).eps
+        off = self.lost + torch.from_numpy(lost).to(best).unsqueeze(-1) + sums
+        # The bound itself is rounded, too
+        return (best - 2.2 * off - 4 * torch.finfo(along.dtype).eps * best.abs()).to(along.dtype)
 
     def _cosines(self, vectors: Floats, tokens: Floats) -> Floats:
         """Compute the cosine [pairs] of each unit vector [pairs, hidden] and its token's row in float64."""

@@ -31,15 +31,24 @@ def nearest_tokens(lm: LanguageModel, vectors: Tensor, by: str = "l2") -> tuple[
     if by not in MEASURES:
         raise WrongUse(f"by is {by!r}: give one of {', '.join(MEASURES)}")
     table, vectors = lm.embedding_table, vectors.to(lm.device).float()
-    tokens = lm.is_token.float()  # [vocab]
-    middle = tokens @ table.float() / tokens.sum() if by == "centred" else torch.zeros_like(vectors[0])
+    squares = lm.embedding_norms**2  # [vocab]
+    middle = torch.zeros_like(vectors[0])
+    if by == "centred":
+        tokens = lm.is_token.float()  # [vocab]
+        middle = tokens @ table.float() / tokens.sum()
+        # With m the middle: |t - m|^2 and below (t - m).v for every token, without a copy of the table
+        squares = squares - 2 * table.float() @ middle + middle @ middle
     vectors = vectors - middle  # [batch, hidden]
-    # With m the middle: |t - m|^2 and (t - m).v for every token, without a copy of the table
-    squares = lm.embedding_norms**2 - 2 * table.float() @ middle + middle @ middle  # [vocab]
-    dots = vectors @ table.float().T - (vectors @ middle).unsqueeze(-1)  # [batch, vocab]
-    # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
-    order = squares - 2 * dots if by == "l2" else -dots / squares.clamp(min=1e-12).sqrt()
-    order = order.masked_fill(~lm.is_token, torch.inf)
+    # Changed in place, since one more [batch, vocab] takes as long as a tenth of the product
+    order = vectors @ table.float().T
+    if by == "centred":
+        order.sub_((vectors @ middle).unsqueeze(-1))
+    if by == "l2":
+        # |t - v|^2 = |t|^2 - 2 t.v + |v|^2, whose last term does not change the order
+        order.mul_(-2).add_(squares)
+    else:
+        order.neg_().div_(squares.clamp(min=1e-12).sqrt())
+    order.masked_fill_(~lm.is_token, torch.inf)
     # Sorted by id, so that of equal rows the one with the lower id is the nearest
     near = order.topk(min(CANDIDATES, len(table)), largest=False).indices.sort(-1).values
     candidates, vectors = (
