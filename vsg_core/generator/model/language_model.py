@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -305,8 +306,11 @@ class LanguageModel(Embeddings):
     def close(self) -> None:
         """Drop the weights, to free memory for the next model."""
         self._forget()
+        model = None if self.engine.model is None else weakref.ref(self.engine.model)
         self.engine.model = None
-        gc.collect()
+        # A look at every object of the process takes up to a second, and nearly always the weights are gone by now
+        if model is not None and model() is not None:
+            gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
