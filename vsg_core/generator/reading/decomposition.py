@@ -84,7 +84,8 @@ class _Directions:
         Of rows that are equal it is the one with the lowest id.
         """
         vectors = residuals / np.linalg.norm(residuals, axis=-1, keepdims=True)
-        few = torch.from_numpy(vectors).to(self.coarse)
+        # First the dtype, since a card may lack float64
+        few = torch.from_numpy(vectors).to(self.coarse.dtype).to(self.coarse.device)
         along = (few @ self.coarse.T).mul_(self.scale)  # [batch, vocab]
         along.index_fill_(-1, self.padding, -torch.inf)
         possible = along >= self._least(along, np.linalg.norm(vectors - few.cpu().double().numpy(), axis=-1))
@@ -114,7 +115,7 @@ class _Directions:
         """
         best = along.amax(-1, keepdim=True).float()  # [batch, 1]
         sums = self.table.shape[-1] * torch.finfo(torch.float32).eps
-        off = self.lost + torch.from_numpy(lost).to(best).unsqueeze(-1) + sums
+        off = self.lost + torch.from_numpy(lost).float().to(best.device).unsqueeze(-1) + sums
         # The bound itself is rounded, too
         return (best - 2.2 * off - 4 * torch.finfo(along.dtype).eps * best.abs()).to(along.dtype)
 
