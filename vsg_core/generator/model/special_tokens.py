@@ -48,7 +48,9 @@ def around(tokenizer: Any) -> Around:
 
 def _words(tokenizer: Any) -> Iterator[str]:
     """Spell some of the tokenizer's own tokens, for one that knows none of PROBES."""
-    return (str(tokenizer.decode([i])) for i in islice(sorted(tokenizer.get_vocab().values()), 400))
+    # Not a generator expression, which would list a large vocabulary before the first word is asked for
+    for i in islice(sorted(tokenizer.get_vocab().values()), 400):
+        yield str(tokenizer.decode([i]))
 
 
 def ids_of(tokenizer: Any, text: str, special: bool) -> list[int]:
