@@ -79,7 +79,10 @@ def head_logits(engine: Engine, hidden: Tensor) -> Tensor:
     config = engine.model.config.get_text_config()
     logits: Tensor = engine.fitted(engine.model.get_output_embeddings()(hidden).float().to(engine.device))
     for name, scale in SCALES.items():
-        logits = logits * scale(getattr(config, name, None) or 1.0)
+        factor = scale(getattr(config, name, None) or 1.0)
+        # Most models have none of them, and a product with 1 copies the logits
+        if factor != 1:
+            logits = logits * factor
     cap = getattr(config, "final_logit_softcapping", None)
     return cap * (logits / cap).tanh() if cap else logits
 

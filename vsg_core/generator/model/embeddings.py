@@ -60,9 +60,10 @@ class Embeddings(Tokenizing):
     @cached_property
     def is_token(self) -> Tensor:
         """[vocab] bool; False for rows that only pad the table (a GGUF names those [PAD123])."""
-        known = torch.zeros(self.engine.vocab_size, dtype=torch.bool)
+        rows = self.engine.vocab_size
+        known = torch.zeros(rows, dtype=torch.bool)
         vocabulary = self.tokenizer.get_vocab()
-        ids = [i for token, i in vocabulary.items() if i < len(known) and token != f"[PAD{i}]"]
+        ids = [i for token, i in vocabulary.items() if i < rows and token != f"[PAD{i}]"]
         known[ids] = True
         return known.to(self.device)
 

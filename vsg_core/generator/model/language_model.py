@@ -245,8 +245,7 @@ class LanguageModel(Embeddings):
         width = self.engine.hidden_size
         if not hidden_states.dim() or hidden_states.shape[-1] != width:
             raise WrongUse(f"hidden states have shape {list(hidden_states.shape)}: give [..., {width}]")
-        logits = engine.lens(self.engine, hidden_states)
-        return logits.index_fill(-1, self._padding, -torch.inf)
+        return engine.lens(self.engine, hidden_states).index_fill_(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
         """Build the same architecture with random weights; close it after use. Its passes count as this model's.
