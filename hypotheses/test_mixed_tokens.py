@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.fact_branches import follow_branches
 from fixtures.prompts import Fact
-from fixtures.related_tokens import Cosines, measure_cosines
+from fixtures.related_tokens import Cosines, measure_cosines, tokens_by_form
 from fixtures.sources import STUDY
 from vsg_core import (
     Evidence,
@@ -47,9 +47,10 @@ def test_mixed_tokens_are_related(
     the 100 tokens nearest by id that have its token's form (word beginning or not, letters or not, capital or not):
     BPE ids follow the order of merges, a rough proxy of frequency.
     """
+    alike = tokens_by_form(lm)
     with lm.untrained() as twin:
-        untrained = related(open_prompts, measure_cosines(twin, open_prompts, generator))
-    found = measure_cosines(lm, open_prompts, generator)
+        untrained = related(open_prompts, measure_cosines(twin, open_prompts, alike, generator))
+    found = measure_cosines(lm, open_prompts, alike, generator)
     to_others = trials(open_prompts, output=found.tokens, value=found.own - found.to_others)
     along = trials(open_prompts, output=found.tokens, value=found.along - found.along_drawn)
     return Evidence(related(open_prompts, found), {TWIN: untrained, ALONG: along, OTHERS: to_others})
