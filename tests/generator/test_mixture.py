@@ -19,7 +19,7 @@ from scipy.stats import chisquare, entropy
 from tests.support.architectures import ROWS, TOKENS, tiny
 from tests.support.drawing import distributions, logit_rows, property_test
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.generator.mixing.distributions import entropy_bits, js_divergence_bits
+from vsg_core.generator.mixing.distributions import entropy_bits, js_divergence_bits, js_divergences_bits
 from vsg_core.generator.mixing.presets import STUDY, Mixing
 from vsg_core.generator.mixing.weights import mixture_weights, sample, top_k_ids, top_p_mask
 
@@ -215,6 +215,20 @@ def test_js_divergence_is_1_for_disjoint_rows_and_0_for_equal_ones():
     p = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
     q = torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5], [0.2, 0.3, 0.5]])
     assert js_divergence_bits(p, q).tolist() == pytest.approx([1.0, 0.5, 0.0], abs=1e-7)
+
+
+def test_divergences_of_all_pairs_are_those_of_each_pair(monkeypatch):
+    """However few rows are computed at a time, every p is compared with every q, row by row."""
+    logits = torch.randn(5, 4, VOCAB, generator=torch.Generator().manual_seed(0)) * 3
+    *ps, first, second = logits.softmax(-1)
+    for at_a_time in (1, 3 * VOCAB):
+        monkeypatch.setattr("vsg_core.generator.mixing.distributions.CHUNK", at_a_time)
+        bits = js_divergences_bits(ps, [first, second])
+        assert bits.shape == (3, 2, 4)
+        for p, row in zip(ps, bits, strict=True):
+            for q, found in zip((first, second), row, strict=True):
+                expected = torch.from_numpy(jensenshannon(p, q, base=2, axis=-1) ** 2).double()
+                torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 def test_sampling_follows_the_weights():
