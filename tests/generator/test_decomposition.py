@@ -29,7 +29,8 @@ def mixed(found: Mixture, table: torch.Tensor) -> np.ndarray:
 
 def greedily(target: np.ndarray, table: np.ndarray, most: int, tolerance: float) -> dict[int, float]:
     """Take a vector apart by the definition: every cosine in float64, every solution from nothing."""
-    units, weights = table / np.linalg.norm(table, axis=-1, keepdims=True), {}
+    units = table / np.linalg.norm(table, axis=-1, keepdims=True)
+    weights: dict[int, float] = {}
     while len(weights) < most:
         residual = target - sum((weight * table[i] for i, weight in weights.items()), np.zeros_like(target))
         if np.linalg.norm(residual) <= tolerance * np.linalg.norm(target):

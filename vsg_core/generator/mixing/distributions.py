@@ -76,7 +76,8 @@ def _js_divergences_bits(ps: Sequence[Tensor], qs: Sequence[Tensor]) -> Tensor:
 def _entropy(p: Tensor) -> Tensor:
     """Entropy [rows] in nats of float64 distributions [rows, vocab]."""
     # Clamped, since 0 * -inf is NaN where there is no mass
-    return -torch.linalg.vecdot(p, p.clamp(min=torch.finfo(p.dtype).tiny).log_())
+    entropy: Tensor = -torch.linalg.vecdot(p, p.clamp(min=torch.finfo(p.dtype).tiny).log_())
+    return entropy
 
 
 def _row_chunks(numbers: Tensor) -> tuple[Tensor, ...]:

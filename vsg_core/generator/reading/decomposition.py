@@ -70,7 +70,7 @@ class _Directions:
         self.scale = table.float().norm(dim=-1).clamp(min=1e-12).reciprocal().to(coarse)  # [vocab]
         self.padding = (~is_token).nonzero().flatten()
         # The length that rounding to `coarse` took from a unit row, at most
-        parts = zip(table.split(ROWS), self.coarse.split(ROWS), self.scale.split(ROWS), strict=True)
+        parts = zip(*(torch.split(each, ROWS) for each in (table, self.coarse, self.scale)), strict=True)
         self.lost = max(float(((rows - few).float().norm(dim=-1) * by).max()) for rows, few, by in parts)
 
     def rows(self, tokens: Floats) -> Floats:
@@ -169,7 +169,7 @@ class _Pursuit:
         """Choose one more token, whose embedding is row [hidden], and solve for all weights again."""
         self.rounds += 1
         # The residual is orthogonal to the chosen rows: where none of the others is better aligned, none is at all
-        self.is_nearest = token in self.tokens or row @ self.residual <= 0
+        self.is_nearest = token in self.tokens or bool(row @ self.residual <= 0)
         if self.is_nearest:
             return
         before = self.tokens
@@ -193,9 +193,10 @@ class _Pursuit:
         """
         products = self.rows @ self.target
         bound = ROUNDING * np.sqrt(self.gram.diagonal()) * np.linalg.norm(self.target)
+        weights: Floats
         try:
-            weights: Floats = np.linalg.solve(self.gram, products)
-            solved = (abs(products - self.gram @ weights) <= bound).all()
+            weights = np.linalg.solve(self.gram, products)
+            solved = bool((abs(products - self.gram @ weights) <= bound).all())
             if solved and (weights > 0).all():
                 return weights
             # With the rows as `factor` times an orthonormal basis: a problem of [chosen, chosen]
@@ -204,9 +205,9 @@ class _Pursuit:
             solved = False
         from scipy.optimize import nnls  # takes a third of a second to import
 
-        # Else the rows are dependent, or nearly so
-        return (
-            nnls(factor.T, np.linalg.solve(factor, products))[0]
-            if solved
-            else nnls(self.rows.T, self.target)[0]
-        )
+        if solved:
+            weights = nnls(factor.T, np.linalg.solve(factor, products))[0]
+        # The rows are dependent, or nearly so
+        else:
+            weights = nnls(self.rows.T, self.target)[0]
+        return weights
