@@ -205,9 +205,7 @@ class _Pursuit:
             solved = False
         from scipy.optimize import nnls  # takes a third of a second to import
 
-        if solved:
-            weights = nnls(factor.T, np.linalg.solve(factor, products))[0]
-        # The rows are dependent, or nearly so
-        else:
-            weights = nnls(self.rows.T, self.target)[0]
+        # Else the rows are dependent, or nearly so
+        given = (factor.T, np.linalg.solve(factor, products)) if solved else (self.rows.T, self.target)
+        weights = nnls(*given)[0]
         return weights
