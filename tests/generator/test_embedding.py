@@ -81,6 +81,15 @@ def test_the_mixture_of_a_row_does_not_depend_on_its_batch(architecture):
     torch.testing.assert_close(lm.mix(rows), alone, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["one token first", "all tokens first"])
+def test_a_row_that_needs_the_whole_table_is_found_anywhere_in_its_batch(order, monkeypatch):
+    """With more tokens than are gathered in only one of the rows, each row is still the sum of all its tokens."""
+    monkeypatch.setattr("vsg_core.generator.model.embeddings.GATHERED", 3)
+    lm = tiny("llama")
+    rows = torch.stack([torch.eye(ROWS)[3], (~lm.is_token).float().sub(1).abs() / TOKENS])[order]
+    torch.testing.assert_close(lm.mix(rows), rows @ lm.embedding_table, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [

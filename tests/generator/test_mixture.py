@@ -21,7 +21,7 @@ from tests.support.drawing import distributions, logit_rows, property_test
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.generator.mixing.distributions import entropy_bits, js_divergence_bits, js_divergences_bits
 from vsg_core.generator.mixing.presets import STUDY, Mixing
-from vsg_core.generator.mixing.weights import mixture_weights, sample, top_k_ids, top_p_mask
+from vsg_core.generator.mixing.weights import largest, mixture_weights, sample, top_k_ids, top_p_mask
 
 VOCAB = 12
 mixings = st.builds(
@@ -107,6 +107,32 @@ def test_top_k_among_many_ties(equal):
     logits = torch.full((2, 500), equal)
     logits[1, [400, 300]] = torch.tensor([2.0, 1.0])
     assert top_k_ids(logits, 4).tolist() == [[0, 1, 2, 3], [400, 300, 0, 1]]
+
+
+@property_test(60)
+@given(st.integers(0, 1000), st.integers(100, 200), st.integers(1, 9), st.sampled_from([2, 9, 1000]))
+def test_the_largest_of_a_long_row_are_those_of_topk(seed, vocab, k, distinct):
+    """Whatever the number of groups and of those left over, with ties, -inf and NaN, in each row of a batch."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randint(distinct, (4, vocab), generator=generator).float()
+    numbers[1, numbers[1] < distinct / 2] = -math.inf
+    numbers[2, 7] = math.nan
+    numbers[3, vocab // 16 * 16 :] = distinct
+    values, ids = largest(numbers, k)
+    expected = numbers.topk(k).values
+    assert torch.allclose(values, expected, rtol=0, atol=0, equal_nan=True)
+    assert torch.allclose(numbers.gather(-1, ids), expected, rtol=0, atol=0, equal_nan=True)
+    assert all(len(set(row)) == k for row in ids.tolist()), "each is found once"
+
+
+@property_test(30)
+@given(st.integers(0, 1000), st.integers(1, 5))
+def test_top_k_of_a_long_row_is_exact_under_ties(seed, k):
+    """As in a short row: exactly k, in order, and of equal ones those with the lower ids."""
+    logits = torch.randint(5, (2, 300), generator=torch.Generator().manual_seed(seed)).float()
+    logits[1, :290] -= 9
+    for ids, row in zip(top_k_ids(logits, k), logits.tolist(), strict=True):
+        assert ids.tolist() == sorted(range(300), key=lambda i: (-row[i], i))[:k]
 
 
 def test_top_p_keeps_the_fewest_tokens_that_reach_it():

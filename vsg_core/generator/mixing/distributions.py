@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NOT_FINITE = "next-token logits contain NaN or infinity: load the model with dtype float32"
-CHUNK = 1 << 18  # elements per chunk, so that intermediates stay in the CPU cache
+CHUNK = 1 << 17  # elements per chunk, so that intermediates stay in the CPU cache
 
 
 def entropy_bits(logits: Tensor, temperature: float = 1.0) -> Tensor:

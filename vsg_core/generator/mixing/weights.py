@@ -17,6 +17,8 @@ from vsg_core.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+GROUP = 16  # numbers per group in the search for the largest
+
 
 def mixture_weights(logits: Tensor, mixing: Mixing = PLAIN, generators: Generators | None = None) -> Tensor:
     """Turn logits [batch, vocab] into float32 weights [batch, vocab] that sum to 1.
@@ -57,7 +59,7 @@ def _weigh(logits: Tensor, mixing: Mixing, generators: Generators | None) -> Ten
     _check_logits(logits)
     if generators is None and (mixing.dirichlet or mixing.gumbel):
         raise WrongUse("this mixing draws its weights: give one generator per row")
-    weights = (logits / mixing.temperature).softmax(-1)
+    weights = (logits if mixing.temperature == 1 else logits / mixing.temperature).softmax(-1)
     if mixing.top_p is not None:
         weights = weights * top_p_mask(weights, mixing.top_p)
     if mixing.min_p is not None:
@@ -97,7 +99,7 @@ def top_k_ids(logits: Tensor, k: int) -> Tensor:
     """Ids [batch, k] of the k largest of [batch, vocab], in order; of equal ones those with the lower ids."""
     vocab, most = logits.shape[-1], k + 1
     while True:
-        values, ids = logits.topk(min(most, vocab))
+        values, ids = largest(logits, min(most, vocab))
         if (values[:, :-1] > values[:, 1:]).all():
             return ids[:, :k]  # all differ, so the order is unique
         if most >= vocab or (values[:, -1] < values[:, k - 1]).all():
@@ -106,6 +108,26 @@ def top_k_ids(logits: Tensor, k: int) -> Tensor:
     ids = ids.sort(dim=-1).values  # topk does not define the order of equal values
     order = logits.gather(-1, ids).sort(dim=-1, descending=True, stable=True).indices
     return ids.gather(-1, order[:, :k])
+
+
+def largest(numbers: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Find the k largest of [batch, vocab]: values [batch, k], descending, and ids [batch, k], like `Tensor.topk`.
+
+    Of a long row it looks only at the k groups of GROUP numbers with the largest maxima. The k largest are among
+    them, because each other group has k maxima above it. Equal numbers come in no particular order.
+    """
+    vocab = numbers.shape[-1]
+    groups = vocab // GROUP
+    if 2 * k * GROUP > vocab:
+        return numbers.topk(k)
+    # A group is every groups-th number, so that the maxima of all are taken with whole rows.
+    maxima = torch.unflatten(numbers[:, : groups * GROUP], -1, (GROUP, groups)).amax(1)  # [batch, groups]
+    best = maxima.topk(k, sorted=False).indices
+    steps = torch.arange(GROUP, device=numbers.device) * groups
+    rest = torch.arange(groups * GROUP, vocab, device=numbers.device)
+    places = torch.cat([(best.unsqueeze(-1) + steps).flatten(1), rest.expand(len(numbers), -1)], dim=-1)
+    values, chosen = numbers.gather(-1, places).topk(k)
+    return values, places.gather(-1, chosen)
 
 
 def top_p_mask(probabilities: Tensor, p: float) -> Tensor:

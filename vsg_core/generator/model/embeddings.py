@@ -155,6 +155,9 @@ class Embeddings(Tokenizing):
             raise WrongUse(f"mixture weights have shape {shape}: give [batch, {vocab}], or ids with them")
         self._check_weights(weights, ids)
         if ids is None:
+            # The first row is counted first: in most batches it decides.
+            if int(weights[:1].count_nonzero()) > GATHERED:
+                return self._mix_all(weights)
             most = int(weights.count_nonzero(-1).max())
             if most > GATHERED:
                 return self._mix_all(weights)
@@ -197,7 +200,8 @@ class Embeddings(Tokenizing):
             raise WrongUse(
                 f"mixture weights {list(weights.shape)} do not fit ids {list(ids.shape)}: give one weight per id"
             )
-        if not (weights >= 0).all():  # NaN compares False
+        # The minimum of numbers with NaN is NaN, which compares False.
+        if weights.numel() and not weights.amin() >= 0:
             raise VsgError("mixture weights contain NaN or a negative number: give probabilities")
         padding = weights[:, self._padding] if ids is None else weights.masked_fill(self.is_token[ids], 0)
         if padding.any():

@@ -12,7 +12,13 @@ from vsg_core.generator.mixing import draws
 from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.mixing.presets import PLAIN, Mixing
-from vsg_core.generator.mixing.weights import input_mixture, mixture_weights, sample, top_k_weights
+from vsg_core.generator.mixing.weights import (
+    input_mixture,
+    largest,
+    mixture_weights,
+    sample,
+    top_k_weights,
+)
 from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Written, decode
 
 if TYPE_CHECKING:
@@ -166,7 +172,7 @@ class ConceptWriter:
         else:
             weights = mixture_weights(logits, mixing, each)  # [batch, vocab]
             vectors = self.lm.mix(weights)
-            heaviest, ids = weights.topk(min(HEAVIEST, weights.shape[-1]))  # [batch, HEAVIEST]
+            heaviest, ids = largest(weights, min(HEAVIEST, weights.shape[-1]))  # [batch, HEAVIEST]
         if mixing.max_norm is not None:
             longest = mixing.max_norm * self.lm.embedding_norm
             norms = vectors.float().norm(dim=-1, keepdim=True)  # [batch, 1]
