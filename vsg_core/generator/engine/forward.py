@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from vsg_core.errors import NotApplicable, WrongUse
 from vsg_core.generator.engine.cache import growing_cache
 from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
+from vsg_core.generator.engine.head import on_all_cores
 from vsg_core.generator.engine.paths import Paths
 from vsg_core.generator.engine.split import device_of, devices_of, is_split
 from vsg_core.generator.engine.wrapping import head_of, unwrapped
@@ -317,7 +318,7 @@ class Engine:
         if self._takes_logits_to_keep:
             arguments["logits_to_keep"] = 1
         self._seen = None
-        with self.metered(inputs.shape[0] * inputs.shape[1]):
+        with self.metered(inputs.shape[0] * inputs.shape[1]), on_all_cores(head_of(self.model)):
             return self.model(**{keyword(inputs): inputs}, **arguments, **options)
 
     def last_logits(self, logits: Tensor) -> Tensor:
