@@ -29,7 +29,7 @@ def test_each_gives_what_it_gives_alone(architecture, beginning, endings, as_vec
     if as_vectors:
         sequences = [lm.embed(sequence) for sequence in sequences]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "WORTH_SHARING", 1)
+        patch.setattr(batching, "PASS", 1)
         states = list(lm.prefill(sequences, room=STEPS))
     for rows, state in states:
         expected = torch.stack([reference_logits(lm, sequences[row]) for row in rows])
@@ -59,30 +59,55 @@ def test_a_long_beginning_is_fed_once(architecture):
 
 
 @pytest.mark.parametrize(
-    ("sequences", "shared"),
+    ("sequences", "groups"),
     [
-        ([[3, 4, 5, 6], [3, 4, 5, 7]], 3),
+        ([[3, 4, 5, 6], [3, 4, 5, 7]], [(3, [0, 1])]),
         # One position of each is left to continue from.
-        ([[3, 4, 5, 6], [3, 4, 5, 6]], 3),
-        ([[3, 4, 5, 6], [3, 4]], 1),
-        ([[3, 4, 5, 6], [9, 4, 5, 6]], 0),
-        ([[3, 4, 5, 6]], 0),
-        ([[3], [3]], 0),
-        ([list(range(CONTEXT)), list(range(CONTEXT))], CONTEXT - 1),
+        ([[3, 4, 5, 6], [3, 4, 5, 6]], [(3, [0, 1])]),
+        ([[3, 4, 5, 6], [3, 4]], [(1, [1, 0])]),
+        ([[3, 4, 5, 6], [9, 4, 5, 6]], [(0, [0, 1])]),
+        ([[3, 4, 5, 6]], [(0, [0])]),
+        ([[3], [3]], [(0, [0, 1])]),
+        ([list(range(CONTEXT)), list(range(CONTEXT))], [(CONTEXT - 1, [0, 1])]),
+        # Two frames, and one sequence of its own.
+        (
+            [[3, 4, 5, 6, 7], [9, 9, 9, 9, 8], [3, 4, 5, 6, 8], [9, 9, 9, 9, 7], [1, 2, 3, 4, 5]],
+            [(4, [0, 2]), (4, [1, 3]), (0, [4])],
+        ),
+        # The longer beginning of some, where it saves more than the shorter one of all.
+        ([[3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 9], [3, 1, 1, 1, 1, 1]], [(5, [0, 1]), (0, [2])]),
     ],
 )
-def test_the_shared_length(monkeypatch, sequences, shared):
-    """It is what all have in common, without the last position of the shortest."""
-    monkeypatch.setattr(batching, "WORTH_SHARING", 1)
+def test_beginnings_are_found(monkeypatch, sequences, groups):
+    """Each has all that its sequences share, without the last position of the shortest."""
+    monkeypatch.setattr(batching, "PASS", 1)
     lm = tiny("llama")
     ids = [torch.tensor(sequence) for sequence in sequences]
-    assert batching.shared_length(lm.engine, ids, 0) == shared
-    assert batching.shared_length(lm.engine, [lm.embed(sequence) for sequence in ids], 0) == shared
+    rows = torch.tensor([len(sequence) for sequence in ids]).argsort(stable=True)
+    for tensors in (ids, [lm.embed(sequence) for sequence in ids]):
+        found = batching.beginnings(lm.engine, tensors, rows, 0)
+        assert [(shared, alike.tolist()) for shared, alike in found] == groups
 
 
 def test_ids_and_vectors_together_are_not_compared(monkeypatch):
     """A batch of both kinds shares nothing, and still gives what each gives alone."""
-    monkeypatch.setattr(batching, "WORTH_SHARING", 1)
+    monkeypatch.setattr(batching, "PASS", 1)
     lm, ids = tiny("llama"), torch.arange(3, 12)
-    assert batching.shared_length(lm.engine, [ids, lm.embed(ids)], 0) == 0
+    ((shared, _),) = batching.beginnings(lm.engine, [ids, lm.embed(ids)], torch.arange(2), 0)
+    assert shared == 0
     torch.testing.assert_close(lm.next_logits([ids, lm.embed(ids)])[1], reference_logits(lm, ids), **CLOSE)
+
+
+def test_lengths_are_grouped_by_cost():
+    """A pass costs as much as 64 positions: padding that is worth more is avoided."""
+    lm = tiny("llama")
+
+    def cut(*lengths: int) -> list[list[int]]:
+        sequences = [torch.zeros(length, dtype=torch.long) for length in lengths]
+        groups = batching.length_groups(lm.engine, sequences, torch.arange(len(lengths)), 0, room=0)
+        return [[lengths[row] for row in group] for group in groups]
+
+    assert cut(4, 5, 30) == [[4, 5, 30]]
+    assert cut(4, 4, 4, 30) == [[4, 4, 4], [30]]
+    assert cut(*[4] * 70, *[5] * 3) == [[*[4] * 70], [5] * 3]
+    assert cut(*[4] * 60, *[5] * 3) == [[*[4] * 60, *[5] * 3]]

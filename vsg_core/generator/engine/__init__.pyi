@@ -1,4 +1,5 @@
 from .adapters import with_adapter as with_adapter
+from .batching import batch_size as batch_size
 from .batching import input_batches as input_batches
 from .batching import states_after as states_after
 from .configuration import position_table as position_table
@@ -8,6 +9,8 @@ from .files import open_tokenizer as open_tokenizer
 from .forward import Engine as Engine
 from .forward import Meter as Meter
 from .forward import State as State
+from .gathering import gather as gather
+from .gathering import narrow as narrow
 from .gguf import check_gguf as check_gguf
 from .gguf import gguf_bytes as gguf_bytes
 from .internals import float64 as float64

@@ -2,90 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.gathering import gather
 from vsg_core.generator.engine.memory import available
 
 MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
-WORTH_SHARING = 64  # positions saved; one more pass over a single sequence costs about as much
+PASS = 64  # positions whose computation takes about as long as reading the weights for a pass
 
 
 def states_after(
     engine: Engine, sequences: Sequence[Tensor], room: int, keep_cache: bool
 ) -> Iterator[tuple[Tensor, State]]:
-    """Compute states in batches of similar length: (the sequences' numbers [batch], the state after them).
+    """Compute states in batches, the shortest sequences first: (the sequences' numbers [batch], the state after them).
 
     Args:
         room: number of further positions that each sequence will need.
         keep_cache: False if only the logits are needed.
     """
-    for rows in length_batches(engine, sequences, room):
-        batch = [sequences[row] for row in rows]
-        shared = shared_length(engine, batch, room)
-        if not shared:
-            yield rows, engine.start(*together(engine, batch, room), keep_cache, room)
-            continue
-        yield rows, after_shared(engine, batch, shared)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    positions = int(lengths.max()) + room
+    joined = keep_cache and engine.can_share(positions)
+    for rows in by_length(engine, lengths, positions):
+        parts = _passes(engine, sequences, rows, room, keep_cache)
+        if joined:
+            # One batch for all steps, however many passes the sequences themselves took.
+            yield _joined(engine, list(parts))
+        else:
+            yield from parts
 
 
-def after_shared(engine: Engine, sequences: Sequence[Tensor], shared: int) -> State:
-    """Compute the state after sequences whose first `shared` positions are the same, those only once."""
-    beginning = engine.start(*left_pad(engine, [sequences[0][:shared]]))
-    copies = engine.select(beginning, torch.zeros(len(sequences), dtype=torch.long))
-    return engine.step(copies, *left_pad(engine, [sequence[shared:] for sequence in sequences]))
+def _joined(engine: Engine, parts: list[tuple[Tensor, State]]) -> tuple[Tensor, State]:
+    if len(parts) == 1:
+        return parts[0]
+    state = gather(engine, [(state, torch.arange(len(rows))) for rows, state in parts])
+    return torch.cat([rows for rows, _ in parts]), state
 
 
-def shared_length(engine: Engine, sequences: Sequence[Tensor], room: int) -> int:
-    """Length of the beginning that all sequences share; 0 if a pass for it is impossible or not worth its cost."""
-    first, *others = sequences
-    if not others or not engine.can_share(max(len(sequence) for sequence in sequences) + room):
-        return 0
+def _passes(
+    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, room: int, keep_cache: bool
+) -> Iterator[tuple[Tensor, State]]:
+    """Compute the sequences numbered `rows` [n], in an order of length, in as many passes as cost least."""
+    for shared, alike in beginnings(engine, sequences, rows, room):
+        common = engine.start(*left_pad(engine, [sequences[int(alike[0])][:shared]])) if shared else None
+        for group in length_groups(engine, sequences, alike, shared, room):
+            batch = [sequences[row][shared:] for row in group]
+            if common is None:
+                yield group, engine.start(*together(engine, batch, room), keep_cache, room)
+            else:
+                yield group, after_beginning(engine, common, batch)
+
+
+def after_beginning(engine: Engine, common: State, sequences: Sequence[Tensor]) -> State:
+    """Compute the state after sequences that continue the one row of `common`, which can be used again."""
+    copies = engine.select(common, torch.zeros(len(sequences), dtype=torch.long))
+    return engine.step(copies, *left_pad(engine, sequences))
+
+
+def beginnings(
+    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, room: int
+) -> list[tuple[int, Tensor]]:
+    """Group sequences by a beginning that is worth a pass of its own: (its length, the sequences' numbers [n]).
+
+    Those without one come last, with length 0.
+    """
+    longest = max(len(sequences[row]) for row in rows)
+    if len(rows) < 2 or not engine.can_share(longest + room):
+        return [(0, rows)]
+    spelled = {row: _spelled(sequences[row]) for row in rows.tolist()}
+    groups = [(shared, alike) for shared, alike in _alike(spelled, rows.tolist(), 0)[1] if shared]
+    apart = set(rows.tolist()).difference(*(alike for _, alike in groups))
+    groups += [(0, [row for row in rows.tolist() if row in apart])] if apart else []
+    return [(shared, torch.tensor(alike)) for shared, alike in groups]
+
+
+def _alike(
+    spelled: Mapping[int, Sequence[int | bytes]], rows: list[int], known: int
+) -> tuple[int, list[tuple[int, list[int]]]]:
+    """Divide rows that share their first `known` positions: (positions saved, [(shared positions, rows)])."""
     # Each keeps at least one position of its own.
-    shared = min(len(sequence) for sequence in sequences) - 1
-    for other in others:
-        if other.dtype != first.dtype or shared * len(others) < WORTH_SHARING:
-            return 0
-        differs = (other[:shared] != first[:shared]).reshape(shared, -1).any(-1)  # [shared]
-        if differs.any():
-            shared = int(differs.int().argmax())
-    return shared if shared * len(others) >= WORTH_SHARING else 0
+    most = min(len(spelled[row]) for row in rows) - 1
+    first, shared = spelled[rows[0]], known
+    while shared < most and all(spelled[row][shared] == first[shared] for row in rows):
+        shared += 1
+    saved = shared * (len(rows) - 1) - PASS
+    branches: dict[Any, list[int]] = defaultdict(list)
+    for row in rows:
+        # One that has only its last position left is alone.
+        branches[spelled[row][shared] if len(spelled[row]) > shared + 1 else ("last", row)].append(row)
+    divided = [_alike(spelled, branch, shared) for branch in branches.values() if 1 < len(branch) < len(rows)]
+    # Each further group is a pass more.
+    saved_divided = sum(more - PASS for more, _ in divided if more > 0)
+    if saved_divided > max(saved, 0):
+        return saved_divided, [group for more, groups in divided if more > 0 for group in groups]
+    return saved, [(shared if saved >= 0 and shared else 0, rows)]
+
+
+def _spelled(sequence: Tensor) -> list[int] | list[bytes]:
+    """Return each position in a form that can be compared: ids, or the bytes of vectors."""
+    if not sequence.is_floating_point():
+        ids: list[int] = sequence.tolist()
+        return ids
+    rows = sequence.contiguous().view(torch.uint8).cpu().numpy()
+    return [row.tobytes() for row in rows]
 
 
 def input_batches(
     engine: Engine, sequences: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Group into batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask or None)."""
-    for rows in length_batches(engine, sequences, room=0):
-        yield rows, *together(engine, [sequences[row] for row in rows], room=0)
-
-
-def length_batches(engine: Engine, sequences: Sequence[Tensor], room: int) -> Iterator[Tensor]:
-    """Group the sequences' numbers [batch]: those whose lengths may run together, as many as fit."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
-    rest = lengths.argsort(stable=True)
-    most = batch_size(engine, int(lengths.max()) + room)
-    while len(rest):
-        longest, size = _beside(engine, int(lengths[rest[0]]), room, most)
-        rows = rest[lengths[rest] <= longest][:size]
-        rest = rest[len(rows) :]
-        yield rows
+    for rows in by_length(engine, lengths, int(lengths.max())):
+        for group in length_groups(engine, sequences, rows, 0, room=0):
+            yield group, *together(engine, [sequences[row] for row in group], room=0)
 
 
-def _beside(engine: Engine, shortest: int, room: int, most: int) -> tuple[int, int]:
-    """Return the longest sequence that may share a batch with the shortest one, and how many may."""
+def by_length(engine: Engine, lengths: Tensor, positions: int) -> list[Tensor]:
+    """Divide the numbers of sequences with these lengths [n], the shortest first, into batches that fit."""
+    order, size = lengths.argsort(stable=True), batch_size(engine, positions)
+    return [order[begin : begin + size] for begin in range(0, len(order), size)]
+
+
+def length_groups(
+    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, shared: int, room: int
+) -> list[Tensor]:
+    """Cut sequences [n], in an order of length, into groups whose passes over all but `shared` positions cost least."""
+    lengths = [len(sequences[row]) for row in rows]
+    # The cost of the first sequences, and where their last group begins.
+    costs, begins = [0], [0]
+    for end in range(1, len(rows) + 1):
+        longest = lengths[end - 1]
+        cost, begin = min(
+            (costs[begin] + PASS + (end - begin) * (longest - shared), begin)
+            for begin in range(end)
+            if begin == end - 1 or _together(engine, lengths[begin], longest, room)
+        )
+        costs.append(cost)
+        begins.append(begin)
+    groups, end = [], len(rows)
+    while end:
+        groups.append(rows[begins[end] : end])
+        end = begins[end]
+    return groups[::-1]
+
+
+def _together(engine: Engine, shortest: int, longest: int, room: int) -> bool:
+    """Return whether sequences of these lengths may share a batch."""
     paths = engine.paths
     if paths.batches == "single" or not paths.allow(shortest + room):
-        return shortest, 1
-    if paths.batches == "equal":
-        return shortest, most
-    # The factor bounds the padding. Near the context limit, and that of what was checked, padding must not exceed it.
-    limits = [limit - room for limit in (engine.context, paths.limit) if limit is not None]
-    return max(shortest, min([2 * shortest + 8, *limits])), most
+        return False
+    if shortest == longest:
+        return True
+    # Near the context limit, and that of what was checked, padding must not exceed it.
+    limits = (engine.context, paths.limit)
+    return paths.batches == "padded" and all(longest + room <= limit for limit in limits if limit is not None)
 
 
 def batch_size(engine: Engine, positions: int) -> int:

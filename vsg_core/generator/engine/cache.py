@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 SPARE = 64  # positions by which a buffer grows
 
@@ -58,3 +59,18 @@ def growing_cache(config: PreTrainedConfig) -> DynamicCache:
     cache = DynamicCache(config=config)
     cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def selected(cache: Any, rows: Tensor) -> Any:
+    """Copy the given rows [n] of a cache of any kind, repeated ones several times."""
+    if all(
+        type(layer) in (GrowingLayer, DynamicSlidingWindowLayer) for layer in getattr(cache, "layers", [None])
+    ):
+        # Choosing rows makes new tensors, so that nothing else needs to be copied.
+        chosen = copy.copy(cache)
+        chosen.layers = [copy.copy(layer) for layer in cache.layers]
+    else:
+        chosen = copy.deepcopy(cache)
+    # Unlike batch_select_indices, every kind of layer has it, recurrent ones included.
+    chosen.reorder_cache(rows)
+    return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
 import time
@@ -17,7 +16,7 @@ from transformers import EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from vsg_core.errors import NotApplicable, WrongUse
-from vsg_core.generator.engine.cache import growing_cache
+from vsg_core.generator.engine.cache import growing_cache, selected
 from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
 from vsg_core.generator.engine.head import on_all_cores
 from vsg_core.generator.engine.paths import Paths
@@ -144,7 +143,7 @@ class Engine:
         return self.context - (state.written if self.is_encoder_decoder else state.lengths[row])
 
     def can_share(self, positions: int) -> bool:
-        """Return whether sequences of up to `positions` positions can share the cache of a common beginning.
+        """Return whether sequences of up to `positions` positions can share a common beginning, and join in a batch.
 
         Padding then comes after that beginning, so the model must take position ids and have no border (of a window,
         of a chunk) within `positions`, because it would count the padding.
@@ -272,10 +271,7 @@ class Engine:
 
     def select(self, state: State, rows: Tensor) -> State:
         """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
-        cache = copy.deepcopy(state.cache)
-        if cache is not None:
-            # Unlike batch_select_indices, every kind of layer has it, recurrent ones included.
-            cache.reorder_cache(rows.to(self.device))
+        cache = None if state.cache is None else selected(state.cache, rows.to(self.device))
 
         def chosen(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[rows]

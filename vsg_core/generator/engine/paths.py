@@ -22,7 +22,7 @@ class Paths:
     Args:
         batches: which sequences may run together.
         cached: steps use the cache; without it each step computes the whole sequence again.
-        shared: the beginning that several sequences share is computed once.
+        shared: the beginning that several sequences share is computed once, and states join into one batch.
         limit: positions up to which all this was checked, None if there is no border beyond them. A longer sequence
             runs alone and without a cache.
         hidden: the last hidden state is known, as the model's head saw it.

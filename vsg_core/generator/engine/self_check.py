@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from vsg_core.errors import NotEnoughMemory, VsgError
-from vsg_core.generator.engine.batching import after_shared, left_pad, states_after
+from vsg_core.generator.engine.batching import after_beginning, left_pad, states_after
 from vsg_core.generator.engine.configuration import CHUNK, borders, placeholders, stretched
 from vsg_core.generator.engine.forward import Engine, keyword
+from vsg_core.generator.engine.gathering import gather
 from vsg_core.generator.engine.internals import (
     final_norm,
     float64,
@@ -251,19 +252,24 @@ class _Check:
                 yield logits, self.alone(start, torch.cat([batch[row][len(start) : len(start) + 1], fed]))[-1]
 
     def sharing(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Compare sequences of different lengths after a beginning that is computed once."""
+        """Compare sequences of different lengths after a beginning computed once, alone and joined with others."""
         engine = self.engine
         sizes = ((8, (5, 1)), (2, (2, 1)))
         common, tails = next(each for each in sizes if engine.can_share(each[0] + max(each[1]) + 1))
-        sequences = [torch.cat([self.whole[2][:common], self.draw(tail)]) for tail in tails]
-        state = after_shared(engine, sequences, common)
+        beginning = self.whole[2][:common]
+        sequences = [torch.cat([beginning, self.draw(tail)]) for tail in tails]
+        start = engine.start(*left_pad(engine, [beginning]))
+        shared = after_beginning(engine, start, [sequence[common:] for sequence in sequences])
+        apart = engine.start(*left_pad(engine, sequences))
+        joined = gather(engine, [(shared, torch.tensor([1, 0])), (apart, torch.tensor([0, 1]))])
         fed = self.draw(len(tails)).unsqueeze(1)  # [batch, 1]
-        before = state.logits
-        state = engine.step(state, fed)
-        for first, second, sequence, token in zip(before, state.logits, sequences, fed, strict=True):
-            alone = self.alone(sequence, token)
-            yield first, alone[0]
-            yield second, alone[1]
+        for state, rows in ((shared, [0, 1]), (joined, [1, 0, 0, 1])):
+            before = state.logits
+            state = engine.step(state, fed[rows])
+            for first, second, row in zip(before, state.logits, rows, strict=True):
+                alone = self.alone(sequences[row], fed[row])
+                yield first, alone[0]
+                yield second, alone[1]
 
     def limit(self, paths: Paths) -> int | None:
         """Return the positions below the first border that steps or batches cannot cross exactly; None if none."""

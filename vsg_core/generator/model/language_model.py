@@ -174,11 +174,27 @@ class LanguageModel(Embeddings):
     def step(self, state: engine.State, inputs: Tensor) -> engine.State:
         """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
         inputs = engine.as_inputs(self.engine, state, inputs)
+        engine.narrow(self.engine, state)
         return self._masked(self.engine.step(state, inputs.unsqueeze(1)))
 
     def select(self, state: engine.State, rows: Tensor) -> engine.State:
         """Copy the given rows of a state, to branch from."""
         return self.engine.select(state, engine.as_rows(state, rows))
+
+    def gather(self, pieces: Sequence[tuple[engine.State, Tensor]]) -> engine.State:
+        """Copy the given rows of several states into one batch, if `most_rows` allows it; one state's rows always."""
+        if len(pieces) == 1:
+            return self.select(*pieces[0])
+        return engine.gather(self.engine, [(state, engine.as_rows(state, rows)) for state, rows in pieces])
+
+    def most_rows(self, state: engine.State, room: int) -> int:
+        """Number of rows that a batch may have in which a state's rows go on for `room` positions.
+
+        Returns:
+            0 if rows of other states cannot join them.
+        """
+        positions = max(state.lengths) + room
+        return engine.batch_size(self.engine, positions) if self.engine.can_share(positions) else 0
 
     def generate(
         self,
