@@ -35,9 +35,12 @@ def test_the_soft_path_is_what_the_concept_writer_writes() -> None:
         write_concepts(lm, [lm.tokenize(w) for w in WORDS], 3, mixing),
         strict=True,
     ):
-        assert [step["tokens"] for step in shown["soft"]] == [
-            [[token, weight] for token, weight in concept.mixture.spelled(lm, 6)] for concept in trace.steps
-        ]
+        for step, concept in zip(shown["soft"], trace.steps, strict=True):
+            tokens, weights = zip(*step["tokens"], strict=True)
+            expected_tokens, expected = zip(*concept.mixture.spelled(lm, 6), strict=True)
+            assert tokens == expected_tokens
+            # The two do not compute in the same batches.
+            assert weights == pytest.approx(expected, abs=1e-5)
         assert [step["entropy"] for step in shown["soft"]] == pytest.approx([c.entropy for c in trace.steps])
         for step in shown["soft"]:
             assert sum(weight for _, weight in step["tokens"]) + step["rest"] == pytest.approx(1)
@@ -116,8 +119,8 @@ def test_a_run_leaves_one_microscope_record_per_model(suite) -> None:
     (path,) = (suite.reports / "microscope").iterdir()
     stored = json.loads(path.read_text())
     assert stored["model"]["name"] == "tiny-random"
-    assert stored["run"]["forward_passes"] >= 1 + 2 * (STEPS - 1), (
-        "a pass over the prompts, and both paths' steps"
+    assert stored["run"]["forward_passes"] >= 1 + (STEPS - 1), (
+        "a pass over the prompts, and steps of both paths"
     )
     page = (suite.reports / "claims.html").read_text()
     assert page.count('class="under"') == len(PROMPTS)
