@@ -9,6 +9,7 @@ from .generator.mixing.presets import Mixing as Mixing
 from .generator.mixing.weights import mixture_weights as mixture_weights
 from .generator.mixing.weights import top_k_ids as top_k_ids
 from .generator.mixing.weights import top_k_weights as top_k_weights
+from .generator.model.batches import at_once as at_once
 from .generator.model.language_model import Generation as Generation
 from .generator.model.language_model import LanguageModel as LanguageModel
 from .generator.reading.answers import first_line as first_line
