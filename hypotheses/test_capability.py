@@ -10,6 +10,7 @@ from vsg_core import (
     LanguageModel,
     NotApplicable,
     Trial,
+    at_once,
     cannot,
     claim,
     control,
@@ -92,7 +93,7 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     brackets = [["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]] * len(words)
     bracketed = [f"The meaning of [{word.upper()}] in plain English is" for word in words]
     bare = placeholders.prompts("The meaning of {word} in plain English is")
-    literal, understood = (lm.generate(prompts, max_new_tokens=15) for prompts in (bracketed, bare))
+    literal, understood = at_once(lm.generate, bracketed, bare, max_new_tokens=15)
 
     def judged(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
         rests = [reply.answer.replace(word.upper(), "") for reply, word in zip(replies, words, strict=True)]
