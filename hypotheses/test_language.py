@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fixtures.replies import CopiedName
 from fixtures.sources import STUDY
 from vsg_core import (
     Evidence,
+    Generation,
     LanguageModel,
     Trial,
+    at_once,
     cannot,
     claim,
     completion_frame,
@@ -22,9 +24,6 @@ from vsg_core import (
     trials,
     write_concepts,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 TOP, NOISE, WRITES_CYRILLIC = "their top-1 tokens", "noise of the same norms", "copies names in Cyrillic"
 
@@ -61,17 +60,21 @@ def test_mixtures_cause_non_english_output(
     noise = noise.to(mixtures) * mixtures.norm(dim=-1, keepdim=True)  # [prompts, 2, hidden]
     first, second = ([trace.steps[i].mixture.spelled(lm) for trace in traces] for i in (0, 1))
 
-    def read(vectors: Tensor, mixture: list[Any] | None = None, **inputs: list[Any]) -> list[Trial]:
-        replies = lm.generate([completion_frame(lm, two) for two in vectors], max_new_tokens=8)
+    asked = [[completion_frame(lm, two) for two in vectors] for vectors in (mixtures, lm.embed(tops), noise)]
+    of_mixtures, of_tops, of_noise = at_once(lm.generate, *asked, max_new_tokens=8)
+
+    def judged(
+        replies: list[Generation], mixture: list[Any] | None = None, **inputs: list[Any]
+    ) -> list[Trial]:
         left = [bool(scripts(reply.answer) - {"LATIN"}) for reply in replies]
         return trials(open_prompts, output=replies, success=left, mixture=mixture, inputs=inputs)
 
     cyrillic = [copied for copied in copied_names if "CYRILLIC" in scripts(copied.name)]
     return Evidence(
-        read(mixtures, first, **{"second mixture": second}),
+        judged(of_mixtures, first, **{"second mixture": second}),
         {
-            TOP: read(lm.embed(tops), tokens=[[lm.token(i) for i in two] for two in tops.tolist()]),
-            NOISE: read(noise, norms=noise.norm(dim=-1).tolist()),
+            TOP: judged(of_tops, tokens=[[lm.token(i) for i in two] for two in tops.tolist()]),
+            NOISE: judged(of_noise, norms=noise.norm(dim=-1).tolist()),
             WRITES_CYRILLIC: trials(
                 [copied.prompt for copied in cyrillic],
                 output=[copied.reply for copied in cyrillic],
