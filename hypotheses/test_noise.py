@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fixtures.sources import STUDY, TREE
-from vsg_core import Evidence, LanguageModel, Trial, chat_frame, claim, doses, nearly_always, torch, trials
+from vsg_core import (
+    Evidence,
+    Generation,
+    LanguageModel,
+    Trial,
+    at_once,
+    chat_frame,
+    claim,
+    doses,
+    nearly_always,
+    torch,
+    trials,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +27,7 @@ SCALES = doses("noise at {:g} std", (0.5, 1.0, 2.0, 4.0), "standard deviations")
 TOKENS = {"random real tokens": "five random tokens of the vocabulary in place of the five vectors"}
 # Sequences per scale, and vectors per sequence, as many as in the study
 DRAWS, VECTORS = 25, 5
+NEW_TOKENS = 10
 
 
 @claim(
@@ -53,7 +66,8 @@ def test_noise_in_the_chat_frame_still_generates(lm: LanguageModel, generator: t
     The frame's words bring a reply even without vectors, so this measures only that noise does not silence it.
     """
     noisy = follow_noise(lm, generator, frame=lambda vectors: chat_frame(lm, vectors))
-    alone = continued(lm, ["no vector"], [chat_frame(lm, lm.embedding_table[:0])])
+    (reply,) = lm.generate([chat_frame(lm, lm.embedding_table[:0])], max_new_tokens=NEW_TOKENS)
+    alone = judged(["no vector"], [reply])
     return Evidence(noisy.trials, {**noisy.arms, "the frame alone": alone})
 
 
@@ -61,22 +75,21 @@ def follow_noise(
     lm: LanguageModel, generator: torch.Generator, frame: Callable[[Tensor], Tensor]
 ) -> Evidence:
     """Generate after noise at each scale, and after as many sequences of random tokens."""
+    noise = [
+        lm.noise(DRAWS, VECTORS, generator=generator, scale=dose.value) for dose in SCALES.values()
+    ]  # [DRAWS, VECTORS, hidden] each
+    picks = lm.random_tokens(len(noise) * DRAWS, VECTORS, generator=generator)  # [100, VECTORS]
+    asked = [[frame(vectors) for vectors in kind] for kind in (*noise, lm.embed(picks))]
+    *after_noise, after_tokens = at_once(lm.generate, *asked, max_new_tokens=NEW_TOKENS)
     arms = {}
-    for name, dose in SCALES.items():
-        noise = lm.noise(DRAWS, VECTORS, generator=generator, scale=dose.value)
+    for (name, dose), replies in zip(SCALES.items(), after_noise, strict=True):
         shown = [f"noise {i + 1} at {dose.value:g} std" for i in range(DRAWS)]
-        arms[name] = continued(lm, shown, map(frame, noise), scale=[dose.value] * DRAWS)
+        arms[name] = judged(shown, replies, scale=[dose.value] * DRAWS)
     noisy = [trial for arm in arms.values() for trial in arm]
-    picks = lm.random_tokens(len(noisy), VECTORS, generator=generator)  # [100, VECTORS]
-    arms["random real tokens"] = continued(
-        lm, [lm.tokenizer.decode(ids) for ids in picks], [frame(vectors) for vectors in lm.embed(picks)]
-    )
+    arms["random real tokens"] = judged([lm.tokenizer.decode(ids) for ids in picks], after_tokens)
     return Evidence(noisy, arms)
 
 
-def continued(
-    lm: LanguageModel, shown: Sequence[str], sequences: Iterable[Tensor], **inputs: list[float]
-) -> list[Trial]:
-    """Continue each sequence by 10 greedy tokens; a success is a reply that is not only white space."""
-    written = lm.generate(list(sequences), max_new_tokens=10)
-    return trials(shown, output=written, success=[not one.is_empty for one in written], inputs=inputs)
+def judged(shown: Sequence[str], replies: Sequence[Generation], **inputs: list[float]) -> list[Trial]:
+    """A success is a reply that is not only white space."""
+    return trials(shown, output=replies, success=[not reply.is_empty for reply in replies], inputs=inputs)
