@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from fixtures.replies import NoiseTexts, admits, differences
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
     Evidence,
+    Generation,
     LanguageModel,
     Prompt,
     Trial,
     at_least,
+    at_once,
     chat_frame,
     claim,
     control,
@@ -110,21 +110,30 @@ def test_says_that_it_does_not_understand_noise(
     A reply with one of a list of phrases is a success.
     """
 
-    def ask(shown: list[str], requests: Iterable[Prompt]) -> list[Trial]:
-        replies = lm.generate(list(requests), max_new_tokens=24)
-        return trials(shown, output=replies, success=[admits(one.answer, not_understood) for one in replies])
+    def decode(texts: list[str]) -> list[Prompt]:
+        return [chat_frame(lm, lm.tokenize(text, special=False)) for text in texts]
 
-    def decode(texts: list[str]) -> list[Trial]:
-        return ask(texts, [chat_frame(lm, lm.tokenize(text, special=False)) for text in texts])
+    def judged(shown: list[str], replies: list[Generation]) -> list[Trial]:
+        return trials(shown, output=replies, success=[admits(one.answer, not_understood) for one in replies])
 
     noise = lm.noise(len(made_up_words), 5, generator=generator)  # [words, 5, hidden]
     told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
-    pairs = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
+    ordinary = open_prompts[: len(noise)]
+    following = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
+    pairs = [f"{first} {second}" for first, second in following]
+    of_noise, *replies = at_once(
+        lm.generate,
+        [chat_frame(lm, vectors) for vectors in noise],
+        [lm.chat(text) for text in told],
+        decode(ordinary),
+        decode(pairs),
+        max_new_tokens=24,
+    )
     return Evidence(
-        ask([f"noise {i + 1}" for i in range(len(noise))], [chat_frame(lm, vectors) for vectors in noise]),
+        judged([f"noise {i + 1}" for i in range(len(noise))], of_noise),
         {
-            "told to say so": ask(told, map(lm.chat, told)),
-            "ordinary words": decode(open_prompts[: len(noise)]),
-            "made-up words": decode([f"{first} {second}" for first, second in pairs]),
+            "told to say so": judged(told, replies[0]),
+            "ordinary words": judged(ordinary, replies[1]),
+            "made-up words": judged(pairs, replies[2]),
         },
     )
