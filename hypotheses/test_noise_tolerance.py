@@ -8,9 +8,10 @@ from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
     Evidence,
+    Generation,
     LanguageModel,
-    Prompt,
     Trial,
+    at_once,
     claim,
     control,
     doses,
@@ -27,6 +28,8 @@ from vsg_core import numpy as np
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
 SCALES = doses("noise at {:g} std", (0.125, 0.25, 0.5, 1.0, 2.0), "standard deviations")
+# New tokens in which an answer must come
+ANSWER_TOKENS = 12
 
 
 @claim(
@@ -88,7 +91,8 @@ def test_mixed_real_and_noise_still_answers(
     Only prompts that the model answers without noise. Two random tokens show what any intrusion does.
     """
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
-    alone = answers(lm, facts, prompts, [fact.prompt for fact in facts])
+    replies = lm.generate(prompts, max_new_tokens=ANSWER_TOKENS)
+    alone = judged(facts, replies, [fact.prompt for fact in facts])
     answered = [row for row, trial in enumerate(alone) if trial.success]
     known, kept = [facts[row] for row in answered], [prompts[row] for row in answered]
     places = [int(torch.randint(1, len(ids), (), generator=generator)) for ids in kept]
@@ -99,21 +103,21 @@ def test_mixed_real_and_noise_still_answers(
     noise = [lm.noise(len(ids), generator=generator) for ids in prompts[:50]]
     texts = [(lm.decode(a), lm.decode(b)) for a, b in halves]
     words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(texts, tokens, strict=True)]
+    replies, of_noise, of_intruded = at_once(
+        lm.generate, noisy, noise, intruded, max_new_tokens=ANSWER_TOKENS
+    )
     return Evidence(
-        answers(lm, known, noisy, [f"{a} [2 vectors of noise]{b}" for a, b in texts]),
+        judged(known, replies, [f"{a} [2 vectors of noise]{b}" for a, b in texts]),
         {
             "the prompt alone": alone,
-            "noise alone": answers(lm, facts[:50], noise, [f"{len(one)} vectors of noise" for one in noise]),
-            "two random tokens instead": answers(lm, known, intruded, words),
+            "noise alone": judged(facts[:50], of_noise, [f"{len(one)} vectors of noise" for one in noise]),
+            "two random tokens instead": judged(known, of_intruded, words),
         },
     )
 
 
-def answers(
-    lm: LanguageModel, facts: Sequence[Fact], sequences: Sequence[Prompt], shown: Sequence[str]
-) -> list[Trial]:
-    """Continue each sequence by 12 greedy tokens; a success has the fact's answer as written: May is a month."""
-    replies = lm.generate(sequences, max_new_tokens=12) if sequences else []
+def judged(facts: Sequence[Fact], replies: Sequence[Generation], shown: Sequence[str]) -> list[Trial]:
+    """A success has the fact's answer as written: May is a month."""
     rows = zip(facts, replies, strict=True)
     said = [mentions(reply.answer, [fact.answer], plural=False, any_case=False) for fact, reply in rows]
     return trials(shown, output=replies, success=said, inputs={"answer": [fact.answer for fact in facts]})
