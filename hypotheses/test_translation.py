@@ -12,6 +12,7 @@ from vsg_core import (
     Generation,
     LanguageModel,
     Trial,
+    at_once,
     cannot,
     claim,
     control,
@@ -72,7 +73,7 @@ def translate(lm: LanguageModel, words: Glossary, question: str, given: str, cop
     """Ask for every word's translation; for the first 60 also after the answer is `given`, and for a `copy`."""
     some = words.head(60)
     prompts = [words.prompts(question), some.prompts(given), some.prompts(copy)]
-    replies, after_answers, copies = (lm.generate(asked, max_new_tokens=10) for asked in prompts)
+    replies, after_answers, copies = at_once(lm.generate, *prompts, max_new_tokens=10)
     return Evidence(
         judged(prompts[0], replies, words, {"word": words.words, "answers that count": words.answers}),
         {
