@@ -150,10 +150,13 @@ def follow_branches(lm: LanguageModel, prompts: list[str]) -> Evidence:
     permuted: dict[int, Trial] = {}
     for rows, state in lm.prefill(prompts, room=1):
         written = writer(state.logits, rows, step=0)
-        after_concept = lm.step(lm.select(state, torch.arange(len(rows))), written.inputs).logits.softmax(-1)
-        for i, (row, concept) in enumerate(zip(rows.tolist(), written.kept, strict=True)):
-            tokens = torch.tensor(concept.mixture.token_ids)
-            branches = lm.step(lm.select(state, torch.full_like(tokens, i)), tokens).logits.softmax(-1)
+        every = torch.arange(len(rows))
+        after_concept = lm.step(lm.select(state, every), written.inputs).logits.softmax(-1)
+        counts = [len(concept.mixture.token_ids) for concept in written.kept]
+        tokens = torch.tensor([token for concept in written.kept for token in concept.mixture.token_ids])
+        all_branches = lm.logits_after(state, every.repeat_interleave(torch.tensor(counts)), tokens)
+        each = zip(rows.tolist(), written.kept, all_branches.softmax(-1).split(counts), strict=True)
+        for i, (row, concept, branches) in enumerate(each):
             bits = bits_to_branches(after_concept[i], branches, concept.mixture)
             follows, shown = lm.token(int(after_concept[i].argmax())), concept.mixture.spelled(lm)
             gap = bits[TO_TOP] - bits[TO_BLEND]

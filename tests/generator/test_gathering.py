@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
 from tests.support.drawing import Drawn, batches, property_test
 from vsg_core import LanguageModel
-from vsg_core.generator.engine import batching
+from vsg_core.generator.engine import State, batching
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.batches import at_once
 from vsg_core.generator.writing.decoding import Trace, Writer, decode, decode_each
@@ -128,6 +128,23 @@ def test_padding_does_not_cross_a_border(architecture, monkeypatch):
     for number, trace in enumerate(decode(lm, sequences, Ending(lm, ends), 20)):
         alone = decode(lm, [sequences[number]], Ending(lm, [ends[number]]), 20)
         assert trace.steps == alone[0].steps
+
+
+def test_branches_in_one_call():
+    """`logits_after` gives what steps from copies of the state give, and leaves the state as it was."""
+    lm = tiny("llama")
+    ((_, state),) = lm.prefill([ids(5), ids(3, seed=1)], room=1)
+    before: State = lm.select(state, torch.arange(2))
+    rows, tokens = torch.tensor([1, 0, 1]), torch.tensor([7, 8, 9])
+    expected = torch.cat(
+        [
+            lm.step(lm.select(state, row[None]), token[None]).logits
+            for row, token in zip(rows, tokens, strict=True)
+        ]
+    )
+    torch.testing.assert_close(lm.logits_after(state, rows, tokens), expected, **CLOSE)
+    assert torch.equal(state.logits, before.logits)
+    assert state.lengths == before.lengths
 
 
 def test_groups_at_once():

@@ -181,6 +181,17 @@ class LanguageModel(Embeddings):
         """Copy the given rows of a state, to branch from."""
         return self.engine.select(state, engine.as_rows(state, rows))
 
+    def logits_after(self, state: engine.State, rows: Tensor, inputs: Tensor) -> Tensor:
+        """Logits [n, vocab] after a next position of each of the given rows of a state, which stays as it is.
+
+        Args:
+            rows: [n], repeated where one row has several branches.
+            inputs: ids [n] or vectors [n, hidden].
+        """
+        size = engine.batch_size(self.engine, max(state.lengths) + 1)
+        parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
+        return torch.cat([self.step(self.select(state, rows[some]), inputs[some]).logits for some in parts])
+
     def gather(self, pieces: Sequence[tuple[engine.State, Tensor]]) -> engine.State:
         """Copy the given rows of several states into one batch, if `most_rows` allows it; one state's rows always."""
         if len(pieces) == 1:
