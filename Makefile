@@ -5,11 +5,12 @@ MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 # The pages with generated tables, and the command that regenerates them.
-PAGES  := README.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md docs/scale-out.md docs/verdicts.md
+PAGES  := README.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md docs/scale-out.md \
+          docs/speed.md docs/verdicts.md
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report catalogue test sweep kills lint docs bench clean weights
+.PHONY: help setup report catalogue test sweep kills lint docs bench growth clean weights
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,8 +59,11 @@ lint: setup ## Check style, spelling, prose, imports, generated tables and types
 docs: setup ## Regenerate the tables in README and docs
 	$(COG) -r $(PAGES)
 
-bench: weights ## Compare decoding speed with transformers' generate and bare forward passes
-	$(BIN)/pytest benchmarks
+bench: weights ## Compare decoding speed with transformers' generate and bare passes, and time the whole catalogue
+	$(BIN)/pytest benchmarks --bench-model $(MODEL)
+
+growth: weights ## Measure how cost grows with prompts, claims, models, ..., and write docs/speed.* (6 minutes)
+	$(BIN)/python -m benchmarks.growth
 
 clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
 	rm -rf .coverage .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info

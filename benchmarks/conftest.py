@@ -39,6 +39,11 @@ RACES = pytest.StashKey[dict[str, Race]]()
 TABLES = pytest.StashKey[dict[str, list[str]]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the model of the benchmark that runs all claims."""
+    parser.addoption("--bench-model", default=DEFAULT_MODEL, help="model whose whole catalogue is timed")
+
+
 @pytest.fixture(scope="session")
 def endless() -> Iterator[LanguageModel]:
     """Load the embedded model without end tokens, so that all contestants do the same work."""
