@@ -36,6 +36,7 @@ CLAIMS = Path(__file__).parents[1] / "hypotheses"
 # Written as "4 times in 5" on the page.
 CHANCE = 0.8
 SWEEP = Path(__file__).parents[1] / "docs" / "sweep.json"
+SPEED = Path(__file__).parents[1] / "docs" / "speed.json"
 # The outcomes of the sweep, as docs/models.md names them.
 OUTCOMES = {
     "right": "right, on the fast path",
@@ -278,3 +279,46 @@ def _note(line: dict[str, Any]) -> str:
     return re.sub(r"^\w+(?:ForCausalLM|Generation|LMHeadModel|MTModel|Model\w*) ", "", note).replace(
         "|", r"\|"
     )
+
+
+def speed_of(varied: str) -> str:
+    """Return the times of each amount of a quantity that `python -m benchmarks.growth` varied."""
+    rows = [
+        [
+            str(point["amount"]),
+            _seconds(point["seconds"]),
+            _seconds(point["at_best"]),
+            f"{point['seconds'] / point['at_best']:.2f}",
+        ]
+        for point in _speed()["points"]
+        if point["varied"] == varied
+    ]
+    return markdown_table([varied, "seconds", "seconds at the best rates", "times as long"], rows)
+
+
+def speed_rates() -> str:
+    """Return the best rates of each model, in the order in which they were measured."""
+    rows = [
+        [f"`{model}`", *(", ".join(f"{each[kind]:.0f}" for each in found) for kind in ("prompts", "steps"))]
+        for model, found in _speed()["rates"].items()
+    ]
+    return markdown_table(["model", "positions of prompts per second", "of steps per second"], rows)
+
+
+def speed_setting() -> str:
+    """Return the sentence that names the machine, and the claims in their order."""
+    found = _speed()
+    claims = ", ".join(f"`{name}`" for name in found["claims"])
+    return (
+        f"Measured on {found['machine']}, with torch {found['torch']}. The claims, in this order: {claims}."
+    )
+
+
+def _speed() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(SPEED.read_text(encoding="utf-8"))
+    return found
+
+
+def _seconds(seconds: float) -> str:
+    """At least two significant digits: 0.053, 0.53, 5.3, 53."""
+    return f"{seconds:.3f}" if seconds < 0.1 else f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}"
