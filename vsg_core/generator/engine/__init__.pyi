@@ -7,7 +7,6 @@ from .files import convert_gguf as convert_gguf
 from .files import open_model as open_model
 from .files import open_tokenizer as open_tokenizer
 from .forward import Engine as Engine
-from .forward import Meter as Meter
 from .forward import State as State
 from .gathering import gather as gather
 from .gathering import narrow as narrow
@@ -20,6 +19,7 @@ from .internals import lens as lens
 from .internals import library_scores as library_scores
 from .internals import untrained as untrained
 from .memory import check_memory as check_memory
+from .metering import Meter as Meter
 from .packing import Packing as Packing
 from .paths import Paths as Paths
 from .placement import as_device as as_device

@@ -13,8 +13,12 @@ from torch.nn.utils.rnn import pad_sequence
 from vsg_core.generator.engine.forward import Engine, State
 from vsg_core.generator.engine.gathering import gather
 from vsg_core.generator.engine.memory import available
+from vsg_core.generator.engine.static import rounded
 
 MAX_BATCH = 128  # beyond this, tokens per second no longer grow on a CPU
+# On a graphics card memory is the limit; beyond this, a pass is bound by arithmetic even for small models, and the
+# copies of the logits that writers make [batch, vocab] cost more than the passes that are saved.
+MAX_BATCH_CARD = 1024
 PASS = 64  # positions whose computation takes about as long as reading the weights for a pass
 
 
@@ -166,9 +170,20 @@ def _together(engine: Engine, shortest: int, longest: int, room: int) -> bool:
 
 
 def batch_size(engine: Engine, positions: int) -> int:
-    """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH."""
+    """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH, or MAX_BATCH_CARD on cards.
+
+    Where steps run in fixed buffers it is a power of two, which fills them, and room for the buffers is left.
+    """
+    on_cards = all(device.type == "cuda" for device in engine.devices)
+    most = MAX_BATCH_CARD if on_cards else MAX_BATCH
+    fixed = engine.paths.static and engine.can_share(positions)
+    if fixed:
+        # The state before it moves, and the buffers.
+        positions += rounded(engine, most, positions)[1]
     each = positions * engine.bytes_per_position() + 16 * engine.vocab_size
-    return max(1, min(MAX_BATCH, min(map(available, map(str, engine.devices))) // 4 // each))
+    free = min(map(available, map(str, engine.devices))) + engine.runners.free_bytes
+    size = max(1, min(most, free // 4 // each))
+    return 1 << (size.bit_length() - 1) if fixed else size
 
 
 def together(engine: Engine, sequences: Sequence[Tensor], room: int) -> tuple[Tensor, Tensor | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,22 +18,11 @@ from vsg_core.errors import NotApplicable, WrongUse
 from vsg_core.generator.engine.cache import growing_cache, selected
 from vsg_core.generator.engine.configuration import borders, context_of, embedding_scale
 from vsg_core.generator.engine.head import on_all_cores
+from vsg_core.generator.engine.metering import Meter
 from vsg_core.generator.engine.paths import Paths
 from vsg_core.generator.engine.split import device_of, devices_of, is_split
+from vsg_core.generator.engine.static import Runners, step_in_place
 from vsg_core.generator.engine.wrapping import head_of, unwrapped
-
-
-@dataclass
-class Meter:
-    """The cost of forward passes: seconds inside the model, number of passes, token positions fed."""
-
-    forward_seconds: float = 0.0
-    passes: int = 0
-    tokens: int = 0
-
-    def reset(self) -> None:
-        """Set all counts to 0."""
-        self.forward_seconds, self.passes, self.tokens = 0.0, 0, 0
 
 
 @dataclass
@@ -46,7 +34,7 @@ class State:
     Args:
         logits: [batch, vocab] float32, of the next token.
         hidden: [batch, hidden] the last hidden state, as the model's head saw it.
-        cache: transformers' key-value cache; None if steps compute the whole sequence again.
+        cache: transformers' key-value cache, or a HeldCache; None if steps compute the whole sequence again.
         attention_mask: [batch, past], None if nothing is padded; of the encoder's input for an encoder-decoder.
         lengths: positions of each row without padding, prompt included; the position id of the next input.
         fed: ids [batch, past] or embeddings [batch, past, hidden] so far, where there is no cache; those of the
@@ -103,6 +91,10 @@ class Engine:
         self.predicted = self.vocab_size
         self._encoder_output: type[Any] = BaseModelOutput
         self._seen: Tensor | None = None  # the head's last input [batch, hidden]
+        self.runners = Runners()
+        modules = list(self.model.modules())
+        # The hooks of each module, those that are added later too.
+        self.hooks = [each for m in modules for each in (m._forward_hooks, m._forward_pre_hooks)]
         head_of(self.model).register_forward_pre_hook(self._look)
 
     def _look(self, head: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -149,11 +141,15 @@ class Engine:
         of a chunk) within `positions`, because it would count the padding.
         """
         paths = self.paths
-        if not (paths.shared and paths.cached and paths.batches == "padded" and paths.allow(positions)):
+        if not (paths.shared and paths.cached and paths.batches == "padded"):
             return False
-        limits = [*self._borders, *([] if self.context is None else [self.context])]
-        within = all(positions <= limit for limit in limits)
-        return within and self._takes_positions and not self.is_encoder_decoder
+        return positions <= self.padded_positions and self._takes_positions and not self.is_encoder_decoder
+
+    @property
+    def padded_positions(self) -> int:
+        """Positions, padding included, up to the first border: of a window, a chunk, the context, what was checked."""
+        limits = (*self._borders, self.context, self.paths.limit)
+        return min((limit for limit in limits if limit is not None), default=sys.maxsize)
 
     def bytes_per_position(self) -> int:
         """Bytes for one more position of one sequence: keys, values, and the activations of a layer."""
@@ -165,15 +161,8 @@ class Engine:
     @contextmanager
     def metered(self, positions: int) -> Iterator[None]:
         """Count the block as one forward pass over that many positions, and run it without gradients."""
-        began = time.perf_counter()
-        with torch.no_grad():
+        with torch.no_grad(), self.meter.measured(self.devices, positions):
             yield
-            for device in self.devices:
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-        self.meter.forward_seconds += time.perf_counter() - began
-        self.meter.passes += 1
-        self.meter.tokens += positions
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embed ids [batch, seq] as the model itself does -> [batch, seq, hidden]."""
@@ -228,6 +217,8 @@ class Engine:
         if self.paths.batches == "single" and len(inputs) > 1:
             return self._step_each(state, inputs)
         new = inputs.shape[1]
+        if step_in_place(self, state, inputs, attention_mask):
+            return state
         if state.fed is not None:
             inputs = state.fed = self._continued(state.fed, inputs)
         if self.is_encoder_decoder:
@@ -251,16 +242,18 @@ class Engine:
 
     def _extend(self, state: State, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
         """Feed a causal model `n` next inputs, after all others without a cache -> logits [batch, vocab] float32."""
-        past = torch.tensor(state.lengths, device=self.device).unsqueeze(1)  # [batch, 1]
-        new = past.new_ones(len(inputs), n) if attention_mask is None else attention_mask
         position_ids = None
         if state.attention_mask is not None:
+            past = state.attention_mask.sum(-1, keepdim=True)  # [batch, 1]
+            new = past.new_ones(len(inputs), n) if attention_mask is None else attention_mask
             # The mask must cover the past too.
             state.attention_mask = torch.cat([state.attention_mask, new], dim=1)
             if state.cache is not None:
                 position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
         output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
-        state.lengths = (past.squeeze(1) + new.sum(-1)).tolist()
+        # Counted without asking the device, which would wait for the pass.
+        more = [n] * len(inputs) if attention_mask is None else attention_mask.sum(-1).tolist()
+        state.lengths = [length + own for length, own in zip(state.lengths, more, strict=True)]
         return self.last_logits(output.logits)
 
     def _continued(self, past: Tensor, inputs: Tensor) -> Tensor:
@@ -317,6 +310,32 @@ class Engine:
         with self.metered(inputs.shape[0] * inputs.shape[1]), on_all_cores(head_of(self.model)):
             return self.model(**{keyword(inputs): inputs}, **arguments, **options)
 
+    def pass_in_place(
+        self, embeddings: Tensor, attention_mask: Tensor, position_ids: Tensor, cache: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run one pass of a causal model that a graph can hold, neither metered nor read back.
+
+        Args:
+            embeddings: [batch, 1, hidden].
+            attention_mask: [batch, length] of all columns of the cache.
+            position_ids: [batch, 1].
+
+        Returns:
+            Logits [batch, 1, predicted], and what the head saw [batch, hidden].
+        """
+        keep = {"logits_to_keep": 1} if self._takes_logits_to_keep else {}
+        self._seen = None
+        output: Any = self.model(
+            inputs_embeds=embeddings,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            cache=cache,
+            use_cache=True,
+            **keep,
+        )
+        seen, self._seen = self._seen, None
+        return output.logits, seen
+
     def last_logits(self, logits: Tensor) -> Tensor:
         """Take the last position of [batch, seq, predicted] -> [batch, vocab] float32."""
         return self.fitted(logits[:, -1].float())
@@ -332,8 +351,12 @@ class Engine:
 
     def last_seen(self, batch: int) -> Tensor:
         """[batch, hidden] what the head saw at the last position of the last pass; NaN where that is unknown."""
-        if self.paths.hidden and self._seen is not None and len(self._seen) == batch:
-            return self._seen
+        return self.hidden_of(self._seen, batch)
+
+    def hidden_of(self, seen: Tensor | None, batch: int) -> Tensor:
+        """Return what the head saw [batch, hidden] where that is known to be the last hidden state, else NaN."""
+        if self.paths.hidden and seen is not None and len(seen) == batch:
+            return seen
         return torch.full((batch, self.hidden_size), torch.nan, device=self.device)
 
     def _start_decoder(

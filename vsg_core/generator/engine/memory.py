@@ -53,7 +53,9 @@ def available(device: str = "cpu") -> int:
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What this process has freed stays reserved for it.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     return min([int(psutil.virtual_memory().available), *cgroup_free()])
 
 

@@ -28,6 +28,7 @@ class Paths:
         hidden: the last hidden state is known, as the model's head saw it.
         lens: final norm and head give the model's own logits.
         states: hidden states are known by layer.
+        static: on a graphics card, steps replay a CUDA graph.
     """
 
     batches: Batches = "padded"
@@ -37,6 +38,7 @@ class Paths:
     hidden: bool = True
     lens: bool = True
     states: bool = True
+    static: bool = False
 
     @property
     def is_fast(self) -> bool:
@@ -54,6 +56,7 @@ class Paths:
     def __str__(self) -> str:
         parts = [WORDS[self.batches], "a cache" if self.cached else "no cache"]
         parts += ["shared beginnings"] if self.shared else []
+        parts += ["CUDA graphs"] if self.static else []
         within = f", up to {self.limit} positions" if self.limit is not None else ""
         return ", ".join(parts) + within
 

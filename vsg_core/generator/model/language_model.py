@@ -308,6 +308,7 @@ class LanguageModel(Embeddings):
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
         self._forget()  # cached tensors have the old dtype and device
+        self.engine.runners.drop()
         paths = self.engine.paths
         try:
             with engine.float64(self.engine.model):
@@ -332,6 +333,7 @@ class LanguageModel(Embeddings):
     def close(self) -> None:
         """Drop the weights, to free memory for the next model."""
         self._forget()
+        self.engine.runners.drop()
         model = None if self.engine.model is None else weakref.ref(self.engine.model)
         self.engine.model = None
         # A look at every object of the process takes up to a second, and nearly always the weights are gone by now

@@ -132,6 +132,8 @@ def decode_each(
             batches += _written(lm, new, writers, max_steps)
         if batches:
             batch = _together(lm, batches)
+            # The memory of states that were put together is free from here on.
+            batches.clear()
             batch.state = lm.step(batch.state, batch.inputs)
             batches = _written(lm, batch, writers, max_steps)
     return traces
