@@ -34,3 +34,8 @@ from .sequences import as_rows as as_rows
 from .sequences import as_sequences as as_sequences
 from .split import bytes_to_float64 as bytes_to_float64
 from .split import is_offloaded as is_offloaded
+from .transfers import demand as demand
+from .transfers import is_put_off as is_put_off
+from .transfers import lists as lists
+from .transfers import placed as placed
+from .transfers import reading_together as reading_together

@@ -264,14 +264,15 @@ class Engine:
 
     def select(self, state: State, rows: Tensor) -> State:
         """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
-        cache = None if state.cache is None else selected(state.cache, rows.to(self.device))
+        places = rows.to(self.device, non_blocking=True)
+        cache = None if state.cache is None else selected(state.cache, places)
 
         def chosen(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[rows]
+            return None if tensor is None else tensor[places]
 
         return State(
-            state.logits[rows],
-            state.hidden[rows],
+            state.logits[places],
+            state.hidden[places],
             cache,
             chosen(state.attention_mask),
             [state.lengths[row] for row in rows.tolist()],

@@ -13,6 +13,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine.cache import GrowingLayer, growing_cache
 from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.transfers import placed
 
 # A state, and the numbers [n] of the rows to take from it.
 Piece: TypeAlias = "tuple[State, Tensor]"
@@ -27,6 +28,7 @@ def gather(engine: Engine, pieces: Sequence[Piece]) -> State:
         VsgError: a layer keeps more than keys and values.
     """
     lengths = [state.lengths[row] for state, rows in pieces for row in rows.tolist()]
+    pieces = [(state, rows.to(engine.device, non_blocking=True)) for state, rows in pieces]
     width = max(lengths)
     columns = [_columns(state, rows, width) for state, rows in pieces]
     cache = growing_cache(engine.model.config)
@@ -44,7 +46,7 @@ def gather(engine: Engine, pieces: Sequence[Piece]) -> State:
                 torch.cat([_to_right(part.values, rows, own, width) for part, rows, own in parts]),
             )
     places = torch.arange(width, device=engine.device)  # [width]
-    mask = places >= width - torch.tensor(lengths, device=engine.device).unsqueeze(1)  # [batch, width]
+    mask = places >= width - placed(lengths, engine.device).unsqueeze(1)  # [batch, width]
     logits, hidden = (
         torch.cat([getattr(state, name)[rows] for state, rows in pieces]) for name in ("logits", "hidden")
     )
@@ -65,7 +67,8 @@ def _columns(state: State, rows: Tensor, width: int) -> Tensor | None:
     mask = state.attention_mask
     assert mask is not None
     mask = mask[rows]  # [n, past]
-    if bool((mask.diff(dim=-1) >= 0).all()):
+    # A card would be waited for, longer than the columns take.
+    if mask.device.type == "cpu" and bool((mask.diff(dim=-1) >= 0).all()):
         return None
     # A stable sort keeps the positions in order, after all padding; counted from the end, as a window drops the first.
     return mask.argsort(dim=-1, stable=True)[:, -width:] - mask.shape[1]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vsg_core.errors import WrongUse
 from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.transfers import demand, is_put_off
 
 
 def as_sequences(engine: Engine, name: str, sequences: Sequence[Any]) -> list[Tensor]:
@@ -104,18 +105,26 @@ def _as_tensor(engine: Engine, what: str, value: Any) -> Tensor:
         raise WrongUse(f"{what} has dtype {_dtype(tensor)}: give ids or embeddings")
     # Unsigned types have no minimum in torch.
     tensor = tensor.to(torch.long)
-    low, high = int(tensor.min()), int(tensor.max())
-    if low < 0 or high >= engine.vocab_size:
-        wrong = low if low < 0 else high
-        raise WrongUse(
-            f"{what} contains the id {wrong}: the embedding table has rows 0 to {engine.vocab_size - 1}"
-        )
+    rows = engine.vocab_size
+    if is_put_off(tensor.device):
+        demand((tensor.amin() >= 0) & (tensor.amax() < rows), lambda: _no_rows(what, tensor, rows))
+        return tensor.clamp(0, rows - 1)
+    if int(tensor.min()) < 0 or int(tensor.max()) >= rows:
+        raise _no_rows(what, tensor, rows)
     return tensor.to(engine.device, torch.long)
 
 
+def _no_rows(what: str, ids: Tensor, rows: int) -> WrongUse:
+    low, high = int(ids.min()), int(ids.max())
+    wrong = low if low < 0 else high
+    return WrongUse(f"{what} contains the id {wrong}: the embedding table has rows 0 to {rows - 1}")
+
+
 def _checked_vectors(what: str, vectors: Tensor) -> Tensor:
-    if not vectors.isfinite().all():
-        raise WrongUse(f"{what} contains NaN or infinity: give finite embeddings")
+    demand(
+        vectors.isfinite().all(),
+        lambda: WrongUse(f"{what} contains NaN or infinity: give finite embeddings"),
+    )
     return vectors
 
 

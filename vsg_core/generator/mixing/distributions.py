@@ -7,6 +7,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError
+from vsg_core.generator import engine
 from vsg_core.lazy import numpy as np
 from vsg_core.lazy import torch
 
@@ -39,8 +40,7 @@ def _entropy_bits(logits: Tensor, temperature: float) -> Tensor:
     total = masses.sum(-1)
     # Clamped, since 0 * -inf is NaN at an excluded token
     bits: Tensor = (total.log() - torch.linalg.vecdot(masses, logs.clamp(min=-1e4)) / total) / log(2)
-    if not bits.isfinite().all():
-        raise VsgError(NOT_FINITE)
+    engine.demand(bits.isfinite().all(), lambda: VsgError(NOT_FINITE))
     return bits
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from vsg_core.generator import engine
 from vsg_core.lazy import numpy as np
 from vsg_core.lazy import torch
 
@@ -24,6 +25,8 @@ def dirichlet(weights: Tensor, concentration: float, each: Generators) -> Tensor
 
     Their mean is the given weights; a higher concentration keeps them closer to that.
     """
+    # Not from weights that are refused.
+    engine.lists()
     drawn = weights.double().cpu().numpy().copy()  # [batch, n]
     for generator, row in zip(each, drawn, strict=True):
         row[row > 0] = generator.dirichlet(concentration * row[row > 0])
@@ -52,4 +55,5 @@ def uniform(each: Generators) -> Tensor:
 def _draw(
     each: Generators, like: Tensor, draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]]
 ) -> Tensor:
-    return torch.from_numpy(np.stack([draw(generator, like.shape[-1]) for generator in each])).to(like)
+    drawn = torch.from_numpy(np.stack([draw(generator, like.shape[-1]) for generator in each]))
+    return drawn.to(like.device, like.dtype, non_blocking=True)

@@ -9,6 +9,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.generator import engine
 from vsg_core.generator.mixing.distributions import NOT_FINITE, float64
 from vsg_core.generator.mixing.draws import Generators, dirichlet, gumbel_softmax
 from vsg_core.generator.mixing.presets import PLAIN, Mixing
@@ -97,6 +98,8 @@ def input_mixture(probabilities: Tensor, drawn: Tensor, beta: float, candidates:
 
 def top_k_ids(logits: Tensor, k: int) -> Tensor:
     """Ids [batch, k] of the k largest of [batch, vocab], in order; of equal ones those with the lower ids."""
+    if engine.is_put_off(logits.device) and logits.dtype != torch.float64:
+        return _ids_by_keys(logits, k)
     vocab, most = logits.shape[-1], k + 1
     while True:
         values, ids = largest(logits, min(most, vocab))
@@ -108,6 +111,16 @@ def top_k_ids(logits: Tensor, k: int) -> Tensor:
     ids = ids.sort(dim=-1).values  # topk does not define the order of equal values
     order = logits.gather(-1, ids).sort(dim=-1, descending=True, stable=True).indices
     return ids.gather(-1, order[:, :k])
+
+
+def _ids_by_keys(logits: Tensor, k: int) -> Tensor:
+    """The ids of `top_k_ids` without a look at how many are equal: no two keys of number and id are."""
+    # Adding 0 turns -0 into 0, its equal.
+    bits = (logits.float() + 0.0).view(torch.int32)
+    # Of negative numbers the order of the bits is the reverse.
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    return ((ordered << 32) - ids).topk(k, dim=-1).indices
 
 
 def largest(numbers: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -144,10 +157,13 @@ def sample(weights: Tensor, draws: Tensor) -> Tensor:
     """Turn draws [batch] in [0, 1) into ids [batch] by inverting the cumulative weights [batch, vocab]."""
     # float32 would lose the tail of a large vocabulary.
     cumulative = float64(weights).cumsum(-1)
-    target = draws.to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1).to(weights.device)
+    draws = draws.to(cumulative.device, cumulative.dtype, non_blocking=True)
+    target = draws.unsqueeze(-1) * cumulative[..., -1:]
+    # NaN, which is refused, would be beyond the last id.
+    ids = torch.searchsorted(cumulative, target, right=True).clamp(max=weights.shape[-1] - 1)
+    return ids.squeeze(-1).to(weights.device)
 
 
 def _check_logits(logits: Tensor) -> None:
-    if not logits.amax(-1).isfinite().all():  # the maximum of a row with NaN is NaN
-        raise VsgError(NOT_FINITE)
+    # The maximum of a row with NaN is NaN.
+    engine.demand(logits.amax(-1).isfinite().all(), lambda: VsgError(NOT_FINITE))

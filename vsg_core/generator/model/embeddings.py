@@ -155,8 +155,9 @@ class Embeddings(Tokenizing):
             raise WrongUse(f"mixture weights have shape {shape}: give [batch, {vocab}], or ids with them")
         self._check_weights(weights, ids)
         if ids is None:
-            # The first row is counted first: in most batches it decides.
-            if int(weights[:1].count_nonzero()) > GATHERED:
+            # A card multiplies with the whole table sooner than it is asked. Else the first row is counted first: in
+            # most batches it decides.
+            if engine.is_put_off(weights.device) or int(weights[:1].count_nonzero()) > GATHERED:
                 return self._mix_all(weights)
             most = int(weights.count_nonzero(-1).max())
             if most > GATHERED:
@@ -201,11 +202,16 @@ class Embeddings(Tokenizing):
                 f"mixture weights {list(weights.shape)} do not fit ids {list(ids.shape)}: give one weight per id"
             )
         # The minimum of numbers with NaN is NaN, which compares False.
-        if weights.numel() and not weights.amin() >= 0:
-            raise VsgError("mixture weights contain NaN or a negative number: give probabilities")
+        if weights.numel():
+            engine.demand(
+                weights.amin() >= 0,
+                lambda: VsgError("mixture weights contain NaN or a negative number: give probabilities"),
+            )
         padding = weights[:, self._padding] if ids is None else weights.masked_fill(self.is_token[ids], 0)
-        if padding.any():
-            raise VsgError("mixture weights on rows that only pad the embedding table: give 0 there")
+        engine.demand(
+            ~padding.any(),
+            lambda: VsgError("mixture weights on rows that only pad the embedding table: give 0 there"),
+        )
 
     def _mix_all(self, weights: Tensor) -> Tensor:
         """Multiply weights [batch, vocab] with the whole table, in PARTS blocks -> [batch, hidden]."""

@@ -352,10 +352,16 @@ class LanguageModel(Embeddings):
         logits = state.logits
         # A sum is the cheapest look at all of them; rows that are not tokens may be infinite.
         predicted = self.engine.predicted
-        if (
+        if engine.is_put_off(logits.device):
+            finite = logits[:, :predicted].isfinite() | ~self.is_token[:predicted]
+            engine.demand(finite.all(), self._not_finite)
+        elif (
             not logits.sum().isfinite()
             and not logits[:, :predicted][:, self.is_token[:predicted]].isfinite().all()
         ):
-            raise VsgError(f"the logits of {self.name} contain NaN or infinity: no claim is judged on it")
+            raise self._not_finite()
         logits.index_fill_(-1, self._padding, -torch.inf)
         return state
+
+    def _not_finite(self) -> VsgError:
+        return VsgError(f"the logits of {self.name} contain NaN or infinity: no claim is judged on it")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from vsg_core.errors import WrongUse
+from vsg_core.generator import engine
 from vsg_core.lazy import torch
 
 if TYPE_CHECKING:
@@ -127,15 +128,17 @@ def decode_each(
     traces: dict[Name, list[Trace]] = {name: [Trace() for _ in sequences] for name in writers}
     waiting = _Waiting(lm, sequences, traces, max_steps)
     batches: list[_Batch] = []
-    while batches or not waiting.is_over():
-        for new in waiting.take(beside=sum(len(batch.rows) for batch in batches)):
-            batches += _written(lm, new, writers, max_steps)
-        if batches:
-            batch = _together(lm, batches)
-            # The memory of states that were put together is free from here on.
-            batches.clear()
-            batch.state = lm.step(batch.state, batch.inputs)
-            batches = _written(lm, batch, writers, max_steps)
+    # What is checked on a card is read with what the writers read.
+    with engine.reading_together():
+        while batches or not waiting.is_over():
+            for new in waiting.take(beside=sum(len(batch.rows) for batch in batches)):
+                batches += _written(lm, new, writers, max_steps)
+            if batches:
+                batch = _together(lm, batches)
+                # The memory of states that were put together is free from here on.
+                batches.clear()
+                batch.state = lm.step(batch.state, batch.inputs)
+                batches = _written(lm, batch, writers, max_steps)
     return traces
 
 
@@ -252,9 +255,10 @@ def _together(lm: Decodable, batches: Sequence[_Batch]) -> _Batch:
     fits = len(rows) == size or not first.joins or lm.most_rows(first.state, 1)
     if not others and first.owned and 2 * len(rows) > size and fits:
         # Those that have ended are fed what the first is.
-        order = torch.zeros(size, dtype=torch.long)
-        order[first.places] = torch.arange(len(rows))
-        return replace(first, inputs=first.inputs[order])
+        order = [0] * size
+        for i, place in enumerate(first.places):
+            order[place] = i
+        return replace(first, inputs=_rows_of(first.inputs, order))
     state = lm.gather([(batch.state, torch.tensor(batch.places)) for batch in batches])
     inputs = _cat(lm, [batch.inputs for batch in batches])
     return _Batch(state, list(range(len(rows))), rows, first.joins, True, inputs)
@@ -262,7 +266,7 @@ def _together(lm: Decodable, batches: Sequence[_Batch]) -> _Batch:
 
 def _rows_of(tensor: Tensor, places: list[int]) -> Tensor:
     """Take rows of a tensor; the tensor itself if they are all of it, since logits are large."""
-    return tensor if places == list(range(len(tensor))) else tensor[places]
+    return tensor if places == list(range(len(tensor))) else tensor[engine.placed(places, tensor.device)]
 
 
 def _cat(lm: Decodable, inputs: Sequence[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from vsg_core.errors import NotApplicable
+from vsg_core.generator import engine
 from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.writing.decoding import Decodable, Prompt, Trace, Written, decode
 from vsg_core.lazy import torch
@@ -64,14 +65,19 @@ class FeedbackWriter:
         self.lm, self.align = lm, align
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        if hidden.isnan().all() or hidden.shape[-1] != self.lm.embedding_table.shape[-1]:
-            raise NotApplicable(
-                "the model's last hidden state is unknown, or does not have the size of an embedding"
-            )
+        if hidden.shape[-1] != self.lm.embedding_table.shape[-1]:
+            raise _unknown()
+        engine.demand(~hidden.isnan().all(), _unknown)
         vectors = self.align(hidden.float()).to(self.lm.dtype)  # [batch, hidden]
-        tokens, entropies = logits.argmax(-1).tolist(), entropy_bits(logits).tolist()
+        tokens, entropies = engine.lists(logits.argmax(-1), entropy_bits(logits))
         kept = [HiddenState(*state) for state in zip(vectors, tokens, entropies, strict=True)]
         return Written(vectors, kept, [None] * len(rows))
+
+
+def _unknown() -> NotApplicable:
+    return NotApplicable(
+        "the model's last hidden state is unknown, or does not have the size of an embedding"
+    )
 
 
 def raw(hidden: Tensor) -> Tensor:

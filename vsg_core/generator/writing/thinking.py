@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vsg_core.generator import engine
 from vsg_core.generator.writing.decoding import (
     Decodable,
     Prompt,
@@ -87,22 +88,24 @@ class ThinkingWriter:
         self._since: Counter[int] = Counter()  # by sequence: positions since then
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor) -> Written:
-        tokens = logits.argmax(-1)  # [batch] greedy, for the answers
+        # Greedy, for the answers.
+        (tokens,) = engine.lists(logits.argmax(-1))
         if step < self.steps and any(row not in self.ended for row in rows.tolist()):
             thought = self.thinker(logits, rows, step, hidden)
         else:
             # Unused: every thought has ended.
-            thought = Written(tokens, tokens.tolist(), [None] * len(rows))
+            thought = Written(engine.placed(tokens, logits.device), list(tokens), [None] * len(rows))
         kept: list[tuple[str, Any]] = []
         stopped: list[str | None] = []
         for i, row in enumerate(rows.tolist()):
             phase = self._phase(row, self._why_ended(thought, i, step))
             if phase == CLOSING:
                 tokens[i] = self.closing[self._since[row] - 1]
-            kept.append((phase, thought.kept[i] if phase == THOUGHT else int(tokens[i])))
-            stopped.append(self._why_answered(row, int(tokens[i])) if phase == ANSWER else None)
-        thinking = torch.tensor([phase == THOUGHT for phase, _ in kept], device=logits.device)
-        inputs = torch.where(thinking.unsqueeze(-1), self._vectors(thought.inputs), self._vectors(tokens))
+            kept.append((phase, thought.kept[i] if phase == THOUGHT else tokens[i]))
+            stopped.append(self._why_answered(row, tokens[i]) if phase == ANSWER else None)
+        thinking = engine.placed([phase == THOUGHT for phase, _ in kept], logits.device).bool()
+        answers = self._vectors(engine.placed(tokens, logits.device))
+        inputs = torch.where(thinking.unsqueeze(-1), self._vectors(thought.inputs), answers)
         return Written(inputs, kept, stopped)
 
     def _phase(self, row: int, why_ended: str | None) -> str:
@@ -142,7 +145,8 @@ class GivenWriter:
         nothing = given[0].new_zeros(given[0].shape[-1])  # fed to sequences that have ended
         inputs = torch.stack([vectors[step] if step < len(vectors) else nothing for vectors in given])
         stopped = [None if step < len(vectors) else "end" for vectors in given]
-        return Written(inputs, logits.argmax(-1).tolist(), stopped)
+        (tokens,) = engine.lists(logits.argmax(-1))
+        return Written(inputs, tokens, stopped)
 
 
 def think(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vsg_core.errors import WrongUse
+from vsg_core.generator import engine
 from vsg_core.generator.mixing import draws
 from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.mixing.mixture import Mixture
@@ -109,11 +110,14 @@ class _ColdSteps:
         self.stop = stop
         self._counts: Counter[int] = Counter()
 
-    def stops(self, logits: Tensor, rows: Tensor) -> list[str | None]:
-        """Return "cold" for each of the sequences numbered `rows` that stops at these logits [batch, vocab]."""
+    def entropies(self, logits: Tensor) -> Tensor:
+        """Compute what `stops` needs of logits [batch, vocab]: their entropies [batch], or nothing [0]."""
+        return logits.new_empty(0) if self.stop is None else entropy_bits(logits, self.stop.temperature)
+
+    def stops(self, entropies: Sequence[float], rows: Tensor) -> list[str | None]:
+        """Return "cold" for each of the sequences numbered `rows` that stops at logits of these entropies."""
         if self.stop is None:
             return [None] * len(rows)
-        entropies = entropy_bits(logits, self.stop.temperature).tolist()
         for row, entropy in zip(rows.tolist(), entropies, strict=True):
             self._counts[row] = self._counts[row] + 1 if entropy < self.stop.entropy else 0
         return ["cold" if self._counts[row] >= self.stop.steps else None for row in rows.tolist()]
@@ -142,11 +146,11 @@ class TokenWriter:
             ids = logits.argmax(-1)  # [batch]
         else:
             weights, candidates = _candidates(logits, self.sampling)
-            ids = _pick(candidates, sample(weights, self.draws[rows, step].to(logits.device)))
-        cold = self._cold.stops(logits, rows)
-        return Written(
-            ids, ids.tolist(), [end or c for end, c in zip(_ended(self.lm, ids), cold, strict=True)]
-        )
+            ids = _pick(candidates, sample(weights, self.draws[rows, step]))
+        tokens, entropies = engine.lists(ids, self._cold.entropies(logits))
+        cold = self._cold.stops(entropies, rows)
+        ended = _ended(self.lm, tokens)
+        return Written(ids, tokens, [end or c for end, c in zip(ended, cold, strict=True)])
 
 
 class ConceptWriter:
@@ -180,12 +184,14 @@ class ConceptWriter:
         if mixing.gaussian is not None and each is not None:
             vectors = draws.gaussian(vectors, mixing.gaussian * self.lm.embedding_std, each)
         counts = (heaviest > 0).sum(-1)  # [batch]; sorted, so the tokens with weight come first
-        columns = (column.tolist() for column in (ids, heaviest, counts, entropy_bits(logits)))
+        *columns, cold = engine.lists(
+            ids, heaviest, counts, entropy_bits(logits), self._cold.entropies(logits)
+        )
         kept = [
             ConceptToken(vector, Mixture(tuple(i[:n]), tuple(w[:n])), entropy, self.lm.tokenizer)
             for vector, i, w, n, entropy in zip(vectors, *columns, strict=True)
         ]
-        return Written(vectors, kept, self._cold.stops(logits, rows))
+        return Written(vectors, kept, self._cold.stops(cold, rows))
 
 
 class InputMixtureWriter:
@@ -210,8 +216,8 @@ class InputMixtureWriter:
         weights, candidates = _candidates(logits, self.mixing, each)
         drawn = sample(weights, draws.uniform(each))  # [batch]
         inputs = self.lm.mix(input_mixture(weights, drawn, self.beta, self.spread), candidates)
-        ids = _pick(candidates, drawn)
-        return Written(inputs, ids.tolist(), _ended(self.lm, ids))
+        (tokens,) = engine.lists(_pick(candidates, drawn))
+        return Written(inputs, tokens, _ended(self.lm, tokens))
 
 
 def _candidates(
@@ -233,8 +239,8 @@ def _pick(ids: Tensor | None, places: Tensor) -> Tensor:
     return places if ids is None else ids.gather(-1, places.unsqueeze(-1)).squeeze(-1)
 
 
-def _ended(lm: Writable, ids: Tensor) -> list[str | None]:
-    return ["end" if i in lm.end_ids else None for i in ids.tolist()]
+def _ended(lm: Writable, ids: Sequence[int]) -> list[str | None]:
+    return ["end" if i in lm.end_ids else None for i in ids]
 
 
 def write_concepts(
