@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support import architectures
 from tests.support.architectures import (
@@ -68,27 +68,6 @@ def wide(architecture: str) -> LanguageModel:
         return tiny.__wrapped__(architecture)
 
 
-def reads(work: Callable[[], Any]) -> list[str]:
-    """Run something; list the operations that wait for a card to hand over numbers."""
-    found: list[str] = []
-
-    class Noting(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            if func.overloadpacket.__name__ in (
-                "_local_scalar_dense",
-                "nonzero",
-                "equal",
-                "is_nonzero",
-                "item",
-            ):
-                found.append(str(func))
-            return func(*args, **(kwargs or {}))
-
-    with Noting():
-        work()
-    return found
-
-
 @every_architecture
 @property_test()
 @given(batches(longest=12, most=4), st.integers(1, 8), st.booleans())
@@ -131,9 +110,20 @@ def test_a_step_in_place_reads_nothing_back(architecture):
     lm = wide(architecture)
     with in_place(lm) as used:
         ((_, state),) = lm.prefill([ids(5), ids(3)])
-        state, next_ids = lm.step(state, ids(2)), ids(2, 1)
-        assert reads(lambda: lm.engine.step(state, next_ids)) == []
-    assert used
+        lm.step(state, ids(2))
+        assert used[0].uncapturable(lm.engine) == []
+
+
+def test_a_model_that_reads_numbers_back_is_not_captured():
+    """Dynamic rotary embeddings ask for the largest position."""
+    plain = tiny("llama").engine.model
+    config = copy.deepcopy(plain.config)
+    config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    lm = LanguageModel(type(plain)(config), tiny("llama").tokenizer, paths=Paths())
+    with in_place(lm) as used:
+        ((_, state),) = lm.prefill([ids(5), ids(3)])
+        lm.step(state, ids(2))
+        assert "_local_scalar_dense" in used[0].uncapturable(lm.engine)
 
 
 class Ending(TokenWriter):
@@ -262,6 +252,10 @@ def test_nan_in_the_buffers_does_not_outlast_its_state():
     assert state.logits[:, lm.is_token].isfinite().all()
 
 
+def out_of_memory(*args: Any) -> None:
+    raise torch.OutOfMemoryError
+
+
 def test_no_more_memory_than_a_share_of_what_is_free(monkeypatch):
     """Without memory for buffers, steps use a growing cache; free buffers are dropped for others."""
     lm = tiny("llama")
@@ -277,6 +271,9 @@ def test_no_more_memory_than_a_share_of_what_is_free(monkeypatch):
         assert not held([ids(3)] * 32)
         monkeypatch.setattr(static, "available", lambda device: 0)
         assert not held([ids(3)] * 9)
+        monkeypatch.undo()
+        monkeypatch.setattr(cache.FixedLayer, "lazy_initialization", out_of_memory)
+        assert not held([ids(3)] * 40)
 
 
 def test_weights_that_moved_are_not_read_where_they_were():

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
+from vsg_core.errors import VsgError
 from vsg_core.generator.engine.cache import SPARE, FixedLayer, GrowingLayer, HeldCache
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.paths import Paths
@@ -78,6 +80,8 @@ SHARE = 4
 MOST = 16
 # Passes before a capture, in which libraries allocate what they keep.
 WARM_UP = 2
+# Operations whose result the processor needs.
+READS = ("_local_scalar_dense", "nonzero", "equal", "unique_dim", "_unique2", "masked_select")
 
 
 class Runner:
@@ -161,23 +165,64 @@ class Runner:
         self.positions.add_(1)
         self.column.add_(1)
 
+    def uncapturable(self, engine: Stepping) -> list[str]:
+        """Run the step; list its operations that a graph cannot hold. A capture that fails leaves torch in disorder."""
+        found = list[str]()
+        with torch.no_grad(), _Noting(found):
+            self._from_the_start(engine)
+        return found
+
+    def _from_the_start(self, engine: Stepping) -> None:
+        """Run the step at the first column."""
+        self.column.zero_()
+        self.positions.zero_()
+        self._pass(engine)
+
     def _captured(self, engine: Stepping) -> torch.cuda.CUDAGraph:
-        """Run the step a few times on a stream of its own, as capturing demands, and capture it."""
+        """Run the step a few times on a stream of its own, as capturing demands, and capture it.
+
+        Raises:
+            VsgError: the model reads numbers back, or copies some to the card.
+        """
         graph = torch.cuda.CUDAGraph()
-        with torch.no_grad(), torch.cuda.device(engine.device):
+        # Of the streams, a capture that fails would leave its own current.
+        with (
+            torch.no_grad(),
+            torch.cuda.device(engine.device),
+            torch.cuda.stream(torch.cuda.current_stream()),
+        ):
             aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own is untyped
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
+                if found := self.uncapturable(engine):
+                    raise VsgError(f"a CUDA graph cannot hold {found[0]}")
                 for _ in range(WARM_UP):
-                    self.column.zero_()
-                    self.positions.zero_()
-                    self._pass(engine)
+                    self._from_the_start(engine)
             torch.cuda.current_stream().wait_stream(aside)
             self.column.zero_()
             self.positions.zero_()
             with torch.cuda.graph(graph):
                 self._pass(engine)
         return graph
+
+
+class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own is untyped
+    """Note operations that wait for a card: they read a number from it, or copy numbers to it."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found = found
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, result = func.overloadpacket.__name__, func(*args, **(kwargs or {}))
+        given = next((each for each in reversed(args) if isinstance(each, Tensor)), None)
+        on_card = isinstance(result, Tensor) and result.device.type != "cpu"
+        copies = name == "lift_fresh" or (
+            name in ("_to_copy", "copy_") and given is not None and given.device.type == "cpu"
+        )
+        if name in READS or (on_card and copies):
+            self.found.append(name)
+        return result
 
 
 class Runners:
@@ -207,7 +252,10 @@ class Runners:
         if found is None:
             if not self._makes_room(engine, bytes_of(engine, cache, rows, length)):
                 return None
-            found = Runner(engine, cache, rows, length)
+            try:
+                found = Runner(engine, cache, rows, length)
+            except torch.OutOfMemoryError:
+                return None
         else:
             self._all.remove(found)
         self._all.append(found)
