@@ -39,3 +39,4 @@ from .transfers import is_put_off as is_put_off
 from .transfers import lists as lists
 from .transfers import placed as placed
 from .transfers import reading_together as reading_together
+from .transfers import sent as sent

@@ -22,6 +22,7 @@ from vsg_core.generator.engine.metering import Meter
 from vsg_core.generator.engine.paths import Paths
 from vsg_core.generator.engine.split import device_of, devices_of, is_split
 from vsg_core.generator.engine.static import Runners, step_in_place
+from vsg_core.generator.engine.transfers import sent
 from vsg_core.generator.engine.wrapping import head_of, unwrapped
 
 
@@ -264,7 +265,7 @@ class Engine:
 
     def select(self, state: State, rows: Tensor) -> State:
         """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
-        places = rows.to(self.device, non_blocking=True)
+        places = sent(rows, self.device)
         cache = None if state.cache is None else selected(state.cache, places)
 
         def chosen(tensor: Tensor | None) -> Tensor | None:

@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine.cache import GrowingLayer, growing_cache
 from vsg_core.generator.engine.forward import Engine, State
-from vsg_core.generator.engine.transfers import placed
+from vsg_core.generator.engine.transfers import placed, sent
 
 # A state, and the numbers [n] of the rows to take from it.
 Piece: TypeAlias = "tuple[State, Tensor]"
@@ -28,7 +28,7 @@ def gather(engine: Engine, pieces: Sequence[Piece]) -> State:
         VsgError: a layer keeps more than keys and values.
     """
     lengths = [state.lengths[row] for state, rows in pieces for row in rows.tolist()]
-    pieces = [(state, rows.to(engine.device, non_blocking=True)) for state, rows in pieces]
+    pieces = [(state, sent(rows, engine.device)) for state, rows in pieces]
     width = max(lengths)
     columns = [_columns(state, rows, width) for state, rows in pieces]
     cache = growing_cache(engine.model.config)

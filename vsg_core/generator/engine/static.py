@@ -132,6 +132,8 @@ class Runner:
         mask, cache = state.attention_mask, state.cache
         assert mask is not None
         batch, past = mask.shape
+        # Rows without a sequence must be finite too.
+        self.inputs.zero_()
         self.mask.zero_()
         self.mask[:batch, :past] = mask
         self.positions.zero_()

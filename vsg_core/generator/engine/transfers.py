@@ -75,7 +75,15 @@ def lists(*columns: Tensor) -> list[list[Any]]:
 
 def placed(numbers: Sequence[int], device: torch.device) -> Tensor:
     """Return whole numbers as a tensor [n] on a device, without waiting for it."""
-    return torch.tensor(numbers, dtype=torch.long).to(device, non_blocking=True)
+    return sent(torch.tensor(numbers, dtype=torch.long), device)
+
+
+def sent(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor on a device, without waiting for it: CUDA copies from the processor's memory before it returns.
+
+    Other devices may read that memory later, when it is used for something else.
+    """
+    return tensor.to(device, tensor.dtype if dtype is None else dtype, non_blocking=device.type == "cuda")
 
 
 def _read(tensors: Sequence[Tensor]) -> list[list[Any]]:

@@ -56,4 +56,4 @@ def _draw(
     each: Generators, like: Tensor, draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]]
 ) -> Tensor:
     drawn = torch.from_numpy(np.stack([draw(generator, like.shape[-1]) for generator in each]))
-    return drawn.to(like.device, like.dtype, non_blocking=True)
+    return engine.sent(drawn, like.device, like.dtype)

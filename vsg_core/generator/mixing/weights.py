@@ -157,7 +157,7 @@ def sample(weights: Tensor, draws: Tensor) -> Tensor:
     """Turn draws [batch] in [0, 1) into ids [batch] by inverting the cumulative weights [batch, vocab]."""
     # float32 would lose the tail of a large vocabulary.
     cumulative = float64(weights).cumsum(-1)
-    draws = draws.to(cumulative.device, cumulative.dtype, non_blocking=True)
+    draws = engine.sent(draws, cumulative.device, cumulative.dtype)
     target = draws.unsqueeze(-1) * cumulative[..., -1:]
     # NaN, which is refused, would be beyond the last id.
     ids = torch.searchsorted(cumulative, target, right=True).clamp(max=weights.shape[-1] - 1)

@@ -302,13 +302,13 @@ class LanguageModel(Embeddings):
             VsgError: the machine cannot hold the weights in float64. Not NotEnoughMemory: the plugin would report
                 that as an unavailable model.
         """
+        self.engine.runners.drop()
         bytes_more = engine.bytes_to_float64(self.engine.model)
         try:
             engine.check_memory(f"{self.name} in float64", bytes_more, self.engine.devices)
         except NotEnoughMemory as error:
             raise VsgError(str(error)) from None
         self._forget()  # cached tensors have the old dtype and device
-        self.engine.runners.drop()
         paths = self.engine.paths
         try:
             with engine.float64(self.engine.model):
