@@ -112,7 +112,7 @@ class Runner:
         self.logits = self.mask
         self.seen: Tensor | None = None
         self._tenant: weakref.ref[HeldCache] | None = None
-        self._graph = self._captured(engine) if engine.device.type == "cuda" else None
+        self._graph = self._captured(engine) if has_graphs(engine.device) else None
 
     @property
     def is_free(self) -> bool:
@@ -276,6 +276,11 @@ class Runners:
             self._all.remove(runner)
             own -= runner.bytes
         return own + needed <= allowed and len(self._all) < MOST
+
+
+def has_graphs(device: torch.device) -> bool:
+    """Return whether a device replays steps as graphs."""
+    return device.type == "cuda"
 
 
 def step_in_place(engine: Stepping, state: Stepped, inputs: Tensor, attention_mask: Tensor | None) -> bool:
