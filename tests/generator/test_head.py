@@ -17,10 +17,10 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def linear_head(rows: int, **options: object) -> torch.nn.Linear:
+def linear_head(rows: int, bias: bool = False, dtype: torch.dtype | None = None) -> torch.nn.Linear:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return torch.nn.Linear(96, rows, **{"bias": False, **options})
+        return torch.nn.Linear(96, rows, bias=bias, dtype=dtype)
 
 
 @pytest.mark.parametrize("positions", [1, 3, 8, NARROW, NARROW + 1])
@@ -62,7 +62,7 @@ def test_other_heads_are_left_alone(head):
 def test_a_replaced_forward_is_left_alone():
     """Hooks that load a layer replace its forward."""
     head = linear_head(PARTS * 4)
-    head.forward = own = lambda hidden: hidden
+    own = vars(head)["forward"] = lambda hidden: hidden
     with on_all_cores(head):
         assert head.forward is own
     assert head.forward is own

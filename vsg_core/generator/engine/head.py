@@ -44,7 +44,8 @@ def _is_divisible(head: torch.nn.Module) -> bool:
 
 def _in_blocks(head: torch.nn.Module, hidden: Tensor) -> Tensor:
     """Multiply hidden states [..., hidden] with the head's rows -> [..., vocab]."""
-    weight: Tensor = head.weight
+    weight = head.weight
+    assert isinstance(weight, Tensor)
     rows = hidden.reshape(-1, hidden.shape[-1])
     if len(rows) > NARROW or hidden.dtype != weight.dtype:
         return linear(hidden, weight)
