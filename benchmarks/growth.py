@@ -45,10 +45,10 @@ CLAIMS = (
     "test_geometry.py::test_paraphrases_have_nearer_concept_tokens",
     "test_reading_frames.py::test_translating_adds_nothing_over_the_top_token",
     "test_noise_tolerance.py::test_tolerance_to_noise_falls_with_its_scale",
-    "test_harness.py::test_lost_first_piece_comes_from_slicing",
+    "test_drift.py::test_concept_tokens_leave_the_table_as_they_follow_each_other",
     "test_mixed_tokens.py::test_mixed_tokens_are_related",
     "test_harness.py::test_one_hot_mixture_is_the_token",
-    "test_capability.py::test_examples_do_not_help_where_translation_fails",
+    "test_reading.py::test_mixture_cannot_be_copied",
 )
 # The exit codes of a run whose claims were all measured: the second has verdicts that differ from the recorded ones.
 MEASURED = (0, 10)
