@@ -62,7 +62,7 @@ docs: setup ## Regenerate the tables in README and docs
 bench: weights ## Compare decoding speed with transformers' generate and bare passes, and time the whole catalogue
 	$(BIN)/pytest benchmarks --bench-model $(MODEL)
 
-growth: weights ## Measure how cost grows with prompts, claims, models, ..., and write docs/speed.* (6 minutes)
+growth: weights ## Measure how cost grows with prompts, claims, models, ..., and write docs/speed.* (8 minutes)
 	$(BIN)/python -m benchmarks.growth
 
 clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
