@@ -178,7 +178,7 @@ def in_turn(jobs: Sequence[Job], run: Callable[[Job], Timed], rounds: int = ROUN
     writing = [job for job in jobs if isinstance(job, Writing)]
     judging = [job for job in jobs if isinstance(job, Judging)]
     for turn in range(rounds):
-        own = [*writing, *judging[turn::rounds]]
+        own: list[Job] = [*writing, *judging[turn::rounds]]
         for job in Random(turn).sample(own, len(own)):
             timed[job].append(run(job))
             print(f"round {turn + 1} of {rounds}: {job}: {timed[job][-1].seconds:.2f} s", file=sys.stderr)

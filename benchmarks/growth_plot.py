@@ -16,7 +16,7 @@ PAPER, INK, FAINT, OWN, BEST = "#ffffff", "#1f2328", "#d1d9e0", "#0969da", "#bc4
 DARK = {PAPER: "#0d1117", INK: "#e6edf3", FAINT: "#3d444d", OWN: "#58a6ff", BEST: "#f0883e"}
 COLUMNS = 3
 # Text stays text, and the same numbers give the same file.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "growth",
     "font.family": "sans-serif",

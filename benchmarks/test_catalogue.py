@@ -47,7 +47,7 @@ def test_catalogue(
     (totals,) = by_model.values()
     forward = sum(kind["seconds"] for kind in totals.values())
     best = sum(totals[kind]["positions"] / rate for kind, rate in rates.items() if kind in totals)
-    claims = sum(read_record(path).run.seconds for path in reports.glob("records/*/*.json"))
+    claims = sum(read_record(path).run.seconds or 0 for path in reports.glob("records/*/*.json"))
     print_table(
         f"the catalogue on {name}",
         [
