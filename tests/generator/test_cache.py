@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
+from tests.support.decoding import CLOSE
 from tests.support.drawing import Drawn, batches, property_test, sequences, token_ids
 from vsg_core import LanguageModel
 from vsg_core.generator.engine import State, cache
 
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 # More than a sliding window, so that the cache drops positions.
 STEPS = 9
 

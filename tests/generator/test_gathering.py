@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
+from tests.support.architectures import CONTEXT, every_architecture, reference_logits, tiny
+from tests.support.decoding import CLOSE, Ending, ids
 from tests.support.drawing import Drawn, batches, property_test
-from vsg_core import LanguageModel
 from vsg_core.generator.engine import State, batching
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.batches import at_once
 from vsg_core.generator.writing.decoding import Trace, Writer, decode, decode_each
-from vsg_core.generator.writing.writers import ConceptWriter, TokenWriter
-
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
-
-
-def ids(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(3, TOKENS, shape, generator=torch.Generator().manual_seed(seed))
+from vsg_core.generator.writing.writers import ConceptWriter
 
 
 @every_architecture
@@ -58,19 +50,6 @@ def test_joined_rows_give_what_each_gives_alone(
         ]
     )
     torch.testing.assert_close(joined.logits, expected, **CLOSE)
-
-
-class Ending(TokenWriter):
-    """Ends the row of each sequence at a step of its own."""
-
-    def __init__(self, lm: LanguageModel, ends: list[int]) -> None:
-        super().__init__(lm)
-        self.ends = ends
-
-    def __call__(self, logits, rows, step, hidden=None):
-        out = super().__call__(logits, rows, step, hidden)
-        out.stopped = ["end" if step >= self.ends[row] else None for row in rows.tolist()]
-        return out
 
 
 @every_architecture

@@ -16,8 +16,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.generator.test_static import CLOSE, Ending, every_causal, ids, in_place, wide
+from tests.generator.test_static import every_causal, in_place, wide
 from tests.support.architectures import reference_logits
+from tests.support.decoding import CLOSE, Ending, ids
 from vsg_core.generator.engine import batching, static
 from vsg_core.generator.engine.self_check import steps_in_place
 from vsg_core.generator.mixing.presets import Mixing

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from transformers import GenerationConfig
 
 from tests.support.architectures import CONTEXT, every_architecture, tiny
+from tests.support.decoding import CLOSE
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.generator.engine import memory
 
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 SEQUENCES = [torch.arange(3, 3 + length) for length in (9, 1, 14)]
 CAUSAL = pytest.mark.parametrize(
     "architecture", ["gpt2", "gpt_neox", "phi", "llama", "gemma3_text", "stablelm"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 
 from tests.support.architectures import CONTEXT, ROWS, TOKENS, every_architecture, reference_logits, tiny
+from tests.support.decoding import CLOSE
 from tests.support.drawing import Drawn, batches, property_test, sequences
 from vsg_core.errors import WrongUse
 from vsg_core.generator.engine import batching
 from vsg_core.generator.mixing.weights import mixture_weights
 
 # In float32; the logits have a standard deviation of about 1.5.
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 
 
 @every_architecture

@@ -12,12 +12,12 @@ import torch
 from transformers import AutoModel, GPT2LMHeadModel, PreTrainedModel
 
 from tests.support.architectures import ROWS, TOKENS, reference_logits, tiny
+from tests.support.decoding import CLOSE
 from vsg_core import LanguageModel
 from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator.engine import Paths
 
 Forward = Callable[..., Any]
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 
 
 def with_fault(

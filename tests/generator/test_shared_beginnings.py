@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
+from tests.support.decoding import CLOSE
 from tests.support.drawing import property_test, token_ids
 from vsg_core.generator.engine import batching
 
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 STEPS = 4
 beginnings = st.lists(token_ids, min_size=1, max_size=16)
 endings = st.lists(st.lists(token_ids, min_size=1, max_size=12), min_size=2, max_size=5)

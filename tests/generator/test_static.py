@@ -18,26 +18,21 @@ from tests.support import architectures
 from tests.support.architectures import (
     ARCHITECTURES,
     CONTEXT,
-    TOKENS,
     every_architecture,
     reference_logits,
     tiny,
 )
+from tests.support.decoding import CLOSE, Ending, ids
 from tests.support.drawing import Drawn, batches, property_test
 from vsg_core import LanguageModel
 from vsg_core.generator.engine import Paths, batching, cache, static
 from vsg_core.generator.engine.self_check import steps_in_place
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.writing.decoding import Trace, Writer, decode_each
-from vsg_core.generator.writing.writers import ConceptWriter, InputMixtureWriter, TokenWriter
+from vsg_core.generator.writing.writers import ConceptWriter, InputMixtureWriter
 
 # An encoder-decoder's steps are as before.
 every_causal = pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if not a.startswith("t5")])
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
-
-
-def ids(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(3, TOKENS, shape, generator=torch.Generator().manual_seed(seed))
 
 
 @contextmanager
@@ -124,19 +119,6 @@ def test_a_model_that_reads_numbers_back_is_not_captured():
         ((_, state),) = lm.prefill([ids(5), ids(3)])
         lm.step(state, ids(2))
         assert "_local_scalar_dense" in used[0].uncapturable(lm.engine)
-
-
-class Ending(TokenWriter):
-    """Ends the row of each sequence at a step of its own."""
-
-    def __init__(self, lm: LanguageModel, ends: list[int]) -> None:
-        super().__init__(lm)
-        self.ends = ends
-
-    def __call__(self, logits, rows, step, hidden=None):
-        out = super().__call__(logits, rows, step, hidden)
-        out.stopped = ["end" if step >= self.ends[row] else None for row in rows.tolist()]
-        return out
 
 
 @every_causal

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.support.architectures import TOKENS, tiny
+from tests.support.architectures import tiny
+from tests.support.decoding import ids
 from tests.support.drawing import property_test
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, VsgError, WrongUse
@@ -33,10 +34,6 @@ MODEL = "llama"
 def card(monkeypatch) -> None:
     """Treat the processor as a device whose numbers must be waited for."""
     monkeypatch.setattr(transfers, "QUEUED", {"cpu"})
-
-
-def ids(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(3, TOKENS, shape, generator=torch.Generator().manual_seed(seed))
 
 
 WRITERS: dict[str, Callable[[LanguageModel], Writer]] = {
