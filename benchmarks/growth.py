@@ -28,7 +28,7 @@ from benchmarks.growth_plot import plot
 from vsg_core.errors import WrongUse
 from vsg_core.records.files import read_record, write_atomically
 from vsg_core.records.provenance import machine
-from vsg_core.runs.spinning import limit_spinning
+from vsg_core.runs.tuning import tune_process
 from vsg_core.weights.loading import weights_here
 from vsg_core.weights.registry import DEFAULT_MODEL, entries, entry
 
@@ -124,7 +124,7 @@ def main() -> None:
         write_atomically(PLOT, plot(json.loads(RESULTS.read_text(encoding="utf-8"))))
         return
     # Before torch is loaded, as in the runs of claims.
-    limit_spinning()
+    tune_process()
     try:
         models = [entry(name).name for name in dict.fromkeys(given.models or default_models())]
     except WrongUse as error:

@@ -18,7 +18,7 @@ from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.cli.run import run
 from vsg_core.cli.status import status
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.runs.spinning import limit_spinning
+from vsg_core.runs.tuning import tune_process
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -37,7 +37,7 @@ def main() -> None:
     As with other tools, a reader that closes the pipe ends the command silently, with the code of SIGPIPE.
     """
     # Before any command loads torch.
-    limit_spinning()
+    tune_process()
     try:
         with open_output():
             code = _run()

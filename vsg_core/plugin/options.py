@@ -18,7 +18,7 @@ import pytest
 
 from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour, joins
 from vsg_core.projects import PLUGIN, loads_plugin
-from vsg_core.runs.spinning import limit_spinning
+from vsg_core.runs.tuning import tune_process
 from vsg_core.vocabulary import DTYPES, PACKINGS
 
 PREFIX = "--vsg-"
@@ -77,7 +77,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     )
     # With autoloading off, conftest.py brings this plugin, and pytest_load_initial_conftests is already being called.
     if any(Path(name).name == "conftest.py" for name, _ in pluginmanager.list_name_plugin()):
-        limit_spinning()
+        tune_process()
         _add_short_names(parser, pluginmanager.getplugin("pytestconfig"))
 
 
@@ -86,10 +86,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> None:
-    """Add the short names and limit spinning threads if this is a project of claims."""
+    """Add the short names and tune the process if this is a project of claims."""
     if early_config.pluginmanager.has_plugin(PLUGIN) or any(map(loads_plugin, _folders(early_config, args))):
         # Now, because conftest.py may load torch.
-        limit_spinning()
+        tune_process()
         _add_short_names(parser, early_config)
         # Values of the short options are not paths of tests.
         given = parser.parse_known_args(args)
