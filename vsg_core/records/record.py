@@ -481,7 +481,8 @@ class Record(Stored):
     def evidence_bytes(self) -> bytes:
         """The bytes that are equal exactly when two records are the same evidence.
 
-        No wording is part of them, nor what older records lack and trials and rules determine: p_value, share, protects.
+        No wording is part of them, nor what older records lack although trials and rules determine it: p_value,
+        share and protects.
         """
         left_out: dict[str, Any] = {
             "reason": True,
