@@ -74,7 +74,13 @@ def test_arms_that_do_not_correlate_have_the_interval_of_independent_arms() -> N
 def test_the_interval_of_independent_arms_is_that_of_statsmodels() -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    for case in ((56, 70, 48, 80), (0, 40, 0, 30), (10, 10, 0, 20), (3.4, 20, 1.2, 25)):
+    cases: list[tuple[float, int, float, int]] = [
+        (56, 70, 48, 80),
+        (0, 40, 0, 30),
+        (10, 10, 0, 20),
+        (3.4, 20, 1.2, 25),
+    ]
+    for case in cases:
         expected = confint_proportions_2indep(*case, method="newcomb", compare="diff", alpha=0.1)
         assert rate_difference_interval(*case, 0.1) == pytest.approx(expected)
 

@@ -64,11 +64,12 @@ class Judgement:
         reason: the measurement against the rule in one line; of a claim that was not run, which positive control
             failed.
         arms: every other arm that was judged.
-        p_value: the smallest alpha at which the verdict would still be given, if it stood in the claim's rule and in
-            those of the controls that guard the verdict; of an inconclusive verdict, the smallest at which any other
-            would be given. Where all of these rules have one alpha, a verdict is thus given exactly if its p-value
-            is at most that alpha, so the p-values of all verdicts of a run, the inconclusive ones included, are what
-            `holm` takes. From 1e-12, which stands for anything smaller, to 1; None where the verdict is "not run".
+        p_value: the smallest alpha at which the verdict would still be given, as the alpha of the claim's rule and of
+            the controls that guard the verdict. Of an inconclusive verdict: the smallest at which the verdict that
+            the controls took away would be given, or else any verdict. Where all of these rules have the same alpha,
+            a verdict is given exactly if its p-value is at most that alpha, so `holm` takes the p-values of all
+            verdicts of a run, the inconclusive ones included. From 1e-12, which represents anything smaller, to 1;
+            None where the verdict is "not run".
         share: the share of the claim's independent units whose own value is on its side of the limit; None unless
             the rule averages values.
     """

@@ -38,7 +38,7 @@ class Measure:
             or only one.
         interval_at: gives the interval of confidence 1 - alpha for an alpha; not called where `interval` is None.
         n: independent units.
-        share: of these, the share whose value is on the rule's side of its limit; None unless the rule averages
+        share: the share of these units whose value is on the rule's side of its limit; None unless the rule averages
             values.
         paired: whether the interval is that of pairs of units.
     """
@@ -114,11 +114,11 @@ def smallest_alpha(rule: Rule, measured: Measure, verdict: Verdict) -> float:
     """Return the smallest alpha at which the rule would give this verdict on what was measured: its p-value.
 
     It inverts the interval by bisection: intervals widen as alpha falls, so a verdict that is given at one alpha is
-    given at every larger one, but for the precedence of *negligible*, which is left out of account. One-sided tests
-    are two of the rule's alpha / 2 for holds and refuted, which makes their p-value the two-sided one.
+    also given at every larger one. The precedence of *negligible* is ignored. For a rate or a difference, *holds* and
+    *refuted* have two-sided p-values, because each side of their interval leaves out alpha / 2.
 
     Returns:
-        From SMALLEST_ALPHA, which stands for anything smaller, to 1, where no alpha gives the verdict.
+        From SMALLEST_ALPHA, which represents anything smaller, to 1, where no alpha gives the verdict.
     """
     low, high = SMALLEST_ALPHA, 1.0 if _widening(rule, verdict) == 1 else 0.5
     if not _gives(rule, measured, verdict, high):
@@ -138,7 +138,7 @@ def _gives(rule: Rule, measured: Measure, verdict: Verdict, alpha: float) -> boo
 
 
 def _widening(rule: Rule, verdict: Verdict) -> float:
-    """How many alphas the interval that decides on a verdict leaves out."""
+    """Return the multiple of alpha that the interval which decides on a verdict leaves out."""
     return 2.0 if verdict == "negligible" else rule.interval_alpha / rule.alpha
 
 

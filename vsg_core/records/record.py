@@ -291,8 +291,8 @@ class StoredEvidence(Measurement):
     """Why there is no verdict; null where there is one."""
 
     p_value: Number | None = None
-    """The smallest alpha at which the verdict would still be given; of an inconclusive one, at which any other would
-    be. Null where the claim was not run, and in older records."""
+    """The smallest alpha at which the verdict would still be given; of an inconclusive one, at which it would be
+    another. Null where the claim was not run, and in older records."""
 
     share: Number | None = None
     """The share of the independent units whose value is on the claim's side; null unless the rule averages values,

@@ -35,7 +35,7 @@ def _arm_rules(record: Record) -> dict[str, Rule]:
 
 
 def _guarded(record: Record) -> dict[str, str]:
-    """What the arms protect, by role and name; controls of older records protect *holds*."""
+    """The verdicts that the arms protect, by role and name; controls of older records protect *holds*."""
     return {_called(arm): arm.protects or "holds" for arm in record.evidence.arms}
 
 
