@@ -12,6 +12,9 @@ Outcome = Literal["same", "new", "changed", "weakened", "not comparable", "not r
 RuleKind = Literal["rate", "difference", "equivalence", "always"]
 # On which side of its limit the whole interval must lie.
 Side = Literal["above", "below", "within", "at most"]
+# What a claim's verdicts are worth: "identity" for what arithmetic, the harness or a library settles, or is all but
+# certain before any data; the others are findings.
+Status = Literal["identity", "exploratory", "confirmed", "failed to confirm"]
 Role = Literal["positive control", "control", "comparison"]
 # Why a claim was not run. "not applicable" is a finding about the model; the others say nothing about it.
 Cause = Literal["not applicable", "weights", "records", "memory", "worker", "skipped", "error"]

@@ -38,8 +38,8 @@ def test_claims_json_has_one_row_per_claim_and_model(tmp_path: Path) -> None:
     assert len(rows) == len(run())
     (row,) = [r for r in rows if r["claim"] == EMPTY.id and r["model"] == MODELS[1].name]
     assert set(row) == {
-        "claim", "model", "verdict", "estimate", "interval", "n", "recorded", "outcome", "reason", "reproduced",
-        "weights_form",
+        "claim", "model", "status", "verdict", "estimate", "interval", "n", "recorded", "outcome", "reason",
+        "reproduced", "weights_form",
     }  # fmt: skip
     assert (row["verdict"], row["recorded"], row["outcome"]) == ("holds", "refuted", "changed")
     assert (row["estimate"], row["n"], len(row["interval"])) == (0.825, 40, 2)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from vsg_core.records import record as record_module
 from vsg_core.records.record import Measurement, Record, numbers_with_a_verdict
-from vsg_core.vocabulary import Outcome, Verdict
+from vsg_core.vocabulary import Outcome, Status, Verdict
 
 PACKAGE = "vsg_core."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +27,9 @@ class ClaimRow(Measurement):
 
     model: str
     """Name of the model."""
+
+    status: Status
+    """What the claim's verdicts are worth: identity for arithmetic and the harness, else how far they are confirmed."""
 
     verdict: Verdict
     """holds, refuted or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
@@ -56,6 +59,7 @@ def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
     return ClaimRow(
         claim=record.claim.id,
         model=record.model.name,
+        status=record.claim.status,
         verdict=record.verdict,
         estimate=record.evidence.estimate,
         interval=record.evidence.interval,

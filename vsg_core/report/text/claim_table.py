@@ -23,6 +23,7 @@ MEASURES: dict[Unit, str] = UNIT_NAMES | {"counterexamples": "rate of counterexa
 COLUMNS: dict[str, Callable[[Record], Value]] = {
     "claim": lambda record: record.claim.id,
     "model": lambda record: record.model.name,
+    "status": lambda record: record.claim.status,
     "verdict": lambda record: record.verdict,
     "estimate": lambda record: record.evidence.estimate,
     "interval_low": lambda record: record.evidence.interval and record.evidence.interval[0],
