@@ -15,6 +15,7 @@ NOISE = "noise as near to the blend"
     source=WU,
     reported="on QwQ-32B the divergence from what follows the top-1 token is near 0, from the top-2 token often the "
     "largest there is",
+    identity=True,
     rule=more(),
     unit="bits",
     comparisons={
