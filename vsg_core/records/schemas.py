@@ -32,7 +32,7 @@ class ClaimRow(Measurement):
     """What the claim's verdicts are worth: identity for arithmetic and the harness, else how far they are confirmed."""
 
     verdict: Verdict
-    """holds, refuted or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
+    """holds, refuted, negligible or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
 
     recorded: Verdict | None
     """The verdict accepted before; null without one."""
