@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.chromium import opened, visible
-from tests.support.report_records import MODELS
+from tests.support.report_records import BOUNDED, MODELS, SLICES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -37,14 +37,15 @@ def claims(page: Page) -> list[str]:
 def test_everything_is_there_at_first(page: Page) -> None:
     assert claims(page) == ALL
     assert page.get_by_label("Search claims").is_visible()
-    assert page.locator("#view-count").inner_text() == "6 claims"
+    assert page.locator("#view-count").inner_text() == "6 claims, 2 identities"
 
 
 def test_a_verdict_chosen_leaves_the_claims_that_have_it_and_is_in_the_url(page: Page) -> None:
     page.get_by_role("checkbox", name="refuted").check()
     assert claims(page) == [RECOVERED, LOGITS, EMPTY]
     assert visible(page, "article.claim h3") == [RECOVERED, LOGITS, EMPTY], "nor are others shown below"
-    assert page.locator("#view-count").inner_text() == "3 of 6 claims"
+    assert page.locator("#view-count").inner_text() == "3 of 6 claims, 0 of 2 identities"
+    assert not page.locator("#harness").is_visible()
     assert page.url.endswith("#verdict=refuted")
     page.get_by_role("checkbox", name="inconclusive").check()
     assert claims(page) == [BRANCHES, RECOVERED, LOGITS, EMPTY, NOISE]
@@ -71,6 +72,23 @@ def test_text_is_searched_in_statement_source_report_and_question(page: Page) ->
     assert page.get_by_text("No claim matches these choices.").is_visible()
     search.fill("")
     assert len(claims(page)) == 6
+
+
+def test_identities_are_found_and_put_in_order_as_claims_are(page: Page) -> None:
+    both = [SLICES.statement, BOUNDED.statement]
+    assert visible(page, "#identities tr.row th a") == both
+    page.get_by_label("Search claims").fill("entropy")
+    assert (claims(page), visible(page, "#identities tr.row th a")) == ([], [BOUNDED.statement])
+    assert not page.get_by_text("No claim matches these choices.").is_visible()
+    page.get_by_label("Search claims").fill("")
+    page.get_by_label("Order").select_option(label="alphabetical")
+    assert visible(page, "#identities tr.row th a") == sorted(both)
+    assert SLICES.statement not in claims(page), "apart in any order"
+    page.get_by_label("Order").select_option(label="by question")
+    assert visible(page, "#identities tr.row th a") == both
+    assert page.locator("#identities .asked").first.is_visible()
+    page.get_by_label("Question").select_option(label="How is entropy computed?")
+    assert (claims(page), visible(page, "#identities tr.row th a")) == ([], [BOUNDED.statement])
 
 
 def test_a_family_chosen_hides_the_other_columns_everywhere(page: Page) -> None:

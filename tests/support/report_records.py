@@ -118,6 +118,16 @@ RECOVERED = make_claim(
 )  # fmt: skip
 
 
+BOUNDED = make_claim(
+    "entropy_is_within_its_bounds", "Entropy in bits is never NaN and lies within its bounds",
+    "How is entropy computed?", always(), identity=True,
+)  # fmt: skip
+SLICES = make_claim(
+    "slicing_takes_the_first_piece", "Slicing the first token off takes its piece away",
+    "Does the instruction format fail with embeddings?", rate(above=0.9), identity=True,
+)  # fmt: skip
+
+
 def measured(
     claim: Claim,
     model: int | ModelReference,
@@ -187,6 +197,16 @@ def run() -> list[Record]:
         measured(RECOVERED, 0, successes(38), rates),
         measured(RECOVERED, 1, successes(20), rates, outcome="not comparable", recorded=other),
         measured(RECOVERED, 2, successes(3), rates),
+    ]
+
+
+def identities() -> list[Record]:
+    """Two claims that arithmetic settles; one of their five verdicts does not hold, and one is missing."""
+    return [
+        *(measured(BOUNDED, i, successes(300, 300)) for i in range(3)),
+        measured(SLICES, 0, successes(40)),
+        measured(SLICES, 2, successes(20), outcome="new"),
+        not_run(SLICES, 3, NO_WEIGHTS),
     ]
 
 
@@ -264,7 +284,7 @@ def large(claims: int) -> list[Record]:
 
 def write_everything(folder: Path) -> Path:
     """A report with every verdict and outcome, curves, a claim over all models, and two microscopes."""
-    records = [*run(), *doses(), over_all_models()]
+    records = [*run(), *doses(), over_all_models(), *identities()]
     for record in records:
         write_record(record, folder / "records")
     for look in looks():

@@ -178,7 +178,7 @@ def claim(
         link: a URL of the source, where the source has none of its own.
         headline: one of the claims that `pytest -m headline` runs, as `make report` and `make test` do.
         identity: settled by arithmetic, by the harness or by a library for any model that passes the self-check, or
-            all but certain before any data. Reports show such claims apart and count them among no findings.
+            all but certain before any data. Reports show such claims apart from findings.
         seed: of every random draw; the fixture `generator` is seeded from it.
         unit: what the values of a trial are in, shown behind every mean of them: "bits", "cosine".
 

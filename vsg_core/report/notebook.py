@@ -6,6 +6,7 @@ from vsg_core.markup.notebook import show
 from vsg_core.records.record import Measurement, Record
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import Report
+from vsg_core.report.view.status import sections, status_text
 from vsg_core.wording import Unit, estimate_text, interval_text
 
 
@@ -27,8 +28,8 @@ def record_html(record: Record) -> str:
 
 
 def table_html(report: Report) -> str:
-    """Claims by models, grouped by question."""
-    return show("table", report, shown_names(report))
+    """Claims by models, grouped by question, the identities last."""
+    return show("table", shown_names(report), sections(report), status_text(report))
 
 
 def _measured(measurement: Measurement, unit: Unit, value_unit: str) -> str:

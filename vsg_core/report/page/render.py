@@ -27,6 +27,7 @@ from vsg_core.report.view.findings import STANDINGS
 from vsg_core.report.view.models import quantised_text
 from vsg_core.report.view.origins import command, model_command, origins, rests_on
 from vsg_core.report.view.rows import Report
+from vsg_core.report.view.status import harness_of, status_text
 from vsg_core.report.view.steps import parting, steps_of, together
 from vsg_core.vocabulary import ACROSS, form_text
 from vsg_core.wording import UNIT_NAMES, count_text, exact_text
@@ -77,6 +78,7 @@ def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Col
     script = (HERE / "page.js").read_text(encoding="utf-8")
     shared = {
         "report": report,
+        "harness": harness_of(report),
         "microscopes": microscopes,
         "archived": archived,
         "style": Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)),
@@ -123,7 +125,7 @@ def _environment(report: Report) -> Environment:
     }
     templates.globals |= {
         "anchor": _anchor,
-        "slug": _slugs([*report.questions, *report.families]).get,
+        "slug": _slugs([*report.asked, *report.families]).get,
         "columns": {model.name: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
         "origins": origins,
         "rests_on": rests_on,
@@ -132,6 +134,7 @@ def _environment(report: Report) -> Environment:
         "counted": counted,
         "heaviest": heaviest,
         "standing_words": STANDINGS,
+        "status_text": status_text,
         "unit_names": UNIT_NAMES,
         "member": _member,
         "several": count_text,

@@ -8,11 +8,12 @@ from textwrap import shorten, wrap
 
 from vsg_core.markup.literal import visible
 from vsg_core.records.record import NotRun
-from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.counts import headline
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
+from vsg_core.report.view.status import sections, status_text
 from vsg_core.vocabulary import Verdict
 
 MARKS: dict[Verdict, str] = {
@@ -38,10 +39,9 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
     """
     if not report.cells:
         return "no claim was run"
-    new = len(report.tagged("new"))
-    headline = f"{claims_on_models(report)}: {verdict_counts(report)}" + (f"; {new} new" if new else "")
+    first = [headline(report, len(report.tagged("new"))), status_text(report)]
     blocks = [
-        "\n".join(_wrapped(headline, width, 0)),
+        "\n".join(line for text in first for line in _wrapped(text, width, 0)),
         *_changes(report, width),
         *_moved(report, width),
         _matrix(report, width),
@@ -100,7 +100,7 @@ def _matrix(report: Report, width: int) -> str:
     }
     layout = _Layout.fitting(cells, width)
     lines = [f"  {letter}  {models[name]}" if letter else f"  {models[name]}" for letter, name in columns]
-    for question, rows in report.questions.items():
+    for question, rows in sections(report).items():
         lines += ["", shorten(question, width, placeholder=" ...")]
         for row in rows:
             lines += layout.lines(row.record.claim.id, cells[row.record.claim.id], _notes(row, columns))
