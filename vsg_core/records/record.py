@@ -295,8 +295,8 @@ class StoredEvidence(Measurement):
     """Why there is no verdict; null where there is one."""
 
     p_value: Number | None = None
-    """The smallest alpha at which the verdict would still be given; of an inconclusive one, at which any other would
-    be. Null where the claim was not run, and in older records."""
+    """The smallest alpha at which the verdict would still be given; of an inconclusive one, at which it would be
+    another. Null where the claim was not run, and in older records."""
 
     share: Number | None = None
     """The share of the independent units whose value is on the claim's side; null unless the rule averages values,
@@ -485,7 +485,8 @@ class Record(Stored):
     def evidence_bytes(self) -> bytes:
         """The bytes that are equal exactly when two records are the same evidence.
 
-        No wording is part of them, nor what older records lack and trials and rules determine: p_value, share, protects.
+        No wording is part of them, nor what older records lack although trials and rules determine it: p_value,
+        share and protects.
         """
         left_out: dict[str, Any] = {
             "reason": True,
