@@ -142,7 +142,7 @@ def test_the_form_of_the_weights_in_words(forms: list[str | None], text: str) ->
 
 def test_summary_and_terminal_show_identities_last_and_count_them_apart() -> None:
     report = report_of([*identities(), *run()])
-    summary, terminal = markdown_summary(report), terminal_summary(report, 120)
+    summary, terminal = markdown_summary(report), terminal_summary(report, 200)
     assert summary.startswith(f"## 4 claims on 4 models: {FOUND}. {COUNTED}\n")
     assert f"4 claims on 4 models: {FOUND}; 3 new. {COUNTED}\n" in f"{terminal}\n"
     for text, names in (

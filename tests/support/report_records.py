@@ -210,6 +210,19 @@ def identities() -> list[Record]:
     ]
 
 
+SMALL = make_claim(
+    "context_moves_the_prediction", "A sentence of context moves the next distribution", "How much noise?",
+    difference(above=0.0, matters=0.1), unit="bits",
+    controls={"another prompt's context": control(difference(below=0.2), "A sentence that fits.", protects="both")},
+)  # fmt: skip
+
+
+def small_effects() -> list[Record]:
+    """A claim whose effect is too small to matter on one model and left open on another."""
+    arms = {"another prompt's context": values(0.05, 0.1)}
+    return [measured(SMALL, 0, values(0.01, 0.1), arms), measured(SMALL, 2, values(0.02, 0.4), arms)]
+
+
 DOSES = (0.5, 1, 2, 4)
 
 
@@ -284,7 +297,7 @@ def large(claims: int) -> list[Record]:
 
 def write_everything(folder: Path) -> Path:
     """A report with every verdict and outcome, curves, a claim over all models, and two microscopes."""
-    records = [*run(), *doses(), over_all_models(), *identities()]
+    records = [*run(), *doses(), *small_effects(), over_all_models(), *identities()]
     for record in records:
         write_record(record, folder / "records")
     for look in looks():

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from vsg_core.records import record as record_module
-from vsg_core.records.record import Measurement, Record, numbers_with_a_verdict
+from vsg_core.records.record import Measurement, Number, Record, numbers_with_a_verdict
 from vsg_core.vocabulary import Outcome, Status, Verdict
 
 PACKAGE = "vsg_core."
@@ -40,6 +40,16 @@ class ClaimRow(Measurement):
     outcome: Outcome
     """How the verdict compares with the recorded one."""
 
+    p_value: Number | None
+    """The smallest alpha at which the verdict would still be given; null without a verdict, and in older records."""
+
+    survives_holm: bool | None
+    """Whether the verdict survives Holm's correction over all findings with a verdict on the same model; null for
+    identities, for claims that decided nothing, and in older records."""
+
+    share: Number | None
+    """The share of independent units whose value is on the claim's side; null unless the rule averages values."""
+
     reproduced: bool | None
     """Whether every repeated run gave this verdict; null if the folder of reports has no other run of it."""
 
@@ -50,11 +60,12 @@ class ClaimRow(Measurement):
     """The form of the model's weights, say Q4_K_M; null where it is not known."""
 
 
-def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
+def claim_row(record: Record, reproduced: bool | None = None, survives: bool | None = None) -> ClaimRow:
     """The row of a record.
 
     Args:
         reproduced: whether every repeated run gave its verdict; None if there is no other run.
+        survives: whether its verdict survives Holm's correction; None where that is not asked.
     """
     return ClaimRow(
         claim=record.claim.id,
@@ -66,6 +77,9 @@ def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
         n=record.evidence.n,
         recorded=record.recorded.verdict if record.recorded else None,
         outcome=record.outcome,
+        p_value=record.evidence.p_value,
+        survives_holm=survives,
+        share=record.evidence.share,
         reproduced=reproduced,
         reason=record.reason,
         weights_form=record.model.form,

@@ -15,7 +15,7 @@ from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import ClaimRow, Report
-from vsg_core.report.view.status import harness_of, status_text
+from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.wording import count_text
 
 
@@ -43,7 +43,7 @@ def markdown_summary(report: Report) -> str:
 
 
 def _status(report: Report) -> Iterator[str]:
-    if text := status_text(report):
+    if text := " ".join(filter(None, [status_text(report), holm_text(report)])):
         yield _text(text)
 
 
@@ -125,8 +125,9 @@ def _cell(cell: Cell | None) -> str:
     failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
     tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
     again = "not reproduced" if cell.not_reproduced else ""
-    notes = [note for note in (tag, again, _text(cell.undecided), *failed) if note]
-    return _measured(cell) + (f" *({'; '.join(notes)})*" if notes else "")
+    notes = [note for note in (tag, again, cell.holm, _text(cell.undecided), *failed) if note]
+    share = f", {_text(cell.share)}" if cell.share else ""
+    return _measured(cell) + share + (f" *({'; '.join(notes)})*" if notes else "")
 
 
 def _measured(cell: Cell) -> str:

@@ -13,8 +13,9 @@ from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
-from vsg_core.report.view.status import sections, status_text
+from vsg_core.report.view.status import holm_text, sections, status_text
 from vsg_core.vocabulary import Verdict
+from vsg_core.wording import number_text
 
 MARKS: dict[Verdict, str] = {
     "holds": "o",
@@ -24,6 +25,8 @@ MARKS: dict[Verdict, str] = {
     "not run": "-",
 }
 BROKEN, FLAGGED, MOVED = "#", "!", "~"
+# After a measurement: its verdict survives Holm's correction.
+SURVIVES = "*"
 NO_BREAK = "\xa0"
 # Columns that most names of claims fit in.
 _NAME = 40
@@ -39,7 +42,7 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
     """
     if not report.cells:
         return "no claim was run"
-    first = [headline(report, len(report.tagged("new"))), status_text(report)]
+    first = [headline(report, len(report.tagged("new"))), status_text(report), holm_text(report)]
     blocks = [
         "\n".join(line for text in first for line in _wrapped(text, width, 0)),
         *_changes(report, width),
@@ -128,6 +131,10 @@ def _legend(report: Report, progress: Mapping[str, str], width: int) -> str:
     marks = {mark: meaning for mark, meaning in known.items() if mark in shown}
     marks |= {FLAGGED: "changed or weakened"} if report.tagged("changed", "weakened") else {}
     marks |= {MOVED: "moved"} if report.moved else {}
+    if any(cell.survives for cell in report.cells):
+        marks[SURVIVES] = "survives Holm"
+    if any(cell.record.evidence.share is not None for cell in report.cells):
+        marks["(%)"] = "share of trials on the claim's side"
     lines = _wrapped_whole([f"{mark} {meaning}" for mark, meaning in marks.items()], width)
     if progress:
         words = [f"{letter} {meaning}" for letter, meaning in progress.items()]
@@ -208,7 +215,9 @@ def _cell(letter: str, cell: Cell | None) -> str:
     if cell is None:
         return ""
     flag = FLAGGED if cell.flagged and not cell.broken else MOVED if cell.moved else " "
-    return f"{letter} {flag}{_mark(cell)} {_measured(cell)}".strip()
+    share = cell.record.evidence.share
+    beside = ["" if share is None else f"({number_text(share, 'percent')})", SURVIVES * bool(cell.survives)]
+    return " ".join(filter(None, [f"{letter} {flag}{_mark(cell)}", _measured(cell), *beside])).strip()
 
 
 def _not_run(report: Report, width: int) -> Iterator[str]:

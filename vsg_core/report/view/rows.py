@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+from vsg_core.judge.holm import holm
 from vsg_core.judge.power import power_text
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
@@ -20,6 +21,8 @@ from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
 from vsg_core.wording import in_unit
 
+# The chance, under Holm's correction, that any surviving verdict on a model is false.
+HOLM_ALPHA = 0.05
 COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
 
 
@@ -141,6 +144,12 @@ class Report:
         return list(dict.fromkeys(row.record.claim.question for row in self.claims))
 
     @property
+    def survival(self) -> tuple[int, int]:
+        """The number of surviving verdicts of findings under Holm's correction, and the number of those asked."""
+        asked = [cell.survives for cell in self.cells if cell.survives is not None]
+        return sum(asked), len(asked)
+
+    @property
     def judged_identities(self) -> list[Cell]:
         """The cells of identities that have a verdict, or that an error kept from one."""
         cells = [cell for row in self.identities for cell in row.cells.values()]
@@ -229,11 +238,34 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
         key=lambda model: (model.family or "", model.parameters or 0, model.name),
     )
     names = [*(model.name for model in order), ACROSS]
-    rows = [_row(by_model, names, by_age[-1], repeats or {}) for by_model in by_claim.values()]
+    survive = _survivals(by_claim.values())
+    rows = [_row(by_model, names, by_age[-1], repeats or {}, survive) for by_model in by_claim.values()]
     ordered = _by_question(row for row in rows if not row.is_identity)
     identities = _by_question(row for row in rows if row.is_identity)
     apart = sorted((row for rows in identities.values() for row in rows), key=_holds)
     return Report(order, ordered, apart, started(by_age[-1]) if by_age else None)
+
+
+def _survivals(claims: Iterable[Mapping[str, Record]]) -> dict[tuple[str, str], bool]:
+    """Return whether the decided verdicts of findings survive Holm's correction, by model and claim.
+
+    The family is all findings with a verdict on the same model, the inconclusive ones included. A record from before
+    records had p-values counts in it with 1.
+    """
+    families: dict[str, list[Record]] = {}
+    for by_model in claims:
+        if max(by_model.values(), key=started).claim.status != "identity":
+            for model, record in by_model.items():
+                if record.verdict != "not run":
+                    families.setdefault(model, []).append(record)
+    survive = {}
+    for model, records in families.items():
+        p_values = [record.evidence.p_value for record in records]
+        adjusted = holm([1.0 if p_value is None else p_value for p_value in p_values])
+        for record, p_value, after in zip(records, p_values, adjusted, strict=True):
+            if p_value is not None and record.verdict != "inconclusive":
+                survive[model, record.claim.id] = after <= HOLM_ALPHA
+    return survive
 
 
 def _by_question(rows: Iterable[ClaimRow]) -> dict[str, Sequence[ClaimRow]]:
@@ -266,11 +298,14 @@ def _row(
     order: Sequence[str],
     newest_of_all: Record,
     repeats: Mapping[tuple[str, str], Repeats],
+    survive: Mapping[tuple[str, str], bool],
 ) -> ClaimRow:
     newest = max(by_model.values(), key=started)
     claim = newest.claim.id
     cells = {
-        name: cell_of(by_model[name], newest, newest_of_all, repeats.get((name, claim)))
+        name: cell_of(
+            by_model[name], newest, newest_of_all, repeats.get((name, claim)), survive.get((name, claim))
+        )
         for name in order
         if name in by_model
     }

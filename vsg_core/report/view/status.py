@@ -1,4 +1,4 @@
-"""What the verdicts are worth, in words: how far they are confirmed, and the identities, which are shown apart."""
+"""The worth of the verdicts in words: how far they are confirmed, and the identities, which are shown apart."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vsg_core.report.view.rows import ClaimRow, Report
+from vsg_core.report.view.rows import HOLM_ALPHA, ClaimRow, Report
 from vsg_core.vocabulary import form_text
-from vsg_core.wording import count_text
+from vsg_core.wording import count_text, exact_text
 
 EXPLORATORY = "exploratory: none has been confirmed on new prompts under a rule registered beforehand."
 PILOT = "A pilot preceded the headline claims."
@@ -31,13 +31,13 @@ class Harness:
 
     @property
     def text(self) -> str:
-        """How many hold: "81 of 81 verdicts of 21 identities hold"."""
+        """The number that hold: "81 of 81 verdicts of 21 identities hold"."""
         many = count_text(self.identities, "identity", "identities")
         return f"{self.judged - self.failed} of {count_text(self.judged, 'verdict')} of {many} hold"
 
     @property
     def meaning(self) -> str:
-        """What an identity is, for readers who meet the word."""
+        """The meaning of the word, for readers who meet it."""
         return (
             "Identities are settled by arithmetic, by the harness or by a library, or were all but certain before any "
             "data. They say nothing about models, and no count of findings includes them."
@@ -66,6 +66,18 @@ def status_text(report: Report) -> str:
     sentences += [PILOT] * any(row.headline for row in unconfirmed)
     sentences.append(weights_text(model.form for model in report.models))
     return " ".join(filter(None, sentences))
+
+
+def holm_text(report: Report) -> str:
+    """Return what surviving Holm means, and for how many verdicts; empty where no p-value is known."""
+    survivors, asked = report.survival
+    if not asked:
+        return ""
+    return (
+        f"{survivors} of {count_text(asked, 'decided verdict')} {'survive' if survivors != 1 else 'survives'} Holm: "
+        "Holm’s correction over all findings with a verdict on the same model, which keeps the chance that any "
+        f"surviving verdict on a model is false at {exact_text(HOLM_ALPHA, 'percent')} or less."
+    )
 
 
 def weights_text(forms: Iterable[str | None]) -> str:
