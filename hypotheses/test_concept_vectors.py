@@ -42,6 +42,7 @@ ELSEWHERE = "share found after another prompt"
     "A mixture of 32 tokens can be taken apart into its tokens and weights, from its vector alone",
     source=STUDY("README, Results", "#results"),
     reported="three tokens read off a mixture of 50: Paris, located, a; how many the vector itself keeps was not asked",
+    identity=True,
     rule=nearly_always(trials=100),
     controls={
         "the tokens after another prompt": control(not_mostly(), "their mixture, which must not be found")
@@ -170,6 +171,7 @@ def test_nearest_token_is_the_heaviest(
     "points on average",
     source=STUDY("src/qwen_concept_tokens.py: the norm is clipped at 1.5 times that of a token", QWEN_CODE),
     reported="only norms above 1.5 token norms were expected to need care; the saved output has no norms",
+    identity=True,
     rule=more(than=0.05),
     unit="token norms",
     comparisons={

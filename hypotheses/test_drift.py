@@ -26,6 +26,7 @@ AT_EACH_N = doses("N = {:g}", DRIFT_AT, "vectors in a row")
     "Concept tokens lie nearer to a token's embedding than the hidden states they come from do, at the same norm",
     source=STUDY("README, Plan 2", "#plan-2"),
     reported="mixing embeddings is said to force one to stay in the area of the space populated by token embeddings",
+    identity=True,
     rule=more(than=0.1),
     unit="of the norm",
     controls={"noise instead of concept tokens": control(less(than=0.1), "Gaussian noise of the same norm")},
@@ -110,6 +111,7 @@ def test_concept_tokens_leave_the_table_as_they_follow_each_other(
     ),
     reported="expected: as the vectors go on, they get so far from training that the output becomes garbage; to depart "
     "is not yet garbage, drawn tokens do so too",
+    identity=True,
     # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
     rule=more(matters=0.05),
     unit="bits",

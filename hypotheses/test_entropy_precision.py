@@ -33,6 +33,7 @@ Cases = list[tuple[list[int], float]]
     "Entropy from float16 probabilities clamped at 1e-10, as the study computed it, is NaN after nearly all prompts",
     source=STUDY("qwen_concept_tokens.py, create_concept_token; its saved output", QWEN_OUTPUT),
     reported="average entropy: nan; blamed on concentrated probabilities, later on the clamp, which underflows to 0",
+    identity=True,
     rule=nearly_always(trials=100),
     controls={
         "clamped in float32": control(rarely(), "the study's formula on the same logits in float32"),
@@ -72,6 +73,7 @@ def study_entropy(logits: Tensor) -> Tensor:
     "Entropy in bits from log-probabilities is never NaN and lies within its bounds, however peaked the distribution",
     source=Source("this project, entropy_bits; the study's formula gave NaN", f"{STUDY.link}{QWEN_CODE}"),
     reported="the study asked for monitoring by entropy, and could not monitor",
+    identity=True,
     rule=always(),
     controls={
         "the study's clamp in float16": control(rarely(), "on the same logits; a finite number is a success")

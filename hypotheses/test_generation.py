@@ -86,6 +86,7 @@ def test_soft_traces_are_greedy_traces(
     source=Source(f"{WU.text}; official code, eric-ai-lab/Soft-Thinking", WU.link),
     reported="no step of the vanilla method draws anything; the authors' readme says that results still vary with "
     "the device and with how many requests run at once",
+    identity=True,
     rule=always(),
     controls={
         "with Gumbel-softmax": control(not_mostly(), "a method that does draw: its two traces must differ")
@@ -124,6 +125,7 @@ def test_vanilla_soft_thinking_is_deterministic(
     source=WU("section on Stochastic Soft Thinking"),
     reported="Gumbel-softmax adds enough randomness, as smooth as one chooses, and scored best of all, at a "
     "temperature of 0.5",
+    identity=True,
     rule=mostly(),
     controls={
         "the same seed": control(rarely(), "the same seed twice: only the draws may make traces differ")

@@ -42,6 +42,7 @@ ROUNDED, ANOTHER = "as rounded", "another token is first"
     "A mixture with all its weight on one token is that token: the same embedding, the same next-token probabilities",
     source=STUDY("qwen_concept_tokens.py, create_concept_token", QWEN_CODE),
     reported="not tested; the study takes it for granted when it reads mixtures by their nearest token",
+    identity=True,
     rule=always(),
     controls={
         "a tenth of it on another token": control(
@@ -81,6 +82,7 @@ def test_one_hot_mixture_is_the_token(lm: LanguageModel) -> Evidence:
     "rounding aside",
     source=STUDY("experiments/test_hybrid_approach.py", FILE + "experiments/test_hybrid_approach.py"),
     reported="ids for special tokens, vectors for content were meant to help; the test embedded the ids after all",
+    identity=True,
     rule=always(),
     controls={
         "one vector swapped": control(
@@ -147,6 +149,7 @@ def gaps_after_cache(lm: LanguageModel, cases: Cases, swapped: bool = False) -> 
         "https://github.com/huggingface/transformers/pull/45389",
     ),
     reported="the penalty reached only what was generated, since embeddings have no ids; a warning now says so",
+    identity=True,
     rule=always(),
     controls={
         "without a penalty": control(
@@ -227,6 +230,7 @@ def test_positions_added_by_hand_change_predictions(lm: LanguageModel, open_prom
         "experiments/test_with_special_tokens.py, method 3", FILE + "experiments/test_with_special_tokens.py"
     ),
     reported="'ариж.', read as an attempt at Париж in a space of meaning without language",
+    identity=True,
     rule=nearly_always(),
     positive_controls={"begins with the name, not sliced": control(mostly(), "the reply copies the name")},
     controls={"not sliced": control(rarely(), "the whole replies, which must not lack the first piece")},

@@ -60,6 +60,7 @@ def test_chat_embeddings_give_empty_output(open_questions: list[str], chat_repli
     source=CHAT,
     headline=True,
     reported="the model needs to see <|im_start|> and <|im_end|> as tokens; their embeddings did not work",
+    identity=True,
     rule=always(),
     controls={
         "one embedding swapped": control(
@@ -108,6 +109,7 @@ def compare(lm: LanguageModel, sequences: list[Tensor], embedded: list[Tensor], 
     source=STUDY("qwen_concept_tokens.py: generated_ids = outputs[0, seq_len:]", QWEN_CODE),
     headline=True,
     reported="several saved translations come back empty; a later review names the slice as the cause",
+    identity=True,
     rule=nearly_always(),
     kinds=["instruct"],
     controls={"not sliced": control(rarely(), "the same replies whole, which must not be empty")},

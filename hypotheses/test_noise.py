@@ -35,6 +35,7 @@ NEW_TOKENS = 10
     source=STUDY("experiments/test_embedding_bypass.py, test 5", TREE + "experiments"),
     headline=True,
     reported="5 noise vectors of the table's standard deviation gave words, such as: Philippines, I have always",
+    identity=True,
     rule=nearly_always(trials=100),
     comparisons={**TOKENS, **SCALES},
     no_control="it says only that there is output, and no input is known that must give none; random tokens are a "
@@ -54,6 +55,7 @@ def test_noise_still_generates(lm: LanguageModel, generator: torch.Generator) ->
     headline=True,
     reported_verdict="refuted",
     reported="the opposite, though noise was not tried there: instruction format + any vector gives empty output",
+    identity=True,
     rule=nearly_always(trials=100),
     kinds=["instruct"],
     comparisons={**TOKENS, **SCALES, "the frame alone": "the same request without any vector"},

@@ -39,6 +39,7 @@ ANSWER_TOKENS = 12
         f"{BYPASS}, test 3; Gaussian noise on soft tokens: Butt et al., arXiv 2509.19170", FILE + BYPASS
     ),
     reported="one scale only, the table's standard deviation, on two vectors: the model went on regardless",
+    identity=True,
     rule=more(than=0.05),
     unit="bits per doubling",
     comparisons=SCALES,

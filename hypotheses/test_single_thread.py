@@ -15,6 +15,7 @@ NOISE = "noise as near to the blend"
     source=WU,
     reported="on QwQ-32B the divergence from what follows the top-1 token is near 0, from the top-2 token often the "
     "largest there is",
+    identity=True,
     # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
     rule=more(matters=0.05),
     unit="bits",

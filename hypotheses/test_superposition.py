@@ -40,6 +40,7 @@ TO_TOP, TO_BLEND, TO_PERMUTED = "bits to top-1 branch", "bits to blend", "bits t
     source=RESULTS,
     headline=True,
     reported="the nearest tokens showed superpositions of truly different responses: Paris, located, a",
+    identity=True,
     rule=nearly_always(),
     controls={
         "weights permuted": control(

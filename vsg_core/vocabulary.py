@@ -12,6 +12,9 @@ Outcome = Literal["same", "new", "changed", "weakened", "not comparable", "not r
 RuleKind = Literal["rate", "difference", "equivalence", "always"]
 # On which side of its limit the whole interval must lie.
 Side = Literal["above", "below", "within", "at most"]
+# What a claim's verdicts are worth: "identity" for what arithmetic, the harness or a library settles, or is all but
+# certain before any data; the others are findings.
+Status = Literal["identity", "exploratory", "confirmed", "failed to confirm"]
 Role = Literal["positive control", "control", "comparison"]
 # The verdicts that a control guards: one whose rule does not hold makes them inconclusive.
 Protects = Literal["holds", "refuted", "both"]

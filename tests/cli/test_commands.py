@@ -135,10 +135,12 @@ def test_claims_load_no_model(vsg, tmp_path: Path) -> None:
     assert "noise_still_generates" in rows, "one's own claims join those of the project"
     assert (row["id"], row["statement"], row["kinds"]) == ("it_works", "It works", ["base"])
     assert (row["source"], row["reported"]) == ("new here", "nothing: new here")
+    assert (row["status"], rows["one_hot_mixture_is_the_token"]["status"]) == ("exploratory", "identity")
     code, out, _ = vsg("claims", "--claims", str(folder))
     assert "it_works" in out
     assert row["rule"] in out
     assert "  control:  none: arithmetic\n" in out
+    assert "  status:   exploratory\n" in out
 
 
 def test_the_report_and_its_neighbours_are_rebuilt(vsg, tmp_path: Path) -> None:

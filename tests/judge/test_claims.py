@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def test_what_a_claim_holds() -> None:
         "positive control 'copies': rate above 60 %, at least 40 trials, alpha 0.05; "
         "control 'noise': rate below 50 %, at least 40 trials, alpha 0.05"
     )
+
+
+def test_an_identity_is_judged_as_any_claim_is() -> None:
+    """The mark changes the status alone: verdicts recorded before it stay comparable."""
+    plain, marked = declare(rate(above=0.5)), declare(rate(above=0.5), identity=True)
+    assert (plain.status, marked.status) == ("exploratory", "identity")
+    assert replace(marked, status="exploratory", line=plain.line) == plain
+    assert marked.rules_digest == plain.rules_digest
 
 
 def test_the_function_is_returned_unchanged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def a_record(
 
 def reworded(text: str) -> str:
     return f"in other words, {len(text)} characters"
+
+
+def test_the_status_of_a_claim_is_stored_and_is_no_part_of_the_evidence() -> None:
+    """A record made before claims had a status is exploratory."""
+    plain, marked = a_record(), judged_record(declare(rate(above=0.5), identity=True), successes(38))
+    assert (plain.claim.status, marked.claim.status) == ("exploratory", "identity")
+    identity = plain.claim.model_copy(update={"status": "identity"})
+    assert plain.model_copy(update={"claim": identity}).evidence_bytes == plain.evidence_bytes
+    old = plain.model_dump(mode="json", by_alias=True)
+    del old["claim"]["status"]
+    assert Record.model_validate_json(json.dumps(old)) == plain
 
 
 FORMATTERS = [

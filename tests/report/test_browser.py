@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.chromium import opened, visible
-from tests.support.report_records import MODELS
+from tests.support.report_records import BOUNDED, MODELS, SLICES, SMALL
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,7 +20,9 @@ BRANCHES = "After a concept token the next distribution is nearer to the mixture
 RECOVERED = "The components of a mixture and their weights are recovered from the vector alone"
 NOISE = "The next distribution moves away as noise grows"
 SIZE = "The larger of two models agrees more"
-ALL = [BRANCHES, RECOVERED, SIZE, LOGITS, EMPTY, NOISE]  # in the order at first, by question
+CONTEXT = SMALL.statement
+# In the order at first, by question.
+ALL = [BRANCHES, RECOVERED, SIZE, LOGITS, EMPTY, NOISE, CONTEXT]
 
 
 @pytest.fixture
@@ -37,22 +39,35 @@ def claims(page: Page) -> list[str]:
 def test_everything_is_there_at_first(page: Page) -> None:
     assert claims(page) == ALL
     assert page.get_by_label("Search claims").is_visible()
-    assert page.locator("#view-count").inner_text() == "6 claims"
+    assert page.locator("#view-count").inner_text() == "7 claims, 2 identities"
 
 
 def test_a_verdict_chosen_leaves_the_claims_that_have_it_and_is_in_the_url(page: Page) -> None:
     page.get_by_role("checkbox", name="refuted").check()
     assert claims(page) == [RECOVERED, LOGITS, EMPTY]
-    assert visible(page, "article.claim h3") == [RECOVERED, LOGITS, EMPTY], "nor are others shown below"
-    assert page.locator("#view-count").inner_text() == "3 of 6 claims"
+    left = [RECOVERED, LOGITS, EMPTY, SLICES.statement]
+    assert visible(page, "article.claim h3") == left, "nor are others shown below"
+    assert page.locator("#view-count").inner_text() == "3 of 7 claims, 1 of 2 identities"
     assert page.url.endswith("#verdict=refuted")
     page.get_by_role("checkbox", name="inconclusive").check()
-    assert claims(page) == [BRANCHES, RECOVERED, LOGITS, EMPTY, NOISE]
+    assert claims(page) == [BRANCHES, RECOVERED, LOGITS, EMPTY, NOISE, CONTEXT]
     page.reload()
-    assert claims(page) == [BRANCHES, RECOVERED, LOGITS, EMPTY, NOISE]
+    assert claims(page) == [BRANCHES, RECOVERED, LOGITS, EMPTY, NOISE, CONTEXT]
     page.get_by_role("button", name="Show all").click()
-    assert len(claims(page)) == 6
+    assert len(claims(page)) == 7
     assert "#" not in page.url
+
+
+def test_a_negligible_effect_is_chosen_and_sorted_as_a_verdict_is(page: Page) -> None:
+    page.get_by_role("checkbox", name="negligible").check()
+    assert claims(page) == [CONTEXT]
+    assert page.url.endswith("#verdict=negligible")
+    page.get_by_role("button", name="Show all").click()
+    page.locator("#matrix").get_by_role(
+        "button", name="Sort by verdict on qwen2.5-coder-0.5b-instruct"
+    ).click()
+    order = claims(page)
+    assert order.index(EMPTY) < order.index(CONTEXT) < order.index(NOISE), "refuted, negligible, inconclusive"
 
 
 def test_text_is_searched_in_statement_source_report_and_question(page: Page) -> None:
@@ -70,7 +85,26 @@ def test_text_is_searched_in_statement_source_report_and_question(page: Page) ->
     assert claims(page) == []
     assert page.get_by_text("No claim matches these choices.").is_visible()
     search.fill("")
-    assert len(claims(page)) == 6
+    assert len(claims(page)) == 7
+
+
+def test_identities_are_found_and_put_in_order_as_claims_are(page: Page) -> None:
+    both = [SLICES.statement, BOUNDED.statement]
+    assert visible(page, "#identities tr.row th a") == both
+    page.get_by_label("Search claims").fill("entropy")
+    assert (claims(page), visible(page, "#identities tr.row th a")) == ([], [BOUNDED.statement])
+    assert not page.get_by_text("No claim matches these choices.").is_visible()
+    page.get_by_label("Search claims").fill("logits")
+    assert not page.locator("#harness").is_visible()
+    page.get_by_label("Search claims").fill("")
+    page.get_by_label("Order").select_option(label="alphabetical")
+    assert visible(page, "#identities tr.row th a") == sorted(both)
+    assert SLICES.statement not in claims(page), "apart in any order"
+    page.get_by_label("Order").select_option(label="by question")
+    assert visible(page, "#identities tr.row th a") == both
+    assert page.locator("#identities .asked").first.is_visible()
+    page.get_by_label("Question").select_option(label="How is entropy computed?")
+    assert (claims(page), visible(page, "#identities tr.row th a")) == ([], [BOUNDED.statement])
 
 
 def test_a_family_chosen_hides_the_other_columns_everywhere(page: Page) -> None:
@@ -102,10 +136,11 @@ def test_rows_can_be_put_in_order(page: Page) -> None:
     assert set(claims(page)[:2]) == {BRANCHES, EMPTY}
     order.select_option(label="by question")
     assert claims(page) == ALL
-    button = page.get_by_role("button", name="Sort by verdict on qwen2.5-coder-1.5b-instruct")
+    matrix = page.locator("#matrix")
+    button = matrix.get_by_role("button", name="Sort by verdict on qwen2.5-coder-1.5b-instruct")
     button.click()
-    assert claims(page) == [LOGITS, BRANCHES, RECOVERED, SIZE, EMPTY, NOISE]
-    assert page.locator("th[aria-sort]").inner_text().startswith("qwen2.5-coder-1.5b-instruct")
+    assert claims(page) == [LOGITS, BRANCHES, RECOVERED, SIZE, EMPTY, NOISE, CONTEXT]
+    assert matrix.locator("th[aria-sort]").inner_text().startswith("qwen2.5-coder-1.5b-instruct")
     button.click()
     assert page.locator("th[aria-sort]").count() == 0
 
@@ -122,7 +157,7 @@ def test_a_shared_fragment_brings_back_the_whole_view(chromium: Browser, report:
 def test_a_fragment_of_nonsense_is_a_page_with_everything(chromium: Browser, report: Path) -> None:
     for nonsense in ("#%E0%A4%A", "#sort=none&verdict=maybe&question=x%22%3E", "#nowhere"):
         with opened(chromium, report, nonsense) as page:
-            assert len(claims(page)) in (6, 0), "an unknown verdict or question fits no claim, or is ignored"
+            assert len(claims(page)) in (7, 0), "an unknown verdict or question fits no claim, or is ignored"
 
 
 def test_a_link_to_a_hidden_part_shows_it(page: Page) -> None:

@@ -38,8 +38,8 @@ def test_claims_json_has_one_row_per_claim_and_model(tmp_path: Path) -> None:
     assert len(rows) == len(run())
     (row,) = [r for r in rows if r["claim"] == EMPTY.id and r["model"] == MODELS[1].name]
     assert set(row) == {
-        "claim", "model", "verdict", "estimate", "interval", "n", "recorded", "outcome", "reason", "reproduced",
-        "weights_form",
+        "claim", "model", "status", "verdict", "estimate", "interval", "n", "share", "p_value", "survives_holm",
+        "recorded", "outcome", "reason", "reproduced", "weights_form",
     }  # fmt: skip
     assert (row["verdict"], row["recorded"], row["outcome"]) == ("holds", "refuted", "changed")
     assert (row["estimate"], row["n"], len(row["interval"])) == (0.825, 40, 2)
@@ -102,16 +102,16 @@ ROW = "  chat_embeddings_give_empty_output           "
 @pytest.mark.parametrize(
     ("width", "models", "shown"),
     [
-        (180, 4, f"{ROW}A  -                         B  x 0 % [0 %, 9 %]          C !o 82 % [67 %, 93 %]"),
+        (200, 4, f"{ROW}A  -                                B  x 0 % [0 %, 9 %] *               C !o 82 %"),
         (80, 4, """
   chat_embeddings_give_empty_output
-      A  -                         B  x 0 % [0 %, 9 %]
-      C !o 82 % [67 %, 93 %]       D  ? 48 % [32 %, 64 %]
+      A  -                                B  x 0 % [0 %, 9 %] *
+      C !o 82 % [67 %, 93 %] *            D  ? 48 % [32 %, 64 %]
 """),
-        (80, 1, f"{ROW}x 0 % [0 %, 9 %]  needs above 50 %\n"),
-        (69, 1, """
+        (96, 1, f"{ROW}x 0 % [0 %, 9 %] *  needs above 50 %\n"),
+        (76, 1, """
   next_distribution_is_nearer_to_the_mixture
-                                             o 0.110 [0.079, 0.140]
+                                             o 0.110 [0.079, 0.140] (90 %) *
 """),
     ],
 )  # fmt: skip
@@ -135,7 +135,7 @@ def test_the_terminal_gives_the_command_that_measures_a_changed_cell_again() -> 
 def test_the_terminal_shows_a_claim_over_all_models() -> None:
     text = terminal_summary(report_of([*run(), over_all_models()]), 80)
     assert re.search(r"E  across-models\n", text)
-    assert "agreement_grows_with_size\n      E  o 90 % [76 %, 97 %]  needs above 50 %\n" in text, (
+    assert "agreement_grows_with_size\n      E  o 90 % [76 %, 97 %] *  needs above 50 %\n" in text, (
         "no line of empty cells"
     )
 
@@ -163,17 +163,20 @@ def test_the_terminal_shows_what_values_are_in() -> None:
     record = run()[9]
     claim = record.claim.model_copy(update={"value_unit": "bits"})
     text = " ".join(terminal_summary(report_of([record.model_copy(update={"claim": claim})]), 120).split())
-    assert "0.048 bits [0.016, 0.081] needs above 0 bits" in text
+    assert "0.048 bits [0.016, 0.081] (65 %) needs above 0 bits" in text
     assert "“permuted weights” 0.023 bits [0.011, 0.036], needs below 0.02 bits" in text
 
 
 def test_the_legend_names_every_mark_and_every_letter_that_was_printed() -> None:
     moved = run()[0].model_copy(update={"recorded": recorded("refuted", 0.2, 0.1, 0.3)})
     text = terminal_summary(report_of([moved, *run()[1:]]), 96, {"h": "holds", "s": "not run"})
-    legend = "o holds x refuted ? inconclusive - not run # broken ! changed or weakened ~ moved"
+    legend = (
+        "o holds x refuted ? inconclusive - not run # broken ! changed or weakened ~ moved * survives Holm"
+    )
+    legend += " (%) share of trials on the claim's side"
     assert f"{legend} while it ran: h holds s not run" in " ".join(text.split())
     one = terminal_summary(report_of([run()[4]]), 96)
-    assert one.endswith("\n\no holds"), "what does not appear is not named"
+    assert one.endswith("\n\no holds  * survives Holm"), "what does not appear is not named"
 
 
 def test_the_terminal_says_what_moved() -> None:

@@ -38,6 +38,9 @@ def record(
         (["holds", "inconclusive", "not run"], "holds"),
         (["refuted", "refuted", "inconclusive"], "refuted"),
         (["holds", "refuted"], "divided"),
+        (["holds", "negligible", "inconclusive"], "divided"),
+        (["refuted", "negligible"], "refuted"),
+        (["negligible", "inconclusive"], "negligible"),
         (["inconclusive", "not run"], "undecided"),
         (["not run"], "not run"),
         ([], "not run"),
@@ -126,6 +129,20 @@ RULES = {
         "Holds if the whole 99 % interval of the mean value is below −0.125, is refuted if all of it is above, and is "
         "inconclusive if it includes the limit.",
         {"Threshold": "below −0.125", "Interval": "99 %", "Trials": "at least 40", "Alpha": "0.01"},
+    ),
+    difference(above=0.5, matters=0.25): (
+        [0.5],
+        "above 0.5",
+        "Holds if the whole 95 % interval of the mean value is above 0.5, is refuted if all of it is below, and is "
+        "inconclusive if it includes the limit. Before any of these, it is negligible if the whole 90 % interval is "
+        "within ±0.25 of the limit.",
+        {
+            "Threshold": "above 0.5",
+            "Interval": "95 %",
+            "Negligible": "within ±0.25 of the limit",
+            "Trials": "at least 40",
+            "Alpha": "0.05",
+        },
     ),
     equivalence(within=0.1): (
         [-0.1, 0.1],

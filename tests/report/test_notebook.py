@@ -84,7 +84,8 @@ def test_a_run_shows_claims_by_models(tmp_path: Path) -> None:
     ]  # fmt: skip
     (row,) = [row for row in page.all("tr") if EMPTY.statement in row.text]
     assert [cell.text for cell in row.all("td")][1:] == [
-        "– not run", "✕ refuted 0 % [0 %, 9 %]", "● holds 82 % [67 %, 93 %] (changed)",
+        "– not run", "✕ refuted 0 % [0 %, 9 %], survives Holm",
+        "● holds 82 % [67 %, 93 %], survives Holm (changed)",
         "◇ inconclusive 48 % [32 %, 64 %] (new)",
     ]  # fmt: skip
     assert len(table) == len(table.rows) == len(run())

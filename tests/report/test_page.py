@@ -86,7 +86,7 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         (
             "chat_embeddings_give_empty_output",
             "qwen2.5-coder-1.5b-instruct",
-            "holds 82 % [67 %, 93 %] changed was refuted 5 % [1 %, 17 %]",
+            "holds 82 % [67 %, 93 %] survives Holm changed was refuted 5 % [1 %, 17 %]",
         ),
         ("chat_embeddings_give_empty_output", "smollm2-135m-instruct", "inconclusive 48 % [32 %, 64 %] new"),
         ("chat_embeddings_give_empty_output", "gemma-3-270m", "not applicable: gemma-3-270m is a base model"),
@@ -98,10 +98,10 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         (
             "ids_and_embeddings_give_the_same_logits",
             "smollm2-135m-instruct",
-            "none in 300 [0 %, 1 %] 2026-03-05",
+            "none in 300 [0 %, 1 %] does not survive Holm 2026-03-05",
         ),
         ("ids_and_embeddings_give_the_same_logits", "qwen2.5-coder-1.5b-instruct", "1 of 58"),
-        ("weights_are_recovered", "smollm2-135m-instruct", "refuted −10 points [−23, +1]"),
+        ("weights_are_recovered", "smollm2-135m-instruct", "refuted −10 points [−23, +1] survives Holm"),
         (
             "weights_are_recovered",
             "qwen2.5-coder-1.5b-instruct",

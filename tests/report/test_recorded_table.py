@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from vsg_core.report.text.recorded_table import recorded_table
+from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness
+
+MEANING = Harness(1, 1, 0).meaning
+NOTE = f"The verdicts are {EXPLORATORY} {PILOT} Weights: 4-bit on 1 model, unknown on 1 model."
 
 CLAIMS = '''
 """Do things work?"""
@@ -23,12 +27,20 @@ def test_better(lm): ...
 @claim("It always works", rule=always(), headline=True, **ABOUT)
 def test_always(lm): ...
 
+@claim("It cannot fail", rule=always(), headline=True, identity=True, **ABOUT)
+def test_identity(lm): ...
+
+@claim("Nor can this", rule=always(), identity=True, **ABOUT)
+def test_further_identity(lm): ...
+
 @claim("Nothing is recorded of it", rule=always(), headline=True, **ABOUT)
 def test_unrecorded(lm): ...
 '''
 
 RECORDED = {
     "large": """
+        identity = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.0093], n = 320, SAME }
+        further_identity = { verdict = "refuted", estimate = 0.025, interval = [0.001, 0.13], n = 40, SAME }
         works = { verdict = "holds", estimate = 1.0, interval = [0.91, 1.0], n = 40, SAME }
         always = { verdict = "refuted", estimate = 0.025, interval = [0.001, 0.13], n = 40, SAME }
     """,
@@ -63,6 +75,17 @@ def test_a_question_has_a_table_of_claims_by_models(folders: tuple[Path, Path]) 
         "| It works | **holds** 100 % [91 %, 100 %] of 40 | *not run*, no chat format |",
         "| It works better |  | **inconclusive** −0.03 [−0.08, 0.02] of 60 |",
         "| It always works | **refuted** 1 of 40 [0.1 %, 13 %] | **holds** none in 320 [0 %, 0.9 %] |",
+        "",
+        "## The harness: 1 verdict does not hold",
+        "",
+        f"1 of 2 verdicts of 2 identities hold. {MEANING}",
+        "",
+        "| claim | large (4-bit) |",
+        "| --- | --- |",
+        "| Nor can this | **refuted** 1 of 40 [0.1 %, 13 %] |",
+        "| It cannot fail | **holds** none in 320 [0 %, 0.9 %] |",
+        "",
+        NOTE,
     ]
 
 
@@ -72,6 +95,10 @@ def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path
         "| --- | --- | --- |",
         "| It works | **holds** 100 % | *not run* |",
         "| It always works | **refuted** 1 of 40 | **holds** none in 320 |",
+        "",
+        f"The harness is sound: 1 of 1 verdict of 1 identity hold. {MEANING}",
+        "",
+        NOTE,
     ]
 
 

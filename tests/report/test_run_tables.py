@@ -56,7 +56,7 @@ def test_the_csv_has_the_numbers_of_the_records(rows: dict[tuple[str, str], dict
 def test_pandas_reads_the_csv_as_it_stands() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(io.StringIO(ClaimTable(run()).csv()))
-    assert list(table.columns) == [*COLUMNS, "reproduced"]
+    assert list(table.columns) == [*COLUMNS, "survives_holm", "reproduced"]
     assert {str(table[name].dtype) for name in ("estimate", "interval_low", "interval_high")} == {"float64"}
     ran = table[table.verdict != "not run"]
     assert ran[["estimate", "interval_low", "interval_high", "n"]].notna().all(axis=None)
@@ -182,9 +182,10 @@ def test_the_summary_has_a_cell_for_each_claim_and_model() -> None:
     ]
     names = {f"{row.record.claim.statement} (needs {row.needs})" for row in report_of(run()).claims}
     assert len([text for text in cells if text not in names]) == len(names) * len(MODELS)
-    assert "holds 82 % [67 %, 93 %] (changed)" in cells
+    assert "holds 82 % [67 %, 93 %] (changed; survives Holm)" in cells
     assert (
-        "inconclusive 0.048 [0.016, 0.081] (weakened; failed control “permuted weights” 0.023 [0.011, 0.036], "
+        "inconclusive 0.048 [0.016, 0.081], 65 % of trials above 0 "
+        "(weakened; failed control “permuted weights” 0.023 [0.011, 0.036], "
         "needs below 0.02)"
     ) in cells
     assert "inconclusive 48 % [32 %, 64 %] (new; 50 % is inside the interval)" in cells
@@ -196,7 +197,7 @@ def test_a_claim_over_several_models_has_its_column() -> None:
     page = rendered(markdown_summary(report_of([across, run()[1]])))
     (table,) = page.all("table")
     assert [head.text for head in table.all("th")] == ["claim", f"{MODELS[1].name} (4-bit)", "across-models"]
-    assert table.all("td")[2].text == "refuted 0 % [0 %, 9 %]"
+    assert table.all("td")[2].text == "refuted 0 % [0 %, 9 %] (survives Holm)"
 
 
 def test_every_name_of_a_quantised_model_has_its_precision() -> None:

@@ -589,7 +589,7 @@ def test_what_judges_is_in_the_key_and_its_wording_is_not() -> None:
 
     now = judged_by(ONE)
     for same in ({"statement": "Really."}, {"source": Source("t")}, {"reported": "x"}, {"docstring": "e"},
-                 {"headline": True}):  # fmt: skip
+                 {"headline": True}, {"status": "identity"}):  # fmt: skip
         assert judged_by(replace(ONE, **same)) == now
     others: dict[str, dict[str, Any]] = {
         "rule": {"rule": rate(above=0.6)}, "seed": {"seed": 1}, "kinds": {"kinds": ("base", "instruct")},

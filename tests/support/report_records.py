@@ -118,6 +118,16 @@ RECOVERED = make_claim(
 )  # fmt: skip
 
 
+BOUNDED = make_claim(
+    "entropy_is_within_its_bounds", "Entropy in bits is never NaN and lies within its bounds",
+    "How is entropy computed?", always(), identity=True,
+)  # fmt: skip
+SLICES = make_claim(
+    "slicing_takes_the_first_piece", "Slicing the first token off takes its piece away",
+    "Does the instruction format fail with embeddings?", rate(above=0.9), identity=True,
+)  # fmt: skip
+
+
 def measured(
     claim: Claim,
     model: int | ModelReference,
@@ -188,6 +198,29 @@ def run() -> list[Record]:
         measured(RECOVERED, 1, successes(20), rates, outcome="not comparable", recorded=other),
         measured(RECOVERED, 2, successes(3), rates),
     ]
+
+
+def identities() -> list[Record]:
+    """Two claims that arithmetic settles; one of their five verdicts does not hold, and one is missing."""
+    return [
+        *(measured(BOUNDED, i, successes(300, 300)) for i in range(3)),
+        measured(SLICES, 0, successes(40)),
+        measured(SLICES, 2, successes(20), outcome="new"),
+        not_run(SLICES, 3, NO_WEIGHTS),
+    ]
+
+
+SMALL = make_claim(
+    "context_moves_the_prediction", "A sentence of context moves the next distribution", "How much noise?",
+    difference(above=0.0, matters=0.1), unit="bits",
+    controls={"another prompt's context": control(difference(below=0.2), "A sentence that fits.", protects="both")},
+)  # fmt: skip
+
+
+def small_effects() -> list[Record]:
+    """A claim whose effect is too small to matter on one model and left open on another."""
+    arms = {"another prompt's context": values(0.05, 0.1)}
+    return [measured(SMALL, 0, values(0.01, 0.1), arms), measured(SMALL, 2, values(0.02, 0.4), arms)]
 
 
 DOSES = (0.5, 1, 2, 4)
@@ -264,7 +297,7 @@ def large(claims: int) -> list[Record]:
 
 def write_everything(folder: Path) -> Path:
     """A report with every verdict and outcome, curves, a claim over all models, and two microscopes."""
-    records = [*run(), *doses(), over_all_models()]
+    records = [*run(), *doses(), *small_effects(), over_all_models(), *identities()]
     for record in records:
         write_record(record, folder / "records")
     for look in looks():

@@ -30,6 +30,7 @@ def claims(as_json: bool, given: tuple[str, ...]) -> None:
             "no_control": claim.no_control,
             "kinds": list(claim.kinds),
             "headline": claim.headline,
+            "status": claim.status,
         }
         for claim in load_claims(*claim_folders(Path.cwd(), given))
     ]
@@ -42,4 +43,5 @@ def claims(as_json: bool, given: tuple[str, ...]) -> None:
             click.echo(f"  {label + ':':10}{row[label]}")
         if row["no_control"]:
             click.echo(f"  control:  none: {row['no_control']}")
+        click.echo(f"  status:   {row['status']}")
         click.echo(f"  kinds:    {', '.join(row['kinds'])}\n")

@@ -21,7 +21,7 @@ from vsg_core.errors import VsgError, WrongUse
 from vsg_core.judge.arms import Arm, Described, Dose, declared_arms
 from vsg_core.judge.power import undecidable
 from vsg_core.judge.rules import Rule, rules_digest
-from vsg_core.vocabulary import KINDS, Kind
+from vsg_core.vocabulary import KINDS, Kind, Status
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # What a source saw of the claim as it is stated here.
@@ -64,6 +64,7 @@ class Claim:
     arms: tuple[Arm, ...]
     no_control: str = ""
     headline: bool
+    status: Status = "exploratory"
     seed: int
     docstring: str
     value_unit: str = ""
@@ -155,6 +156,7 @@ def claim(
     no_control: str = "",
     link: str | None = None,
     headline: bool = False,
+    identity: bool = False,
     seed: int = 0,
     unit: str = "",
 ) -> Callable[[Function], Function]:
@@ -179,6 +181,8 @@ def claim(
         no_control: why there is no control, in one sentence; needed where `controls` is left out.
         link: a URL of the source, where the source has none of its own.
         headline: one of the claims that `pytest -m headline` runs, as `make report` and `make test` do.
+        identity: settled by arithmetic, by the harness or by a library for any model that passes the self-check, or
+            all but certain before any data. Reports show such claims apart from findings.
         seed: of every random draw; the fixture `generator` is seeded from it.
         unit: what the values of a trial are in, shown behind every mean of them: "bits", "cosine".
 
@@ -207,6 +211,7 @@ def claim(
                 arms=declared_arms(positive_controls or {}, controls or {}, comparisons),
                 no_control=no_control,
                 headline=headline,
+                status="identity" if identity else "exploratory",
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",
                 line=inspect.unwrap(function).__code__.co_firstlineno,

@@ -123,6 +123,7 @@ def claim_reference(claim: Claim) -> ClaimReference:
         docstring=claim.docstring,
         seed=claim.seed,
         headline=claim.headline,
+        status=claim.status,
         line=claim.line,
         value_unit=claim.value_unit,
     )

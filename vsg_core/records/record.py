@@ -15,7 +15,7 @@ from pydantic.config import JsonDict
 
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
-from vsg_core.vocabulary import ACROSS, Cause, Outcome, Protects, Role, Verdict
+from vsg_core.vocabulary import ACROSS, Cause, Outcome, Protects, Role, Status, Verdict
 from vsg_core.wording import Unit
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -83,6 +83,10 @@ class ClaimReference(Stored):
 
     headline: bool
     """Whether it is one of the claims that the study is known for; their questions come first on the page."""
+
+    status: Status = "exploratory"
+    """What its verdicts are worth. identity: settled by arithmetic or the harness, so no finding; exploratory: not yet
+    confirmed on unseen data, as in all older records."""
 
     value_unit: str = ""
     """What the values of its trials are in, say bits; empty where they are successes or have no unit."""

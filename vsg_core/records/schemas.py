@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from vsg_core.records import record as record_module
-from vsg_core.records.record import Measurement, Record, numbers_with_a_verdict
-from vsg_core.vocabulary import Outcome, Verdict
+from vsg_core.records.record import Measurement, Number, Record, numbers_with_a_verdict
+from vsg_core.vocabulary import Outcome, Status, Verdict
 
 PACKAGE = "vsg_core."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -28,6 +28,9 @@ class ClaimRow(Measurement):
     model: str
     """Name of the model."""
 
+    status: Status
+    """What the claim's verdicts are worth: identity for arithmetic and the harness, else how far they are confirmed."""
+
     verdict: Verdict
     """holds, refuted, negligible or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
 
@@ -36,6 +39,16 @@ class ClaimRow(Measurement):
 
     outcome: Outcome
     """How the verdict compares with the recorded one."""
+
+    p_value: Number | None
+    """The smallest alpha at which the verdict would still be given; null without a verdict, and in older records."""
+
+    survives_holm: bool | None
+    """Whether the verdict survives Holm's correction over all findings with a verdict on the same model; null for
+    identities, for claims that decided nothing, and in older records."""
+
+    share: Number | None
+    """The share of independent units whose value is on the claim's side; null unless the rule averages values."""
 
     reproduced: bool | None
     """Whether every repeated run gave this verdict; null if the folder of reports has no other run of it."""
@@ -47,21 +60,26 @@ class ClaimRow(Measurement):
     """The form of the model's weights, say Q4_K_M; null where it is not known."""
 
 
-def claim_row(record: Record, reproduced: bool | None = None) -> ClaimRow:
+def claim_row(record: Record, reproduced: bool | None = None, survives: bool | None = None) -> ClaimRow:
     """The row of a record.
 
     Args:
         reproduced: whether every repeated run gave its verdict; None if there is no other run.
+        survives: whether its verdict survives Holm's correction; None where that is not asked.
     """
     return ClaimRow(
         claim=record.claim.id,
         model=record.model.name,
+        status=record.claim.status,
         verdict=record.verdict,
         estimate=record.evidence.estimate,
         interval=record.evidence.interval,
         n=record.evidence.n,
         recorded=record.recorded.verdict if record.recorded else None,
         outcome=record.outcome,
+        p_value=record.evidence.p_value,
+        survives_holm=survives,
+        share=record.evidence.share,
         reproduced=reproduced,
         reason=record.reason,
         weights_form=record.model.form,

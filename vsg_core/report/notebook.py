@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vsg_core.markup.notebook import show
 from vsg_core.records.record import Measurement, Record
+from vsg_core.report.view.arms import protected_text
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import Report
+from vsg_core.report.view.status import holm_text, sections, status_text
 from vsg_core.wording import Unit, estimate_text, interval_text
 
 
@@ -15,7 +17,7 @@ def record_html(record: Record) -> str:
         {
             "role": arm.role,
             "name": arm.name,
-            "rule": arm.rule and arm.rule.text,
+            "rule": arm.rule and "; ".join(filter(None, [arm.rule.text, protected_text(arm.protects)])),
             "measured": _measured(arm, arm.unit(record.claim.rule), record.claim.value_unit),
             "n": arm.n,
             "verdict": arm.verdict,
@@ -27,8 +29,10 @@ def record_html(record: Record) -> str:
 
 
 def table_html(report: Report) -> str:
-    """Claims by models, grouped by question."""
-    return show("table", report, shown_names(report))
+    """Claims by models, grouped by question, the identities last."""
+    return show(
+        "table", shown_names(report), sections(report), f"{status_text(report)} {holm_text(report)}".strip()
+    )
 
 
 def _measured(measurement: Measurement, unit: Unit, value_unit: str) -> str:

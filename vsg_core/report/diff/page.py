@@ -19,6 +19,7 @@ from vsg_core.report.diff.text import LISTED, headline
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.axis import Axis, axis_for
 from vsg_core.report.view.models import shown_name
+from vsg_core.report.view.status import EXPLORATORY
 from vsg_core.report.view.terms import thresholds
 from vsg_core.wording import count_text
 
@@ -81,6 +82,7 @@ def render(diff: RunDiff, names: tuple[str, str]) -> str:
         },
         headline=headline(diff),
         count_text=count_text,
+        exploratory=EXPLORATORY,
         style=Markup((REPORT / "page.css").read_text(encoding="utf-8")),
     )
 

@@ -2,32 +2,32 @@
 "use strict";
 (() => {
   const form = document.getElementById("view");
-  const matrix = document.getElementById("matrix");
-  if (!form || !matrix) return;
+  if (!form) return;
 
   const ORDER = ["refuted", "negligible", "inconclusive", "holds", "not-run"]; // of verdicts, in the order of a sorted column
-  const groups = [...matrix.tBodies];
-  const together = matrix.createTBody(); // holds the rows while they are not grouped by question
-  const rows = [...matrix.querySelectorAll("tr.row")].map((element, place) => ({
+  const tables = [...document.querySelectorAll("table.matrix")].map((element) => ({
+    element,
+    groups: [...element.tBodies],
+    together: element.createTBody(), // holds the rows while they are not grouped
+  }));
+  const rows = tables.flatMap((table) => [...table.element.querySelectorAll("tr.row")].map((element, place) => ({
     element,
     place,
+    table,
     group: element.parentElement,
     cells: [...element.querySelectorAll(".cell")],
     part: document.getElementById(element.dataset.claim),
-    name: element.querySelector("th").textContent.trim(),
+    name: element.querySelector("th a").textContent.trim(),
+    asked: element.querySelector(".asked"), // names the question; hidden where rows are grouped by it
+    grouped: element.querySelector(".asked").hidden,
     distance: Number(element.dataset.distance),
     changed: element.querySelector(".flagged") !== null,
-  }));
-  const models = [...matrix.tHead.querySelectorAll("th[data-family]")];
+  })));
+  const models = tables.flatMap((table) => [...table.element.tHead.querySelectorAll("th[data-family]")]);
 
   for (const row of rows) {
     const texts = row.part.querySelectorAll("h3, .reported, .source, .terms code");
-    row.text = [row.group.rows[0].textContent, ...[...texts].map((e) => e.textContent)].join(" ").toLowerCase();
-    const question = document.createElement("small"); // names the question if rows are not grouped by it
-    question.textContent = row.group.rows[0].textContent.trim();
-    question.hidden = true;
-    row.element.querySelector("th").append(question);
-    row.question = question;
+    row.text = [row.asked.textContent, ...[...texts].map((e) => e.textContent)].join(" ").toLowerCase();
   }
 
   // The view: what is chosen in the form, also kept in the fragment
@@ -56,26 +56,31 @@
     for (const model of models) {
       for (const element of document.getElementsByClassName(column(model))) element.hidden = off.has(column(model));
     }
-    let count = 0;
     for (const row of rows) {
       const cells = row.cells.filter((cell) => !off.has(column(cell)));
       const fits = (cell) => !verdicts.length || verdicts.some((verdict) => cell.classList.contains(verdict));
       const shown =
-        (!view.get("question") || view.get("question") === row.group.dataset.question) &&
+        (!view.get("question") || view.get("question") === row.element.dataset.question) &&
         (!view.has("changed") || cells.some((cell) => cell.classList.contains("flagged"))) &&
         words.every((word) => row.text.includes(word)) &&
         cells.some((cell) => fits(cell) && !(families.length && cell.classList.contains("none")));
       for (const cell of row.cells) cell.classList.toggle("aside", !fits(cell));
       row.element.hidden = row.part.hidden = !shown;
-      count += shown;
     }
     for (const section of document.querySelectorAll("section.question")) {
       section.hidden = ![...section.querySelectorAll("article")].some((part) => !part.hidden);
     }
     arrange(view.get("sort") ?? "");
-    const all = `${rows.length} claim${rows.length === 1 ? "" : "s"}`;
-    document.getElementById("view-count").textContent = count === rows.length ? all : `${count} of ${all}`;
-    document.getElementById("none-left").hidden = count > 0;
+    const counts = [counted(rows.filter((row) => row.grouped), "claim", "claims")];
+    if (rows.some((row) => !row.grouped)) counts.push(counted(rows.filter((row) => !row.grouped), "identity", "identities"));
+    document.getElementById("view-count").textContent = counts.join(", ");
+    document.getElementById("none-left").hidden = rows.some((row) => !row.element.hidden);
+  };
+
+  const counted = (some, one, many) => {
+    const all = `${some.length} ${some.length === 1 ? one : many}`;
+    const count = some.filter((row) => !row.element.hidden).length;
+    return count === some.length ? all : `${count} of ${all}`;
   };
 
   const column = (element) => [...element.classList].find((name) => /^m\d+$/.test(name)) ?? "";
@@ -88,10 +93,10 @@
     }[sort] ?? ((a, b) => rank(a, sort) - rank(b, sort));
     const order = sort ? [...rows].sort((a, b) => by(a, b) || a.place - b.place) : rows;
     for (const row of order) {
-      (sort ? together : row.group).append(row.element);
-      row.question.hidden = !sort;
+      (sort ? row.table.together : row.group).append(row.element);
+      row.asked.hidden = row.grouped && !sort;
     }
-    for (const group of groups) {
+    for (const group of tables.flatMap((table) => table.groups)) {
       group.hidden = Boolean(sort) || rows.every((row) => row.group !== group || row.element.hidden);
     }
     for (const model of models) {

@@ -27,6 +27,7 @@ from vsg_core.report.view.findings import STANDINGS
 from vsg_core.report.view.models import quantised_text
 from vsg_core.report.view.origins import command, model_command, origins, rests_on
 from vsg_core.report.view.rows import Report
+from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.report.view.steps import parting, steps_of, together
 from vsg_core.vocabulary import ACROSS, form_text
 from vsg_core.wording import UNIT_NAMES, count_text, exact_text
@@ -64,7 +65,10 @@ def _archived(report: Report, out_dir: Path) -> frozenset[str]:
 
 def claim_rows(report: Report) -> list[dict[str, Any]]:
     """Return the content of claims.json: one row per claim and model, in the order of the page."""
-    return [claim_row(cell.record, cell.reproduced).model_dump(mode="json") for cell in report.cells]
+    return [
+        claim_row(cell.record, cell.reproduced, cell.survives).model_dump(mode="json")
+        for cell in report.cells
+    ]
 
 
 def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Collection[str] = ()) -> str:
@@ -77,6 +81,7 @@ def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Col
     script = (HERE / "page.js").read_text(encoding="utf-8")
     shared = {
         "report": report,
+        "harness": harness_of(report),
         "microscopes": microscopes,
         "archived": archived,
         "style": Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)),
@@ -123,7 +128,7 @@ def _environment(report: Report) -> Environment:
     }
     templates.globals |= {
         "anchor": _anchor,
-        "slug": _slugs([*report.questions, *report.families]).get,
+        "slug": _slugs([*report.asked, *report.families]).get,
         "columns": {model.name: f"m{i}" for i, model in enumerate(report.models, 1)} | {ACROSS: ""},
         "origins": origins,
         "rests_on": rests_on,
@@ -132,6 +137,8 @@ def _environment(report: Report) -> Environment:
         "counted": counted,
         "heaviest": heaviest,
         "standing_words": STANDINGS,
+        "status_text": status_text,
+        "holm_text": holm_text,
         "unit_names": UNIT_NAMES,
         "member": _member,
         "several": count_text,

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from vsg_core.markup.literal import markdown_text
-from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.models import shown_name
 from vsg_core.report.view.rows import Report
+from vsg_core.report.view.status import harness_of, status_text
 from vsg_core.wording import count_text
 
 TAGS = ("concept-tokens", "claims", "vector-space-generation")
@@ -24,8 +25,8 @@ def dataset_card(report: Report, repo: str, files: Mapping[str, str]) -> str:
     """
     parts = [
         _header(repo),
-        f"# {claims_on_models(report)}: {verdict_counts(report) or 'nothing measured'}",
-        "Claims about concept tokens, each judged by a rule written before its data. "
+        f"# {headline(report)}",
+        f"Claims about concept tokens, each judged by a rule written before its data. {status_text(report)} "
         + _not_reproduced(report)
         + "`summary.md` has all verdicts, `claims.html` every trial as far as a page can hold it.",
         markdown_table(["file", "content"], [[f"`{name}`", text] for name, text in files.items()]),
@@ -54,13 +55,16 @@ def _not_reproduced(report: Report) -> str:
 
 
 def _models(report: Report) -> str:
-    """One row per model with counts of its verdicts."""
+    """One row per model with counts of its verdicts on findings."""
     rows = []
     for model in report.models:
-        cells = [cell for cell in report.cells if cell.model == model.name]
-        verdicts = [str(sum(cell.verdict == verdict for cell in cells)) for verdict in report.counts]
+        cells = [row.cells[model.name] for row in report.findings if model.name in row.cells]
+        found = ["broken" if cell.broken else cell.verdict for cell in cells]
+        verdicts = [str(found.count(verdict)) for verdict in report.counts]
         rows.append([markdown_text(shown_name(model)), f"`{(model.weights or 'unknown')[:12]}`", *verdicts])
-    return markdown_table(["model", "weights", *report.counts], rows)
+    table = markdown_table(["model", "weights", *report.counts], rows)
+    harness = harness_of(report)
+    return f"{table}\n\n{harness.title}: {harness.text}. {harness.meaning}" if harness else table
 
 
 def _measured(report: Report) -> list[str]:

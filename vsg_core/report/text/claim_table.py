@@ -23,11 +23,14 @@ MEASURES: dict[Unit, str] = UNIT_NAMES | {"counterexamples": "rate of counterexa
 COLUMNS: dict[str, Callable[[Record], Value]] = {
     "claim": lambda record: record.claim.id,
     "model": lambda record: record.model.name,
+    "status": lambda record: record.claim.status,
     "verdict": lambda record: record.verdict,
     "estimate": lambda record: record.evidence.estimate,
     "interval_low": lambda record: record.evidence.interval and record.evidence.interval[0],
     "interval_high": lambda record: record.evidence.interval and record.evidence.interval[1],
     "n": lambda record: record.evidence.n,
+    "share": lambda record: record.evidence.share,
+    "p_value": lambda record: record.evidence.p_value,
     "measure": lambda record: MEASURES[record.unit],
     "recorded": lambda record: record.recorded.verdict if record.recorded else None,
     "outcome": lambda record: record.outcome,
@@ -118,7 +121,7 @@ class ClaimTable:
 def csv_text(report: Report) -> str:
     """The claims of a report as CSV, one row per claim and model; see `ClaimTable.csv`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, "reproduced"], lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, "survives_holm", "reproduced"], lineterminator="\n")
     writer.writeheader()
     for row in _rows(report):
         writer.writerow({name: visible(v) if isinstance(v, str) else v for name, v in row.items()})
@@ -127,6 +130,7 @@ def csv_text(report: Report) -> str:
 
 def _rows(report: Report) -> list[dict[str, Value]]:
     return [
-        {name: value(cell.record) for name, value in COLUMNS.items()} | {"reproduced": cell.reproduced}
+        {name: value(cell.record) for name, value in COLUMNS.items()}
+        | {"survives_holm": cell.survives, "reproduced": cell.reproduced}
         for cell in report.cells
     ]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, product
 from pathlib import Path
 
 from vsg_core.judge.claims import load_claims
 from vsg_core.projects import RECORDED
 from vsg_core.records.recorded import RecordedVerdict, read_recorded
-from vsg_core.vocabulary import form_text, is_quantised
+from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness, weights_text
+from vsg_core.vocabulary import ACROSS, form_text, is_quantised
 from vsg_core.wording import Unit, estimate_text, measured_text
 
 
 def recorded_table(
     claims: Path, recorded: Path, headline: bool = False, short: bool = False, own: Sequence[Path] = ()
 ) -> str:
-    """Return one table per question, with a row per claim and a column per model.
+    """Return one table per question, with a row per claim and a column per model; then the identities, and a note.
 
-    Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in it.
+    The note says how far the verdicts are confirmed, and in which form the weights were. Claims without a recorded
+    verdict are left out, and so are, in each table, models without a verdict in it.
 
     Args:
         claims: the folder of claims.
@@ -34,14 +36,48 @@ def recorded_table(
         verdicts[model] |= read_recorded(folder, model)
     cell = _short_cell if short else _full_cell
     tables: dict[str, list[list[str]]] = {}
+    apart: list[tuple[list[RecordedVerdict], list[str]]] = []
+    with_pilot = False
     for claim in load_claims(claims, *own):
         accepted = [verdicts[model].get(claim.id) for model in models]
-        if any(accepted) and (claim.headline or not headline):
+        if not any(accepted) or (headline and not claim.headline):
+            continue
+        line = [claim.statement, *(cell(verdict, claim.rule.unit) if verdict else "" for verdict in accepted)]
+        if claim.status == "identity":
+            apart.append((list(filter(None, accepted)), line))
+        else:
+            with_pilot |= claim.headline
             question = "" if headline else f"## {claim.question}\n\n"
-            cells = [cell(verdict, claim.rule.unit) if verdict else "" for verdict in accepted]
-            tables.setdefault(question, []).append([claim.statement, *cells])
+            tables.setdefault(question, []).append(line)
     head = ["claim", *(_model_head(model, verdicts[model].values()) for model in models)]
-    return "\n\n".join(question + _without_empty_columns(head, rows) for question, rows in tables.items())
+    parts = [question + _without_empty_columns(head, rows) for question, rows in tables.items()]
+    if apart:
+        parts += _harness(apart, head, "" if headline else "## ", short)
+    forms = [_form(verdicts[model].values()) for model in models if model != ACROSS]
+    if tables:
+        note = [f"The verdicts are {EXPLORATORY}", PILOT if with_pilot else "", weights_text(forms)]
+        parts.append(" ".join(filter(None, note)))
+    return "\n\n".join(parts)
+
+
+def _harness(
+    apart: Sequence[tuple[list[RecordedVerdict], list[str]]], head: list[str], mark: str, short: bool
+) -> Iterator[str]:
+    """The identities, those that do not hold first; a short table has only these."""
+    judged = [
+        verdict.verdict for accepted, _ in apart for verdict in accepted if verdict.verdict != "not run"
+    ]
+    harness = Harness(len(apart), len(judged), len(judged) - judged.count("holds"))
+    failed = [line for accepted, line in apart if not _holds(accepted)]
+    held = [line for accepted, line in apart if _holds(accepted)]
+    text = f"{harness.text}. {harness.meaning}"
+    yield f"{mark}{harness.title}\n\n{text}" if mark else f"{harness.title}: {text}"
+    if shown := failed if short else [*failed, *held]:
+        yield _without_empty_columns(head, shown)
+
+
+def _holds(accepted: Iterable[RecordedVerdict]) -> bool:
+    return {verdict.verdict for verdict in accepted} <= {"holds", "not run"}
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -53,6 +89,11 @@ def _model_head(model: str, verdicts: Iterable[RecordedVerdict]) -> str:
     """gemma-3-270m (4-bit); the name alone where the weights are not quantised."""
     forms = {verdict.form for verdict in verdicts if verdict.form and is_quantised(verdict.form)}
     return f"{model} ({', '.join(sorted(map(form_text, forms)))})" if forms else model
+
+
+def _form(verdicts: Iterable[RecordedVerdict]) -> str | None:
+    """The form of a model's weights; None where it is not known."""
+    return next((verdict.form for verdict in verdicts if verdict.form), None)
 
 
 def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:

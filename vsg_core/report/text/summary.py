@@ -10,11 +10,12 @@ from vsg_core.markup.literal import markdown_text as _text
 from vsg_core.markup.literal import visible
 from vsg_core.records.files import write_atomically
 from vsg_core.report.text.claim_table import csv_text
-from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import ClaimRow, Report
+from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.wording import count_text
 
 
@@ -34,8 +35,16 @@ def markdown_summary(report: Report) -> str:
     Changes come first, then all verdicts, then what was not run. What a model wrote is in code spans, in which GitHub
     makes neither links nor mentions.
     """
-    headline = f"## {claims_on_models(report)}: {verdict_counts(report) or 'nothing measured'}"
-    return "\n\n".join([headline, *_changes(report), *_matrices(report), *_not_run(report)]) + "\n"
+    parts = [
+        f"## {headline(report)}", *_status(report), *_changes(report), *_matrices(report), *_harness(report),
+        *_not_run(report),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _status(report: Report) -> Iterator[str]:
+    if text := " ".join(filter(None, [status_text(report), holm_text(report)])):
+        yield _text(text)
 
 
 def _changes(report: Report) -> Iterator[str]:
@@ -95,6 +104,17 @@ def _matrices(report: Report) -> Iterator[str]:
         yield f"### {_text(question)}\n\n" + markdown_table(head, cells)
 
 
+def _harness(report: Report) -> Iterator[str]:
+    """The identities, apart from the findings."""
+    if harness := harness_of(report):
+        models = shown_names(report)
+        rows = [
+            [_stated(row), *(_cell(row.cells.get(model)) for model in models)] for row in report.identities
+        ]
+        yield f"### {harness.title}\n\n{harness.text}. {harness.meaning}"
+        yield markdown_table(["claim", *map(_text, models.values())], rows)
+
+
 def _stated(row: ClaimRow) -> str:
     return _text(f"{row.record.claim.statement} (needs {row.needs})")
 
@@ -105,8 +125,9 @@ def _cell(cell: Cell | None) -> str:
     failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
     tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
     again = "not reproduced" if cell.not_reproduced else ""
-    notes = [note for note in (tag, again, _text(cell.undecided), *failed) if note]
-    return _measured(cell) + (f" *({'; '.join(notes)})*" if notes else "")
+    notes = [note for note in (tag, again, cell.holm, _text(cell.undecided), *failed) if note]
+    share = f", {_text(cell.share)}" if cell.share else ""
+    return _measured(cell) + share + (f" *({'; '.join(notes)})*" if notes else "")
 
 
 def _measured(cell: Cell) -> str:

@@ -8,12 +8,14 @@ from textwrap import shorten, wrap
 
 from vsg_core.markup.literal import visible
 from vsg_core.records.record import NotRun
-from vsg_core.report.text.counts import claims_on_models, verdict_counts
+from vsg_core.report.text.counts import headline
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
+from vsg_core.report.view.status import holm_text, sections, status_text
 from vsg_core.vocabulary import Verdict
+from vsg_core.wording import number_text
 
 MARKS: dict[Verdict, str] = {
     "holds": "o",
@@ -23,6 +25,8 @@ MARKS: dict[Verdict, str] = {
     "not run": "-",
 }
 BROKEN, FLAGGED, MOVED = "#", "!", "~"
+# After a measurement: its verdict survives Holm's correction.
+SURVIVES = "*"
 NO_BREAK = "\xa0"
 # Columns that most names of claims fit in.
 _NAME = 40
@@ -38,10 +42,9 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
     """
     if not report.cells:
         return "no claim was run"
-    new = len(report.tagged("new"))
-    headline = f"{claims_on_models(report)}: {verdict_counts(report)}" + (f"; {new} new" if new else "")
+    first = [headline(report, len(report.tagged("new"))), status_text(report), holm_text(report)]
     blocks = [
-        "\n".join(_wrapped(headline, width, 0)),
+        "\n".join(line for text in first for line in _wrapped(text, width, 0)),
         *_changes(report, width),
         *_moved(report, width),
         _matrix(report, width),
@@ -100,7 +103,7 @@ def _matrix(report: Report, width: int) -> str:
     }
     layout = _Layout.fitting(cells, width)
     lines = [f"  {letter}  {models[name]}" if letter else f"  {models[name]}" for letter, name in columns]
-    for question, rows in report.questions.items():
+    for question, rows in sections(report).items():
         lines += ["", shorten(question, width, placeholder=" ...")]
         for row in rows:
             lines += layout.lines(row.record.claim.id, cells[row.record.claim.id], _notes(row, columns))
@@ -128,6 +131,10 @@ def _legend(report: Report, progress: Mapping[str, str], width: int) -> str:
     marks = {mark: meaning for mark, meaning in known.items() if mark in shown}
     marks |= {FLAGGED: "changed or weakened"} if report.tagged("changed", "weakened") else {}
     marks |= {MOVED: "moved"} if report.moved else {}
+    if any(cell.survives for cell in report.cells):
+        marks[SURVIVES] = "survives Holm"
+    if any(cell.record.evidence.share is not None for cell in report.cells):
+        marks["(%)"] = "share of trials on the claim's side"
     lines = _wrapped_whole([f"{mark} {meaning}" for mark, meaning in marks.items()], width)
     if progress:
         words = [f"{letter} {meaning}" for letter, meaning in progress.items()]
@@ -208,7 +215,9 @@ def _cell(letter: str, cell: Cell | None) -> str:
     if cell is None:
         return ""
     flag = FLAGGED if cell.flagged and not cell.broken else MOVED if cell.moved else " "
-    return f"{letter} {flag}{_mark(cell)} {_measured(cell)}".strip()
+    share = cell.record.evidence.share
+    beside = ["" if share is None else f"({number_text(share, 'percent')})", SURVIVES * bool(cell.survives)]
+    return " ".join(filter(None, [f"{letter} {flag}{_mark(cell)}", _measured(cell), *beside])).strip()
 
 
 def _not_run(report: Report, width: int) -> Iterator[str]:

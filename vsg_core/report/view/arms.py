@@ -8,7 +8,7 @@ from typing import Literal
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
 from vsg_core.records.record import Measurement, Record
-from vsg_core.vocabulary import Role, Verdict
+from vsg_core.vocabulary import Protects, Role, Verdict
 from vsg_core.wording import Unit, estimate_text, in_unit, interval_text
 
 
@@ -31,6 +31,12 @@ class Arm:
     """What the arm is."""
     dose: Dose | None = None
     value_unit: str = ""
+    protects: Protects | None = None
+
+    @property
+    def protected(self) -> str:
+        """The verdicts that a control protects, in words; empty if that is *holds* alone, as it is by default."""
+        return protected_text(self.protects)
 
     @property
     def needs(self) -> str:
@@ -43,6 +49,13 @@ class Arm:
         return [] if self.value is None else [self.value, *(self.ends or ())]
 
 
+def protected_text(protects: Protects | None) -> str:
+    """Return the verdicts that a control protects in words; empty for the default, *holds*, and for other arms."""
+    return {"refuted": "protects refuted and negligible", "both": "protects every verdict"}.get(
+        protects or "", ""
+    )
+
+
 def arms_of(record: Record) -> list[Arm]:
     """Return the claim's own numbers, then those of its controls and comparisons."""
     evidence, rule, value_unit = record.evidence, record.claim.rule, record.claim.value_unit
@@ -53,7 +66,7 @@ def arms_of(record: Record) -> list[Arm]:
     others = [
         _arm(
             arm, arm.unit(rule), name=arm.name, kind=arm.role, verdict=arm.verdict, rule=arm.rule,
-            sentence=arm.sentence, dose=arm.dose, value_unit=value_unit,
+            sentence=arm.sentence, dose=arm.dose, value_unit=value_unit, protects=arm.protects,
         )
         for arm in evidence.arms
     ]  # fmt: skip
@@ -71,6 +84,7 @@ def _arm(
     sentence: str = "",
     dose: Dose | None = None,
     value_unit: str = "",
+    protects: Protects | None = None,
 ) -> Arm:
     return Arm(
         name=name,
@@ -86,4 +100,5 @@ def _arm(
         sentence=sentence,
         dose=dose,
         value_unit=value_unit,
+        protects=protects,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vsg_core.judge.rules import Rule
-from vsg_core.report.view.terms import thresholds
+from vsg_core.report.view.terms import margin, thresholds
 from vsg_core.wording import Unit, exact_text
 
 # Percent of the width kept free on both sides, so that marks and tick labels are not cut off.
@@ -16,12 +16,14 @@ _PAD = 5.0
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear scale over `ticks`, with the rule's thresholds and the side on which the claim holds."""
+    """A linear scale over `ticks`, with the rule's thresholds, its margin and the side on which the claim holds."""
 
     unit: Unit
     ticks: tuple[float, ...]
     thresholds: tuple[float, ...] = ()
     wanted: tuple[float, float] | None = None
+    margin: tuple[float, float] | None = None
+    """The ends of the range in which an effect is too small to matter; None if the rule names none."""
 
     def at(self, value: float) -> float:
         """Return the place of `value` in percent of the width; a value outside is put at the edge."""
@@ -41,8 +43,8 @@ class Axis:
 
 
 def axis_for(rule: Rule, values: Iterable[float]) -> Axis:
-    """Build an axis that shows zero, the rule's thresholds and all `values` (estimates and interval ends)."""
-    plain = axis_without_rule(rule.unit, [*thresholds(rule), *values])
+    """Build an axis that shows zero, the rule's thresholds and margin, and all `values`."""
+    plain = axis_without_rule(rule.unit, [*thresholds(rule), *(margin(rule) or ()), *values])
     return thresholds_on(plain, rule)
 
 
@@ -55,9 +57,9 @@ def axis_without_rule(unit: Unit, values: Iterable[float]) -> Axis:
 def thresholds_on(axis: Axis, rule: Rule | None) -> Axis:
     """Return the same scale with the thresholds of another rule, or with none."""
     if rule is None:
-        return replace(axis, thresholds=(), wanted=None)
+        return replace(axis, thresholds=(), wanted=None, margin=None)
     wanted = _wanted_side(rule, axis.ticks[0], axis.ticks[-1])
-    return replace(axis, thresholds=tuple(thresholds(rule)), wanted=wanted)
+    return replace(axis, thresholds=tuple(thresholds(rule)), wanted=wanted, margin=margin(rule))
 
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:

@@ -37,6 +37,9 @@ class Cell:
     """Whether the claim's rule has changed since this was judged."""
     repeats: Repeats | None = None
     """Further runs of the same measurement; None without any."""
+    survives: bool | None = None
+    """Whether the verdict survives Holm's correction over all findings on the model; None where that is not asked: of
+    an identity, of no verdict or an inconclusive one, or without a p-value."""
 
     @property
     def verdict(self) -> Verdict:
@@ -55,6 +58,20 @@ class Cell:
     def undecided(self) -> str:
         """The cause of an inconclusive verdict in one clause: where the bound is, or which control did not hold."""
         return undecided(self.record, self.arms)
+
+    @property
+    def share(self) -> str:
+        """The share of trials on the claim's side: "71 % of trials above 0"; empty unless the rule averages values."""
+        rule, share = self.record.claim.rule, self.record.evidence.share
+        if share is None:
+            return ""
+        limit = in_unit(limit_text(rule.side, rule.limit, rule.unit), rule.unit, self.record.claim.value_unit)
+        return f"{number_text(share, 'percent')} of trials {limit}"
+
+    @property
+    def holm(self) -> str:
+        """The result of Holm's correction in words; empty where that is not asked."""
+        return {True: "survives Holm", False: "does not survive Holm", None: ""}[self.survives]
 
     @property
     def moved(self) -> str:
@@ -99,8 +116,14 @@ class Cell:
         return run.tokens / run.forward_seconds if run.tokens and run.forward_seconds else None
 
 
-def cell_of(record: Record, newest: Record, newest_of_all: Record, repeats: Repeats | None = None) -> Cell:
-    """Arrange a record, given the newest record of its claim, the newest of all, and its repetitions."""
+def cell_of(
+    record: Record,
+    newest: Record,
+    newest_of_all: Record,
+    repeats: Repeats | None = None,
+    survives: bool | None = None,
+) -> Cell:
+    """Arrange a record, given the newest record of its claim, the newest of all, its repetitions, and Holm's result."""
     day = _day(record, newest_of_all)
     return Cell(
         record=record,
@@ -111,6 +134,7 @@ def cell_of(record: Record, newest: Record, newest_of_all: Record, repeats: Repe
         earlier=day or _commit(record, newest_of_all),
         other_rule=record.claim.rules_digest != newest.claim.rules_digest,
         repeats=repeats,
+        survives=survives,
     )
 
 
@@ -123,14 +147,10 @@ def undecided(record: Record, arms: Sequence[Arm]) -> str:
     rule, interval = record.claim.rule, record.evidence.interval
     if record.verdict != "inconclusive" or interval is None:
         return ""
-    decided = verdict_of(rule, interval)
-    if decided != "inconclusive":
-        guarding = {arm.name for arm in record.evidence.arms if guards(arm.protects, decided)}
-        failed = [
-            arm
-            for arm in arms[1:]
-            if arm.kind == "control" and arm.verdict != "holds" and arm.name in guarding
-        ]
+    by_itself = verdict_of(rule, interval)
+    if by_itself != "inconclusive":
+        controls = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
+        failed = [arm for arm in controls if guards(arm.protects, by_itself)]
         clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
         return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}"
     if rule.side == "at most":

@@ -19,9 +19,9 @@ from vsg_core.vocabulary import Verdict
 Standing = Literal["holds", "refuted", "divided", "negligible", "undecided", "not run"]
 
 STANDINGS: dict[Standing, str] = {
-    "holds": "holds on at least one model, refuted on none",
+    "holds": "holds on at least one model, refuted or negligible on none",
     "refuted": "refuted on at least one model, holds on none",
-    "divided": "holds on some models, refuted on others",
+    "divided": "holds on some models, refuted or negligible on others",
     "negligible": "negligible on at least one model, holds or is refuted on none",
     "undecided": "inconclusive on every model it was run on",
     "not run": "no verdict on any model",
@@ -31,7 +31,7 @@ STANDINGS: dict[Standing, str] = {
 def standing(verdicts: Iterable[Verdict]) -> Standing:
     """Summarise a claim with these verdicts on its models as one of STANDINGS."""
     distinct = set(verdicts)
-    if {"holds", "refuted"} <= distinct:
+    if "holds" in distinct and distinct & {"refuted", "negligible"}:
         return "divided"
     if "holds" in distinct:
         return "holds"

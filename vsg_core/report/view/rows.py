@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+from vsg_core.judge.holm import holm
 from vsg_core.judge.power import power_text
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
@@ -17,9 +18,11 @@ from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
-from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Verdict
+from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
 from vsg_core.wording import in_unit
 
+# The chance, under Holm's correction, that any surviving verdict on a model is false.
+HOLM_ALPHA = 0.05
 COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
 
 
@@ -67,6 +70,16 @@ class ClaimRow:
         return self.record.claim.headline
 
     @property
+    def status(self) -> Status:
+        """The worth of its verdicts."""
+        return self.record.claim.status
+
+    @property
+    def is_identity(self) -> bool:
+        """Return whether arithmetic or the harness settles it, so that it is not a finding about models."""
+        return self.status == "identity"
+
+    @property
     def standing(self) -> findings.Standing:
         """One of findings.STANDINGS."""
         return findings.standing(cell.verdict for cell in self.cells.values())
@@ -106,16 +119,46 @@ class Report:
     models: Sequence[ModelReference]
     """By family and size, without ACROSS."""
     questions: Mapping[str, Sequence[ClaimRow]]
+    """The findings, by question."""
+    identities: Sequence[ClaimRow]
+    """Claims that are not findings, those that do not hold first."""
     newest: datetime | None
     """When the newest record was started."""
 
     @cached_property
-    def claims(self) -> list[ClaimRow]:
+    def findings(self) -> list[ClaimRow]:
         return [row for rows in self.questions.values() for row in rows]
+
+    @cached_property
+    def claims(self) -> list[ClaimRow]:
+        """The findings, then the identities."""
+        return [*self.findings, *self.identities]
 
     @cached_property
     def cells(self) -> list[Cell]:
         return [cell for row in self.claims for cell in row.cells.values()]
+
+    @property
+    def asked(self) -> list[str]:
+        """The questions of all claims."""
+        return list(dict.fromkeys(row.record.claim.question for row in self.claims))
+
+    @property
+    def survival(self) -> tuple[int, int]:
+        """The number of surviving verdicts of findings under Holm's correction, and the number of those asked."""
+        asked = [cell.survives for cell in self.cells if cell.survives is not None]
+        return sum(asked), len(asked)
+
+    @property
+    def judged_identities(self) -> list[Cell]:
+        """The cells of identities that have a verdict, or that an error kept from one."""
+        cells = [cell for row in self.identities for cell in row.cells.values()]
+        return [cell for cell in cells if cell.verdict != "not run" or cell.broken]
+
+    @property
+    def failed_identities(self) -> list[Cell]:
+        """Those of them that do not hold."""
+        return [cell for cell in self.judged_identities if cell.verdict != "holds"]
 
     @property
     def not_run(self) -> dict[NotRun, list[Cell]]:
@@ -137,20 +180,21 @@ class Report:
 
     @property
     def counts(self) -> dict[Verdict | Literal["broken"], int]:
-        """The number of cells with each verdict; those that broke are counted as broken, not as *not run*."""
-        counts: Counter[str] = Counter("broken" if cell.broken else cell.verdict for cell in self.cells)
+        """The number of cells of findings with each verdict; those that broke are not counted as *not run*."""
+        cells = [cell for row in self.findings for cell in row.cells.values()]
+        counts: Counter[str] = Counter("broken" if cell.broken else cell.verdict for cell in cells)
         return {name: counts[name] for name in COUNTED}
 
     @property
     def standings(self) -> dict[findings.Standing, int]:
-        """The number of claims with each result over their models."""
-        standings = Counter(row.standing for row in self.claims)
+        """The number of findings with each result over their models."""
+        standings = Counter(row.standing for row in self.findings)
         return {standing: standings[standing] for standing in findings.STANDINGS}
 
     @property
     def farthest(self) -> list[ClaimRow]:
-        """The three claims whose findings contradict most what was reported; fewer if fewer do."""
-        against = [row for row in self.claims if row.distance > 0]
+        """The three findings that contradict most what was reported; fewer if fewer do."""
+        against = [row for row in self.findings if row.distance > 0]
         return sorted(against, key=lambda row: -row.distance)[:3]
 
     @property
@@ -194,11 +238,46 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
         key=lambda model: (model.family or "", model.parameters or 0, model.name),
     )
     names = [*(model.name for model in order), ACROSS]
-    rows = [_row(by_model, names, by_age[-1], repeats or {}) for by_model in by_claim.values()]
+    survive = _survivals(by_claim.values())
+    rows = [_row(by_model, names, by_age[-1], repeats or {}, survive) for by_model in by_claim.values()]
+    ordered = _by_question(row for row in rows if not row.is_identity)
+    identities = _by_question(row for row in rows if row.is_identity)
+    apart = sorted((row for rows in identities.values() for row in rows), key=_holds)
+    return Report(order, ordered, apart, started(by_age[-1]) if by_age else None)
+
+
+def _survivals(claims: Iterable[Mapping[str, Record]]) -> dict[tuple[str, str], bool]:
+    """Return whether the decided verdicts of findings survive Holm's correction, by model and claim.
+
+    The family is all findings with a verdict on the same model, the inconclusive ones included. A record from before
+    records had p-values counts in it with 1.
+    """
+    families: dict[str, list[Record]] = {}
+    for by_model in claims:
+        if max(by_model.values(), key=started).claim.status != "identity":
+            for model, record in by_model.items():
+                if record.verdict != "not run":
+                    families.setdefault(model, []).append(record)
+    survive = {}
+    for model, records in families.items():
+        p_values = [record.evidence.p_value for record in records]
+        adjusted = holm([1.0 if p_value is None else p_value for p_value in p_values])
+        for record, p_value, after in zip(records, p_values, adjusted, strict=True):
+            if p_value is not None and record.verdict != "inconclusive":
+                survive[model, record.claim.id] = after <= HOLM_ALPHA
+    return survive
+
+
+def _by_question(rows: Iterable[ClaimRow]) -> dict[str, Sequence[ClaimRow]]:
     questions: dict[str, list[ClaimRow]] = {}
     for row in rows:
         questions.setdefault(row.record.claim.question, []).append(row)
-    return Report(order, _ordered(questions), started(by_age[-1]) if by_age else None)
+    return _ordered(questions)
+
+
+def _holds(row: ClaimRow) -> bool:
+    """Return whether a claim holds wherever it has a verdict."""
+    return not row.broken and {cell.verdict for cell in row.cells.values()} <= {"holds", "not run"}
 
 
 def _ordered(questions: Mapping[str, Sequence[ClaimRow]]) -> dict[str, Sequence[ClaimRow]]:
@@ -219,11 +298,14 @@ def _row(
     order: Sequence[str],
     newest_of_all: Record,
     repeats: Mapping[tuple[str, str], Repeats],
+    survive: Mapping[tuple[str, str], bool],
 ) -> ClaimRow:
     newest = max(by_model.values(), key=started)
     claim = newest.claim.id
     cells = {
-        name: cell_of(by_model[name], newest, newest_of_all, repeats.get((name, claim)))
+        name: cell_of(
+            by_model[name], newest, newest_of_all, repeats.get((name, claim)), survive.get((name, claim))
+        )
         for name in order
         if name in by_model
     }

@@ -13,6 +13,11 @@ def thresholds(rule: Rule) -> list[float]:
     return [-rule.limit, rule.limit] if rule.side == "within" else [rule.limit]
 
 
+def margin(rule: Rule) -> tuple[float, float] | None:
+    """Return the ends of the range around the limit in which an effect is too small to matter."""
+    return None if rule.matters is None else (rule.limit - rule.matters, rule.limit + rule.matters)
+
+
 def wanted(rule: Rule) -> str:
     """Say where the whole interval must be for the claim to hold: "above 50 %"."""
     return limit_text(rule.side, rule.limit, rule.unit)
@@ -36,7 +41,7 @@ class Terms:
 
     @property
     def sentence(self) -> str:
-        """One sentence: when the claim holds, is refuted, is negligible and is inconclusive."""
+        """One sentence: when the claim holds, is refuted, is inconclusive and, if the rule has a margin, negligible."""
         if self.rule.kind == "always":
             return (
                 f"One counterexample refutes it. Without any, it holds once the {self.confidence} interval leaves "
@@ -51,16 +56,21 @@ class Terms:
         )
         if self.rule.matters is None:
             return decided
-        confidence = exact_text(1 - 2 * self.rule.alpha, "percent")
-        margin = margin_text(self.rule.matters, self.rule.unit)
-        return f"{decided} Above all, it is negligible if the {confidence} interval is within {margin} of the limit."
+        narrow = exact_text(1 - 2 * self.rule.alpha, "percent")
+        return f"{decided} Before any of these, it is negligible if the whole {narrow} interval is {self._too_small}."
 
     @property
     def numbers(self) -> dict[str, str]:
         """The same as numbers, by name."""
         trials = {} if self.rule.kind == "always" else {"Trials": f"at least {self.rule.trials}"}
         alpha = exact_text(self.rule.alpha, "number")
-        return {"Threshold": self.limit, "Interval": self.confidence, **trials, "Alpha": alpha}
+        small = {} if self.rule.matters is None else {"Negligible": self._too_small}
+        return {"Threshold": self.limit, "Interval": self.confidence, **small, **trials, "Alpha": alpha}
+
+    @property
+    def _too_small(self) -> str:
+        """The range in which an effect is too small to matter: "within ±0.04 of the limit"."""
+        return f"within {margin_text(self.rule.matters or 0.0, self.rule.unit)} of the limit"
 
     @property
     def _measured(self) -> str:
