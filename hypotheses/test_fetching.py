@@ -62,9 +62,9 @@ def test_nouns_of_a_mixture_can_be_fetched(lm: LanguageModel, draw_noun_pairs: D
     first, second = lm.embed(ids).unsqueeze(-2).unbind(1)  # each [pairs, 1, hidden]
     mixture = mix_two(lm, ids, EVEN).unsqueeze(1)
     both = [(one, " and the", other) for one, other in zip(first, second, strict=True)]
-    asked = answers(lm, [(one,) for one in mixture], kinds, ids)
-    elsewhere = answers(lm, [(one,) for one in mixture], other_kinds(pairs), ids)
-    alone = [lesser(answers(lm, [(one,) for one in rows], kinds, ids)) for rows in (first, second)]
+    asked, named = answers(lm, [(one,) for one in mixture], kinds, ids)
+    elsewhere, _ = answers(lm, [(one,) for one in mixture], other_kinds(pairs), ids)
+    alone = [lesser(answers(lm, [(one,) for one in rows], kinds, ids)[0]) for rows in (first, second)]
 
     def shown(what: str, values: Tensor) -> list[Trial]:
         places = [what.format(*pair.nouns) for pair in pairs]
@@ -77,6 +77,7 @@ def test_nouns_of_a_mixture_can_be_fetched(lm: LanguageModel, draw_noun_pairs: D
     fetched = differences(asked, asked)
     own = trials(
         [trial.prompt for trial in shown("<0.5 {} + 0.5 {}>", lesser(asked))],
+        output=named,
         value=lesser(asked),
         mixture=components([pair.nouns for pair in pairs], EVEN),
         inputs={
@@ -90,7 +91,7 @@ def test_nouns_of_a_mixture_can_be_fetched(lm: LanguageModel, draw_noun_pairs: D
         {
             ALONE: shown("<{}> or <{}>", (alone[0] + alone[1]) / 2),
             ELSEWHERE: shown("<0.5 {} + 0.5 {}>", differences(elsewhere, asked).amin(-1)),
-            SIDE_BY_SIDE: shown("<{}> and the <{}>", lesser(answers(lm, both, kinds, ids))),
+            SIDE_BY_SIDE: shown("<{}> and the <{}>", lesser(answers(lm, both, kinds, ids)[0])),
             MEAN: shown("<0.5 {} + 0.5 {}>", fetched.mean(-1)),
         },
     )
@@ -119,8 +120,11 @@ def answers(
     shown: Sequence[tuple[Tensor | str, ...]],
     kinds: Sequence[tuple[str, str]],
     ids: Tensor,
-) -> Tensor:
-    """Ask for two kinds after each sentence: the probabilities [pairs, question, noun] of both nouns as the answer.
+) -> tuple[Tensor, list[str]]:
+    """Ask for two kinds after each sentence.
+
+    Returns the probabilities [pairs, question, noun] of both nouns as the answer, and the most probable answers to both
+    questions.
 
     Args:
         shown: what the picture shows, vectors [n, hidden] and text between them.
@@ -132,7 +136,8 @@ def answers(
         for kind in own
     ]
     likely = lm.next_logits(asked).softmax(-1).view(len(shown), 2, -1)
-    return likely.gather(-1, ids.to(likely.device).unsqueeze(1).expand(-1, 2, -1)).double().cpu()
+    named = [" /".join(lm.token(token) for token in row) for row in likely.argmax(-1).tolist()]
+    return likely.gather(-1, ids.to(likely.device).unsqueeze(1).expand(-1, 2, -1)).double().cpu(), named
 
 
 def differences(asked: Tensor, other: Tensor) -> Tensor:
