@@ -5,8 +5,8 @@ MODEL  ?= smollm2-135m-instruct
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 # The pages with generated tables, and the command that regenerates them.
-PAGES  := README.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md docs/scale-out.md \
-          docs/speed.md docs/verdicts.md
+PAGES  := README.md docs/adding-a-claim.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md \
+          docs/scale-out.md docs/speed.md docs/verdicts.md
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help

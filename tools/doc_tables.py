@@ -19,6 +19,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 import vsg_core
+from fixtures.pools.all_pools import POOLS
 from tests.judge.test_false_verdicts import (
     ALPHA,
     SIZES,
@@ -76,6 +77,22 @@ def markdown(rows: Rows) -> str:
     """Return a Markdown table; the first row is its head."""
     head, *body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body]).replace("%", " %").replace("  %", " %")
+
+
+def pools() -> Rows:
+    """Return the pools with the fixture that draws from each, its population and its sizes."""
+    head = ["fixture", "population", "items", "in a claim's share", "without listed and repeated ones"]
+    rows = [
+        [
+            f"`draw_{pool.name.replace(' ', '_')}`",
+            pool.population,
+            f"{len(pool.items()):,}",
+            f"{pool.share_size:,}",
+            f"{sum(1 for _ in pool.share('a_claim')):,}",
+        ]
+        for pool in POOLS
+    ]
+    return [head, *rows]
 
 
 def power_of_a_rate() -> Rows:

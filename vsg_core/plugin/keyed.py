@@ -10,6 +10,7 @@ import pytest
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim
+from vsg_core.plugin.drawing import trials_of
 from vsg_core.plugin.places import own_folders, project_folder, reports_folder
 from vsg_core.plugin.pytest_options import OWN_OPTIONS
 from vsg_core.plugin.selection import Selected, claim_of
@@ -70,6 +71,8 @@ class Keys:
         sources = self._sources.get(item.nodeid)
         if sources is None or self.device is None:
             return None
+        if (trials := trials_of(item)) is not None:
+            sources = sources | {"trials": str(trials)}
         if selected is None:
             return claim_key(claim, sources, measured_over(reports_folder(self.config)))
         weights = weights or self.weights(selected)

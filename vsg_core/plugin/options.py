@@ -38,6 +38,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "thinking": {
         "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",
     },
+    "trials": {
+        "type": int, "metavar": "N", "help": "trials of each claim that draws from a pool (default: each claim's own)",
+    },
     "record": {"action": "store_true", "help": "accept the verdicts measured by this run"},
     "resume": {
         "action": "store_true",

@@ -317,6 +317,9 @@ class StoredEvidence(Measurement):
     thinking: Literal["on", "off"] | None = None
     """The run's choice for chat formats that can reason; null left it off, unless the claim asked for it."""
 
+    chosen_trials: int | None = None
+    """The run's choice of how many trials a claim draws from its pool; null for the claim's own number."""
+
 
 class UsedRecord(Stored):
     """A record that a claim across models rests on."""

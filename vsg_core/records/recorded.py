@@ -192,6 +192,8 @@ def _obstacle(recorded: RecordedVerdict, record: Record) -> str:
         return (
             f"thinking {thinking or 'not chosen'}, recorded with thinking {recorded.thinking or 'not chosen'}"
         )
+    if record.evidence.chosen_trials is not None:
+        return f"measured with --trials {record.evidence.chosen_trials}, recorded with the claim's own number"
     return ""
 
 

@@ -31,7 +31,7 @@ from vsg_core.weights.registry import Entry
 
 NO_KEY = "made before records had keys"
 # Parts whose values a reader understands; those of others are digests.
-PLAIN = frozenset({"dtype", "device", "seed", "thinking", "packing"})
+PLAIN = frozenset({"dtype", "device", "seed", "thinking", "packing", "trials"})
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 ENGINE = frozenset({"engine", "python", "bitsandbytes", "peft", *provenance.PACKAGES})
 
