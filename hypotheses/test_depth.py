@@ -25,7 +25,8 @@ WEIGHT = PEAKED[1]
     "The second path is pruned with depth: its share of a 0.6 to 0.4 mixture falls from the middle to the last layer",
     source=WU,
     reported="the logit lens shows both paths at first, then the top-1 path's share of top predictions rising to 1",
-    rule=more(),
+    # Shares are 0 to 1: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="share",
     controls={
         LAST: control(less(), "the second token's share in the next distribution minus its weight of 0.4")
@@ -97,7 +98,8 @@ def curves(forks: Forks, shares: SecondShares) -> dict[str, list[Trial]]:
     source=ILLUSION,
     reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
     "models commit to a token; untrained weights were not compared",
-    rule=more(),
+    # Shares are 0 to 1: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="of the divergence",
     controls={
         SCALED: control(

@@ -72,7 +72,8 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
     source=STUDY("README, Results", "#results"),
     reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination; "
     "only the first of the three names an answer",
-    rule=more(),
+    # 5 prompts in 100 more, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="of prompts",
     comparisons={
         RIVAL: "the second branch names a different answer from the first",

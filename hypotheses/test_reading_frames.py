@@ -39,7 +39,8 @@ FRAME, CHAT = "translation frame", "chat frame"
     source=WRITE_UP("3.2 and 4.2"),
     reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж (after the "
     "prompt, and before an assistant's tag)",
-    rule=rate(above=0.0, over=FRAME, trials=100),
+    # 5 more mixtures in 100, as much as the claims on reading ask for.
+    rule=rate(above=0.0, over=FRAME, trials=100, matters=0.05),
     positive_controls={
         "first noun fed directly": control(mostly(), "the first noun's own embedding on a line of its own"),
         "first noun in the frame": control(
@@ -79,7 +80,8 @@ def test_direct_feeding_beats_translation_framing(
     "The completion frame gets a mixture named more often than the chat frame does",
     source=STUDY("README, Implementation 2", "#implementation-2"),
     reported="chat gave empty output, completion gave words; the empty output came from slicing the reply",
-    rule=rate(above=0.0, over=CHAT, trials=100),
+    # 5 more mixtures in 100, as much as the claims on reading ask for.
+    rule=rate(above=0.0, over=CHAT, trials=100, matters=0.05),
     kinds=["instruct"],
     positive_controls={
         "first noun, completion frame": control(mostly(), "its own embedding, in the completion frame"),
@@ -176,7 +178,8 @@ PROBABILITIES = {
     "Its prompt improves the reading of a concept token, beyond what the prompt gives away by itself",
     source=study_file("docs/hypothesis.md")("Experimental Approach"),
     reported="the study left the prompt out, to see whether the vectors are messages on their own; not compared",
-    rule=more(trials=100),
+    # A probability: a twentieth of its range, as 5 points of a rate.
+    rule=more(trials=100, matters=0.05),
     unit="probability",
     positive_controls={
         "heaviest token alone": control(mostly(), "its embedding, without a prompt: the answer is the token")

@@ -15,7 +15,8 @@ NOISE = "noise as near to the blend"
     source=WU,
     reported="on QwQ-32B the divergence from what follows the top-1 token is near 0, from the top-2 token often the "
     "largest there is",
-    rule=more(),
+    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="bits",
     comparisons={
         "0.6 to 0.4": "the two tokens alone, 0.6 of the top-1 token and 0.4 of the top-2 token",
@@ -47,7 +48,8 @@ def test_top1_dominates_the_next_step(forks: Forks) -> Evidence:
     source=WU,
     reported="models rely on the token of the highest probability; equal weights, which "
     "would separate probability from weight, were not tried",
-    rule=more(),
+    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="bits",
     controls={
         REVERSED: control(
@@ -91,7 +93,8 @@ def leads(forks: Forks, fed: Fed) -> list[Trial]:
     "After an even mixture of two tokens the next distribution is nearer to the blend of both branches than to either",
     source=SUPERPOSED_DECODING,
     reported="one pass over superposed embeddings serves several drafts, which read as well as sampled ones",
-    rule=more(),
+    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
     unit="bits",
     controls={
         NOISE: control(

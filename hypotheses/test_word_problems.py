@@ -25,7 +25,8 @@ SOFT_AND_COLD = {
     source=SOFT_THINKING,
     reported="on three models of 32B and 70B the mean pass@1 on four mathematical benchmarks rose by up to 2.48 points "
     "over sampled chains of thought (83.84 to 86.32 on QwQ-32B); the readme warns of models up to 14B",
-    rule=more(trials=100),
+    # 5 problems in 100, as 5 points of a rate.
+    rule=more(trials=100, matters=0.05),
     unit="of problems",
     positive_controls=CAN,
     comparisons={"sampled tokens": "share of two sampled thoughts that solve the problem", **SOFT_AND_COLD},
@@ -52,7 +53,8 @@ def test_soft_thinking_beats_sampling(worked_problems: WorkedProblems) -> Eviden
     source=Source(f"{SOFT_THINKING.text}; against it Wu et al., arXiv 2508.03440", SOFT_THINKING.link),
     reported="greedy decoding fell behind it, on code by over 10 points for one model; Wu et al. found vanilla Soft "
     "Thinking to score about as greedy decoding does, on three models of 32B",
-    rule=more(trials=100),
+    # 5 problems in 100, as 5 points of a rate.
+    rule=more(trials=100, matters=0.05),
     unit="of problems",
     positive_controls=CAN,
     comparisons=SOFT_AND_COLD,
@@ -70,7 +72,8 @@ def test_soft_thinking_beats_greedy_decoding(worked_problems: WorkedProblems) ->
     source=SOFT_THINKING("table 3; Wu et al., arXiv 2508.03440"),
     reported="on QwQ-32B, Soft Thinking solved 83.3 % of AIME 2024 with Cold Stop and 73.3 % without, fewer than the "
     "76.9 % of sampled chains of thought; discrete tokens with Cold Stop were not tried",
-    rule=more(trials=100),
+    # 5 problems in 100, as 5 points of a rate.
+    rule=more(trials=100, matters=0.05),
     unit="of problems",
     positive_controls={
         **CAN,
@@ -122,7 +125,8 @@ def test_cold_stop_matters_more_than_mixing(worked_problems: WorkedProblems) -> 
     source=MIXTURE_OF_INPUTS,
     reported="means over four benchmarks, Mixture of Inputs against the mixture of the distribution alone: 74.2 to 61 "
     "on QwQ-32B, 55.5 to 47.0, 60.3 to 47.9, and 41.7 to 41.4 on Gemma-3-27B (the authors' readme)",
-    rule=more(trials=100),
+    # 5 problems in 100, as 5 points of a rate.
+    rule=more(trials=100, matters=0.05),
     unit="of problems",
     positive_controls=CAN,
     comparisons={

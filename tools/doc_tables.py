@@ -29,7 +29,8 @@ from tests.judge.test_false_verdicts import (
     rate_intervals,
 )
 from vsg_core.judge.measures import verdict_of
-from vsg_core.judge.rules import always, rate
+from vsg_core.judge.power import trials_to_decide
+from vsg_core.judge.rules import always, more, rate
 from vsg_core.lazy import LazyModule
 from vsg_core.report.text.recorded_table import markdown_table, recorded_table
 
@@ -150,6 +151,25 @@ def _chance_of_equivalence(n: int, margin: float) -> float:
     inside = np.clip(2 * stats.norm.cdf(room) - 1, 0, None)
     density = stats.chi.pdf(deviations * np.sqrt(n - 1), n - 1) * np.sqrt(n - 1)
     return float((inside * density).sum() * step)
+
+
+def trials_of_a_difference() -> Rows:
+    """Return the fewest trials with which a difference decides, by the smallest effect that matters."""
+    sizes = (0.1, 0.2, 0.3, 0.5)
+    return [
+        ["smallest effect that matters, in standard deviations", *(f"{size:g}" for size in sizes)],
+        ["trials", *(str(trials_to_decide(more(matters=size), 1.0)) for size in sizes)],
+    ]
+
+
+def trials_of_a_rate_over_an_arm() -> Rows:
+    """Return the fewest trials with which a rate over an arm decides, by the smallest effect and the arm's rate."""
+    sizes = (0.05, 0.1, 0.15, 0.2)
+    rows = [["smallest effect that matters", *(f"{100 * size:.0f} points" for size in sizes)]]
+    for arm in (0.1, 0.5):
+        counts = [trials_to_decide(rate(above=0, over="arm", matters=size), arm) for size in sizes]
+        rows.append([f"trials in each arm, the arm's true rate {arm:.0%}", *map(str, counts)])
+    return rows
 
 
 def trials_of_always() -> Rows:

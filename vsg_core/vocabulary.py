@@ -6,13 +6,15 @@ import re
 from typing import Literal, get_args
 
 Kind = Literal["base", "instruct"]
-Verdict = Literal["holds", "refuted", "inconclusive", "not run"]
+Verdict = Literal["holds", "refuted", "negligible", "inconclusive", "not run"]
 # How a verdict compares with the recorded one.
 Outcome = Literal["same", "new", "changed", "weakened", "not comparable", "not run", "broken"]
 RuleKind = Literal["rate", "difference", "equivalence", "always"]
 # On which side of its limit the whole interval must lie.
 Side = Literal["above", "below", "within", "at most"]
 Role = Literal["positive control", "control", "comparison"]
+# The verdicts that a control guards: one whose rule does not hold makes them inconclusive.
+Protects = Literal["holds", "refuted", "both"]
 # Why a claim was not run. "not applicable" is a finding about the model; the others say nothing about it.
 Cause = Literal["not applicable", "weights", "records", "memory", "worker", "skipped", "error"]
 

@@ -74,9 +74,15 @@ def estimate_text(
     return in_unit(number_text(value, unit, ends[1] - ends[0] if ends else None), unit, value_unit)
 
 
-def measured_text(value: float, ends: Sequence[float], n: int, unit: Unit, value_unit: str = "") -> str:
-    """A whole measurement: "12 % [5 %, 25 %] of 40", "+12 points [−3, +25] of 40", "none in 299 [0 %, 1 %]"."""
-    of = "" if unit == "counterexamples" else f" of {n}"
+def measured_text(
+    value: float, ends: Sequence[float], n: int, unit: Unit, value_unit: str = "", *, paired: bool = False
+) -> str:
+    """A whole measurement: "12 % [5 %, 25 %] of 40", "+12 points [−3, +25] of 40", "none in 299 [0 %, 1 %]".
+
+    Args:
+        paired: whether the interval of a difference of rates is that of pairs: "+12 points [+3, +21] of 40 pairs".
+    """
+    of = "" if unit == "counterexamples" else f" of {n}{' pairs' if paired else ''}"
     return f"{estimate_text(value, ends, n, unit, value_unit)} {interval_text(ends, unit)}{of}"
 
 
@@ -95,6 +101,11 @@ def bound_text(side: Side, limit: float, unit: Unit, over: str | None = None) ->
     if unit == "counterexamples":
         return f"no counterexample, {limit_text(side, limit, unit)} left open"
     return limit_text(side, limit, unit) + (f" compared with “{over}”" if over else "")
+
+
+def margin_text(matters: float, unit: Unit) -> str:
+    """The distance from a limit within which an effect is too small to matter: "±5 points"."""
+    return f"±{exact_text(matters, unit).lstrip('+')}"
 
 
 def count_text(count: int, one: str, many: str = "") -> str:

@@ -71,6 +71,28 @@ def test_a_different_verdict_fails_with_exit_code_10(suite, before, now, kind, t
     assert suite.run().ret == 0
 
 
+def test_a_verdict_that_becomes_negligible_is_changed(suite):
+    """Values around 1 hold, values around 0 are negligible."""
+    claim = suite.rate_claim(0, rule="difference(above=0, matters=0.5)")
+
+    def values(mean: int) -> str:
+        return claim.replace("trials(0)", f"[Trial(str(i), value={mean} + (-1) ** i) for i in range(40)]")
+
+    suite.claims(values(1))
+    assert suite.run("--record").ret == 0
+    suite.claims(values(0))
+    result = suite.run()
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["one on tiny-random: changed: was holds, 1.00 *; now negligible, 0.00 *"])
+    result.stdout.fnmatch_lines(["1 claim on 1 model: 1 negligible", "*!= 0.00 *", "= negligible*"])
+    record = suite.record("one")
+    assert (record.verdict, record.outcome, record.evidence.share) == ("negligible", "changed", 0.5)
+    assert "negligible" in (suite.reports / "claims.html").read_text()
+    assert "negligible" in (suite.reports / "summary.md").read_text()
+    assert suite.run("--record").ret == 0
+    suite.run("-v").stdout.fnmatch_lines(["*test_one?tiny-random? negligible *"])
+
+
 def test_the_command_that_is_given_records_that_claim_and_no_other(suite, tmp_path):
     """Pasted into a shell: of three claims with similar names, with a blank in the path of the model, and its dtype."""
     suite.model = shutil.copytree(suite.model, tmp_path / "a model")

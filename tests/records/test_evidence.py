@@ -34,7 +34,9 @@ def a_record(
 ) -> Record:
     declared = declare(
         rule or rate(above=0.5),
-        controls={"noise": control(rarely(trials=60), f"Noise.{words}")},
+        controls={
+            "noise": control(rarely(trials=60), f"Noise.{words}", protects=more.pop("protects", "holds"))
+        },
         positive_controls={"copies": rate(above=0.5)},
         comparisons=doses("at {:g}", (1, 2), f"std{words}"),
         seed=more.pop("seed", 0),
@@ -64,7 +66,9 @@ def other_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace every function that formats a sentence, in every module that imported it."""
     for name in FORMATTERS:
         function = getattr(wording, name)
-        changed = lambda *arguments, function=function: reworded(function(*arguments))  # noqa: E731
+        changed = lambda *arguments, function=function, **options: reworded(  # noqa: E731
+            function(*arguments, **options)
+        )
         for module in (wording, judging, power, rules_module, recorded_module):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, changed)
@@ -154,6 +158,7 @@ DIFFERENT: dict[str, dict[str, Any]] = {
     "a trial of a control": {"noise": 0},
     "the rule": {"rule": rate(above=0.51)},
     "the number of trials that the rule needs": {"rule": rate(above=0.5, trials=39)},
+    "what a control protects": {"protects": "both"},
     "alpha": {"rule": rate(above=0.5, alpha=0.04)},
     "the seed": {"seed": 1},
     "the dtype": {"dtype": "bfloat16"},
@@ -165,6 +170,20 @@ DIFFERENT: dict[str, dict[str, Any]] = {
 def test_any_change_of_a_measurement_is_different_evidence() -> None:
     found = {name: a_record(**change).evidence_bytes for name, change in DIFFERENT.items()}
     assert len({a_record().evidence_bytes, *found.values()}) == len(DIFFERENT) + 1
+
+
+def test_what_older_records_lack_is_no_evidence() -> None:
+    """p_value, share and protects follow from trials and rules; a record from before has none of them."""
+    record = judged_record(declare(difference(above=0), controls={"noise": rarely(trials=60)}),
+                           Evidence(values([i / 7 - 1 for i in range(40)]), {"noise": successes(1, 60)}))  # fmt: skip
+    evidence = record.evidence
+    assert evidence.p_value is not None
+    assert 0 < evidence.p_value < 0.05
+    assert evidence.share == 0.8
+    assert evidence.arms[0].protects == "holds"
+    arms = (evidence.arms[0].model_copy(update={"protects": None}),)
+    older = evidence.model_copy(update={"p_value": None, "share": None, "arms": arms})
+    assert record.model_copy(update={"evidence": older}).evidence_bytes == record.evidence_bytes
 
 
 def test_the_last_bit_of_a_value_is_evidence() -> None:

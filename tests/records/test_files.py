@@ -76,11 +76,16 @@ def test_a_record_is_complete() -> None:
 @pytest.mark.parametrize(
     ("rule", "trials", "stored"),
     [
-        (rate(below=0.4), successes(13), ("rate", "below", 0.4, None, 40, 0.05)),
-        (rate(below=0.4, over="a"), successes(13), ("rate", "below", 0.4, "a", 40, 0.05)),
-        (difference(above=1, trials=20), successes(13), ("difference", "above", 1.0, None, 20, 0.05)),
-        (equivalence(within=2, alpha=0.1), successes(13), ("equivalence", "within", 2.0, None, 40, 0.1)),
-        (always(), successes(13), ("always", "at most", 0.01, None, 1, 0.05)),
+        (rate(below=0.4), successes(13), ("rate", "below", 0.4, None, 40, 0.05, None)),
+        (rate(below=0.4, over="a"), successes(13), ("rate", "below", 0.4, "a", 40, 0.05, None)),
+        (difference(above=1, matters=2), successes(13), ("difference", "above", 1.0, None, 40, 0.05, 2.0)),
+        (difference(above=1, trials=20), successes(13), ("difference", "above", 1.0, None, 20, 0.05, None)),
+        (
+            equivalence(within=2, alpha=0.1),
+            successes(13),
+            ("equivalence", "within", 2.0, None, 40, 0.1, None),
+        ),
+        (always(), successes(13), ("always", "at most", 0.01, None, 1, 0.05, None)),
     ],
 )
 def test_a_rule_is_data(rule: Rule, trials: list[Trial], stored: tuple[Any, ...]) -> None:
@@ -88,7 +93,7 @@ def test_a_rule_is_data(rule: Rule, trials: list[Trial], stored: tuple[Any, ...]
     record = judged_record(declare(rule, comparisons=list(arms)), Evidence(trials, arms))
     validate(record)
     text = json.loads(record_text(record))["claim"]["rule"]
-    keys = ("kind", "side", "limit", "over", "trials", "alpha")
+    keys = ("kind", "side", "limit", "over", "trials", "alpha", "matters")
     assert text == dict(zip(keys, stored, strict=True))
     assert Record.model_validate_json(record_text(record)).claim.rule == rule
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.judging import MODEL, RUN, declare, judged_record, record_of, successes
+from tests.support.judging import MODEL, RUN, declare, judged_record, record_of, successes, values
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
-from vsg_core.judge.rules import rate
+from vsg_core.judge.rules import difference, rate
 from vsg_core.judge.trials import Evidence
 from vsg_core.records.making import not_run_record
 from vsg_core.records.record import NotRun, Record
@@ -97,6 +97,33 @@ OPEN = "inconclusive, 50 % [34 %, 66 %] of 40"
 )
 def test_compare(tmp_path: Path, before: int, after: int, outcome: Outcome, text: str) -> None:
     assert compare(accepted(record_of(before), tmp_path), record_of(after)) == Comparison(outcome, text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        (1.0, 0.0, "changed"),
+        (0.0, 1.0, "changed"),
+        (0.0, 0.0, "same"),
+        (0.5, 0.0, "changed"),
+        (0.0, 0.5, "weakened"),
+    ],
+)
+def test_compare_negligible_verdicts(tmp_path: Path, before: float, after: float, outcome: Outcome) -> None:
+    """Means of 1, 0 and 0.5 hold, are negligible and are left open by this rule."""
+
+    def record(mean: float) -> Record:
+        spread = 1.0 if mean != 0.5 else 2.0
+        rule = difference(above=0, matters=0.5)
+        return judged_record(declare(rule), values([mean + spread, mean - spread] * 20))
+
+    first, second = record(before), record(after)
+    found = compare(accepted(first, tmp_path), second)
+    assert found.outcome == outcome
+    assert found.text.startswith(
+        f"{second.verdict}, " if outcome == "same" else f"{outcome}: was {first.verdict}, "
+    )
+    assert "negligible, 0.00 [−0.32, 0.32] of 40" in found.text
 
 
 def test_without_a_recorded_verdict_the_outcome_is_new_or_not_run() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
+from typing import get_args
 
 from vsg_core.errors import WrongUse
 from vsg_core.judge.rules import Rule
-from vsg_core.vocabulary import Role
+from vsg_core.vocabulary import Protects, Role, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,9 @@ class Arm:
 
     dose: Dose | None = None
 
+    protects: Protects | None = None
+    """The verdicts that a control guards; None for other arms."""
+
 
 @dataclass(frozen=True)
 class Described:
@@ -46,11 +50,34 @@ class Described:
 
     rule: Rule
     sentence: str
+    protects: Protects = "holds"
 
 
-def control(rule: Rule, sentence: str) -> Described:
-    """A rule for a control, with one sentence about what the arm changes."""
-    return Described(rule, sentence)
+def control(rule: Rule, sentence: str, protects: Protects = "holds") -> Described:
+    """A rule for a control, with one sentence about what the arm changes.
+
+    Args:
+        protects: the verdicts that become *inconclusive* if the rule does not hold. "holds": the arm shows what else
+            could give the effect. "refuted": the arm shows what else could hide it, so *refuted* and *negligible*,
+            which both deny the effect, are guarded. "both": all three.
+
+    Raises:
+        WrongUse: `protects` is a different word.
+    """
+    if protects not in get_args(Protects):
+        raise WrongUse(f"control(protects={protects!r}): give one of {', '.join(get_args(Protects))}")
+    return Described(rule, sentence, protects)
+
+
+def guards(protects: Protects | None, verdict: Verdict) -> bool:
+    """Return whether a control guards a verdict.
+
+    Args:
+        protects: None, as in older records, for a control that guards *holds*.
+    """
+    if verdict == "holds":
+        return protects != "refuted"
+    return verdict in ("refuted", "negligible") and protects in ("refuted", "both")
 
 
 def doses(name: str, amounts: Iterable[float], unit: str) -> dict[str, Dose]:
@@ -84,7 +111,8 @@ def declared_arms(
     """The arms of a claim, positive controls first, from the arguments of `@claim`.
 
     Raises:
-        WrongUse: a comparison is described by something other than a sentence or a dose, or a name is used twice.
+        WrongUse: a comparison is described by something other than a sentence or a dose, a name is used twice, or a
+            control's rule names a smallest effect that matters.
     """
     arms = [
         *(_judged(name, "positive control", rule) for name, rule in positive_controls.items()),
@@ -102,12 +130,23 @@ def declared_arms(
 
 
 def _judged(name: str, role: Role, given: Rule | Described) -> Arm:
-    rule, sentence = (given.rule, given.sentence) if isinstance(given, Described) else (given, "")
+    described = given if isinstance(given, Described) else Described(given, "")
+    rule = described.rule
     if not isinstance(rule, Rule):
         raise WrongUse(
             f"{name!r} is judged by {rule!r}: give rate(), difference(), equivalence() or always()"
         )
-    return Arm(name=name, role=role, rule=rule, sentence=sentence)
+    if rule.matters is not None:
+        raise WrongUse(
+            f"{role} {name!r}: matters is {rule.matters!r}: only the claim's own rule can be negligible"
+        )
+    if role == "control":
+        return Arm(name=name, role=role, rule=rule, sentence=described.sentence, protects=described.protects)
+    if described.protects != "holds":
+        raise WrongUse(
+            f"{role} {name!r} protects {described.protects!r}: leave it out, a positive control guards all verdicts"
+        )
+    return Arm(name=name, role=role, rule=rule, sentence=described.sentence)
 
 
 def _comparison(name: str, about: str | Dose) -> Arm:

@@ -80,13 +80,17 @@ class Claim:
     @property
     def rules_digest(self) -> str:
         """A digest of everything a verdict is judged by."""
-        return rules_digest(self.rule, self.of_role("positive control"), self.of_role("control"))
+        protects = {arm.name: arm.protects for arm in self.arms if arm.protects is not None}
+        return rules_digest(self.rule, self.of_role("positive control"), self.of_role("control"), protects)
 
     @property
     def rule_text(self) -> str:
         """The rule and every control's in one sentence, for people to read; nothing compares it."""
         parts = [self.rule.text]
-        parts += [f"{arm.role} {arm.name!r}: {arm.rule.text}" for arm in self.arms if arm.rule is not None]
+        for arm in self.arms:
+            if arm.rule is not None:
+                guards = "" if arm.protects in (None, "holds") else f", protects {arm.protects}"
+                parts.append(f"{arm.role} {arm.name!r}{guards}: {arm.rule.text}")
         return "; ".join(parts)
 
     def __post_init__(self) -> None:
@@ -166,8 +170,8 @@ def claim(
             ("refuted").
         kinds: the kinds of model it is about, "base" and "instruct".
         controls: arms that must not show the effect, each with the rule that says so, or with
-            `control(rule, "one sentence about the arm")`. One whose rule does not hold turns *holds* into
-            *inconclusive*.
+            `control(rule, "one sentence about the arm")`. One whose rule does not hold turns the verdicts that it
+            protects, *holds* unless it says otherwise, into *inconclusive*.
         positive_controls: what a model must be able to do for the claim to apply to it, each with its rule.
             One that does not hold makes the claim *not run* on that model.
         comparisons: arms shown next to the claim's own, without a rule: names, or by name one sentence or a `Dose`

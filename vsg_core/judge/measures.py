@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vsg_core.judge.intervals import Interval, mean_interval, rate_difference_interval, rate_interval
+from vsg_core.judge.intervals import (
+    Interval,
+    mean_interval,
+    paired_rate_difference_interval,
+    rate_difference_interval,
+    rate_interval,
+)
 from vsg_core.judge.rules import Rule
 from vsg_core.judge.trials import JudgingError, Trial
 from vsg_core.vocabulary import Verdict
 
 Arms = Mapping[str, Sequence[Trial]]
+# Names an independent unit: its cluster or its prompt, or its place.
+Unit = tuple[str, str] | int
+Units = dict[Unit, float]
+# The verdicts that an interval can give, in their order of precedence.
+DECIDED: tuple[Verdict, ...] = ("negligible", "holds", "refuted")
+# No p-value is smaller: so far out no interval is exact.
+SMALLEST_ALPHA = 1e-12
+_ALPHA_PRECISION = 1e-6
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The estimate of one arm. `interval` is None if the values do not determine one: all equal, or only one."""
+    """The measurement of one arm.
+
+    Args:
+        interval: the one that the rule compares with its limit; None if the values do not determine one: all equal,
+            or only one.
+        interval_at: gives the interval of confidence 1 - alpha for an alpha; not called where `interval` is None.
+        n: independent units.
+        share: the share of these units whose value is on the rule's side of its limit; None unless the rule averages
+            values.
+        paired: whether the interval is that of pairs of units.
+    """
 
     estimate: float
     interval: Interval | None
+    interval_at: Callable[[float], Interval]
     n: int
+    share: float | None = None
+    paired: bool = False
 
 
 def measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
@@ -55,19 +83,72 @@ def describe(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
     """Measure what `trials` show by themselves, as a rule of this kind would."""
     match rule.kind:
         case "rate":
-            successes = _units(trials, arm, _success, mean)
-            interval = rate_interval(sum(successes), len(successes), rule.alpha)
-            return Measure(mean(successes), interval, len(successes))
+            return _rate(list(_units(trials, arm, _success, mean).values()), rule.alpha)
         case "always":
-            failures = [1.0 - success for success in _units(trials, arm, _success, min)]
-            interval = rate_interval(sum(failures), len(failures), rule.interval_alpha)
-            return Measure(mean(failures), interval, len(failures))
+            passed = _units(trials, arm, _success, min).values()
+            return _rate([1.0 - success for success in passed], rule.interval_alpha)
         case "difference" | "equivalence":
-            return _mean(trials, arm, rule.interval_alpha)
+            return _mean(rule, trials, arm)
 
 
-def verdict_of(rule: Rule, interval: Interval) -> Verdict:
-    """Return the verdict that follows from the position of the interval relative to the rule's limit."""
+def verdict_of(rule: Rule, interval: Interval, narrow: Interval | None = None) -> Verdict:
+    """Return the verdict that follows from the position of an arm's intervals relative to the rule's limit.
+
+    Args:
+        interval: the one that the rule compares with its limit.
+        narrow: that of confidence 1 - 2 alpha, which decides whether an effect is negligible: two one-sided tests at
+            alpha (D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Without it the wider
+            `interval` decides, which calls fewer effects negligible.
+    """
+    return "negligible" if _is_negligible(rule, narrow or interval) else _by_limit(rule, interval)
+
+
+def judged_verdict(rule: Rule, measured: Measure) -> Verdict:
+    """Return the verdict of a rule on the arm that `measure` measured."""
+    return next(
+        (verdict for verdict in DECIDED if _gives(rule, measured, verdict, rule.alpha)), "inconclusive"
+    )
+
+
+def smallest_alpha(rule: Rule, measured: Measure, verdict: Verdict) -> float:
+    """Return the smallest alpha at which the rule would give this verdict on what was measured: its p-value.
+
+    It inverts the interval by bisection: intervals widen as alpha falls, so a verdict that is given at one alpha is
+    also given at every larger one. The precedence of *negligible* is ignored. For a rate or a difference, *holds* and
+    *refuted* have two-sided p-values, because each side of their interval leaves out alpha / 2.
+
+    Returns:
+        From SMALLEST_ALPHA, which represents anything smaller, to 1, where no alpha gives the verdict.
+    """
+    low, high = SMALLEST_ALPHA, 1.0 if _widening(rule, verdict) == 1 else 0.5
+    if not _gives(rule, measured, verdict, high):
+        return 1.0
+    if _gives(rule, measured, verdict, low):
+        return low
+    while high / low > 1 + _ALPHA_PRECISION:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _gives(rule, measured, verdict, middle) else (middle, high)
+    return high
+
+
+def _gives(rule: Rule, measured: Measure, verdict: Verdict, alpha: float) -> bool:
+    """Return whether the rule would give a verdict at this alpha if no other verdict took precedence."""
+    interval = measured.interval_at(_widening(rule, verdict) * alpha)
+    return _is_negligible(rule, interval) if verdict == "negligible" else _by_limit(rule, interval) == verdict
+
+
+def _widening(rule: Rule, verdict: Verdict) -> float:
+    """Return the multiple of alpha that the interval which decides on a verdict leaves out."""
+    return 2.0 if verdict == "negligible" else rule.interval_alpha / rule.alpha
+
+
+def _is_negligible(rule: Rule, interval: Interval) -> bool:
+    low, high = interval
+    return rule.matters is not None and rule.limit - rule.matters < low and high < rule.limit + rule.matters
+
+
+def _by_limit(rule: Rule, interval: Interval) -> Verdict:
+    """The verdict without regard to the smallest effect that matters."""
     low, high = interval
     match rule.side:
         case "above":
@@ -88,23 +169,51 @@ def mean(numbers: Sequence[float]) -> float:
 
 
 def _rate_over(rule: Rule, over: str, trials: Sequence[Trial], arms: Arms, arm: str) -> Measure:
-    """The rate of an arm minus that of the arm `over`."""
+    """The rate of an arm minus that of the arm `over`, by pairs where both arms are of the same units."""
     if over not in arms:
         raise JudgingError(f"no trials of {over!r}: the rule compares with it")
     own = _units(trials, arm, _success, mean)
     other = _units(arms[over], repr(over), _success, mean)
     if len(other) < rule.trials:
         raise JudgingError(f"{over!r} has {len(other)} independent trials, the rule needs {rule.trials}")
-    interval = rate_difference_interval(sum(own), len(own), sum(other), len(other), rule.alpha)
-    return Measure(mean(own) - mean(other), interval, len(own))
+    first, second = list(own.values()), list(other.values())
+    paired = _same_units(own, other)
+
+    def interval_at(alpha: float) -> Interval:
+        if paired:
+            return paired_rate_difference_interval(first, [other[unit] for unit in own], alpha)
+        return rate_difference_interval(sum(first), len(first), sum(second), len(second), alpha)
+
+    return Measure(
+        mean(first) - mean(second), interval_at(rule.alpha), interval_at, len(first), paired=paired
+    )
 
 
-def _mean(trials: Sequence[Trial], arm: str, alpha: float) -> Measure:
-    values = _units(trials, arm, lambda trial: trial.number, mean)
+def _same_units(own: Units, other: Units) -> bool:
+    """Return whether two arms are of the same units, one to one: the same clusters, or different prompts, the same."""
+    return own.keys() == other.keys() and not any(isinstance(unit, int) for unit in own)
+
+
+def _rate(successes: Sequence[float], alpha: float) -> Measure:
+    def interval_at(alpha: float) -> Interval:
+        return rate_interval(sum(successes), len(successes), alpha)
+
+    return Measure(mean(successes), interval_at(alpha), interval_at, len(successes))
+
+
+def _mean(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
+    values = list(_units(trials, arm, lambda trial: trial.number, mean).values())
     estimate = mean(values)
     # Rounding of one constant is not a spread; nor is one too small to be squared in a float.
     same = all(math.isclose(value, estimate, rel_tol=1e-9, abs_tol=1e-150) for value in values)
-    return Measure(estimate, None if same else mean_interval(values, alpha), len(values))
+
+    def interval_at(alpha: float) -> Interval:
+        return mean_interval(values, alpha)
+
+    share = sum(_by_limit(rule, (value, value)) == "holds" for value in values) / len(values)
+    return Measure(
+        estimate, None if same else interval_at(rule.interval_alpha), interval_at, len(values), share
+    )
 
 
 def _units(
@@ -112,23 +221,28 @@ def _units(
     arm: str,
     number: Callable[[Trial], float | None],
     join: Callable[[list[float]], float],
-) -> list[float]:
-    """One number per independent unit of an arm: the trials of a cluster are joined to one.
+) -> Units:
+    """One number per independent unit of an arm, by its name: the trials of a cluster are joined to one.
+
+    A unit is named after its cluster; without one after its prompt, or by its place where a prompt comes twice.
 
     Raises:
         JudgingError: the arm is empty, or a trial has no number.
     """
     if not trials:
         raise JudgingError(f"{arm}: no trials at all")
-    clusters: dict[str | int, list[float]] = {}
+    repeated = {prompt for prompt, count in Counter(trial.prompt for trial in trials).items() if count > 1}
+    units: dict[Unit, list[float]] = {}
     for index, trial in enumerate(trials):
         value = number(trial)
         if value is None:
             raise JudgingError(
                 f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) lacks what the rule looks at"
             )
-        clusters.setdefault(index if trial.cluster is None else trial.cluster, []).append(value)
-    return [join(numbers) for numbers in clusters.values()]
+        alone: Unit = index if trial.prompt in repeated else ("prompt", trial.prompt)
+        unit = alone if trial.cluster is None else ("cluster", trial.cluster)
+        units.setdefault(unit, []).append(value)
+    return {unit: join(numbers) for unit, numbers in units.items()}
 
 
 def _success(trial: Trial) -> float | None:

@@ -8,14 +8,19 @@ from collections.abc import Callable
 from functools import cache
 from statistics import NormalDist
 
-from vsg_core.judge.intervals import rate_difference_interval, rate_interval
+from vsg_core.errors import WrongUse
+from vsg_core.judge.intervals import Interval, rate_difference_interval, rate_interval
 from vsg_core.judge.measures import verdict_of
-from vsg_core.judge.rules import Rule
+from vsg_core.judge.rules import FEWEST_FOR_T, Rule
 from vsg_core.vocabulary import Verdict
 from vsg_core.wording import count_text, exact_text, number_text
 
 # The share of runs that must decide.
 POWER = 0.8
+# Beyond these, no claim is asked.
+_MOST_TRIALS = 100_000
+# Counts with less than this chance are left out.
+_NO_WEIGHT = 1e-9
 _IN_MOST_RUNS = f"in {exact_text(POWER, 'percent')} of runs"
 
 
@@ -32,9 +37,16 @@ def power_text(rule: Rule, n: int) -> str:
                 f"{rule.trials_to_hold} leave {exact_text(rule.limit, 'percent')}"
             )
         case "difference":
-            return (
+            text = (
                 f"{count_text(n, 'trial')}: a mean {number_text(_effect(n, rule.interval_alpha), 'number')} standard "
                 f"deviations from the limit is detected {_IN_MOST_RUNS}"
+            )
+            if rule.matters is None:
+                return text
+            spread = number_text(_within(n, rule.alpha), "number")
+            return (
+                f"{text}; a true mean at the limit is negligible {_IN_MOST_RUNS} while the values' standard "
+                f"deviation is at most {spread} times the smallest effect that matters"
             )
         case "equivalence":
             spread = number_text(_within(n, rule.alpha), "number")
@@ -42,6 +54,98 @@ def power_text(rule: Rule, n: int) -> str:
                 f"{count_text(n, 'trial')}: a true mean of 0 holds {_IN_MOST_RUNS} while the values' standard "
                 f"deviation is at most {spread} times the margin"
             )
+
+
+@cache
+def trials_to_decide(rule: Rule, spread: float) -> int:
+    """Compute the fewest independent trials with which a rule decides about the smallest effect that matters.
+
+    With these, 4 of 5 runs decide if the true effect is the smallest one that matters (the claim holds), and 4 of 5
+    if it is exactly at the limit (negligible).
+
+    Args:
+        rule: one that names that effect.
+        spread: what else the number depends on: of a difference, the standard deviation of the values; of a rate over
+            another arm, the true rate of that arm. The arms of a rate count as independent: where they are of the
+            same units and agree, fewer trials suffice.
+
+    Raises:
+        WrongUse: the rule names no such effect, the spread is out of range, or 100,000 trials are too few.
+    """
+    matters = rule.matters
+    if matters is None:
+        raise WrongUse(
+            f"{rule.kind} {rule.needs}: the rule names no smallest effect that matters: give matters="
+        )
+    if rule.kind == "difference":
+        if not 0 < spread < math.inf:
+            raise WrongUse(f"a standard deviation of {spread!r}: give a number above 0")
+        deviations = matters / spread
+        return _fewest(
+            lambda n: _effect(n, rule.alpha) <= deviations and _within(n, rule.alpha) * deviations >= 1
+        )
+    at_limit = spread + rule.limit
+    beyond = at_limit + (matters if rule.side == "above" else -matters)
+    if not all(0 <= rate <= 1 for rate in (spread, at_limit, beyond)):
+        raise WrongUse(f"a rate of {spread!r} in {rule.over!r}: the rule's differences from it leave 0 to 1")
+    return _fewest(
+        lambda n: (
+            _chance(rule, n, beyond, spread, "holds") >= POWER
+            and _chance(rule, n, at_limit, spread, "negligible") >= POWER
+        )
+    )
+
+
+def _fewest(decides: Callable[[int], bool]) -> int:
+    """The number of trials from FEWEST_FOR_T on at which `decides` becomes true: doubled, then bisected."""
+    most = FEWEST_FOR_T
+    while not decides(most):
+        most *= 2
+        if most > _MOST_TRIALS:
+            raise WrongUse(
+                f"more than {_MOST_TRIALS:,} trials: the smallest effect that matters is too small"
+            )
+    least = most // 2 if most > FEWEST_FOR_T else FEWEST_FOR_T
+    return bisect_left(range(most), True, lo=least, key=decides)
+
+
+def _chance(rule: Rule, n: int, truth: float, arm_truth: float, verdict: Verdict) -> float:
+    """The chance of a verdict on a rate over an arm, of `n` independent trials each, at the true rates of both.
+
+    For each count of the arm the verdict is given from one count of the claim's own trials to another.
+    """
+    import numpy
+    from scipy.stats import binom
+
+    arm_counts = numpy.arange(n + 1)
+    weights = binom.pmf(arm_counts, n, arm_truth)
+    total = 0.0
+    for arm_count in arm_counts[weights > _NO_WEIGHT].tolist():
+        least, most = _counts_that_give(rule, n, arm_count, verdict)
+        total += weights[arm_count] * (binom.cdf(most, n, truth) - binom.cdf(least - 1, n, truth))
+    return float(total)
+
+
+def _counts_that_give(rule: Rule, n: int, arm_count: int, verdict: Verdict) -> tuple[int, int]:
+    """The lowest and the highest count of successes that give a verdict; the lowest is the higher where none does.
+
+    A higher count moves both intervals up.
+    """
+
+    def interval(count: int) -> Interval:
+        widening = 2 if verdict == "negligible" else 1
+        return rate_difference_interval(count, n, arm_count, n, widening * rule.alpha)
+
+    def first(reached: Callable[[int], bool]) -> int:
+        return bisect_left(range(n + 1), True, key=reached)
+
+    limit, matters = rule.limit, rule.matters or 0.0
+    if verdict == "negligible":
+        least = first(lambda count: interval(count)[0] > limit - matters)
+        return least, first(lambda count: interval(count)[1] >= limit + matters) - 1
+    if (verdict == "holds") == (rule.side == "above"):
+        return first(lambda count: interval(count)[0] > limit), n
+    return 0, first(lambda count: interval(count)[1] >= limit) - 1
 
 
 def undecidable(rule: Rule) -> str:
@@ -76,10 +180,16 @@ def _rate(rule: Rule, n: int) -> str:
     """Counts that decide, and the true rates that reach them in 4 of 5 runs."""
     outcome = _verdict_of_count(rule, n)
     above = rule.side == "above"
+    negligible: list[str] = []
+    if rule.matters is not None:
+        least, most = _counts_that_give(rule, n, 0, "negligible")
+        counts = f"for {least} to {most} successes" if least <= most else "at no count"
+        negligible = [f"is negligible {counts}"]
     against = f" against none of {n} in the other arm" if rule.over else ""
     parts = [
         _reach("holds", _edge(outcome, "holds", n, from_below=above), n, from_below=above),
         _reach("is refuted", _edge(outcome, "refuted", n, from_below=not above), n, from_below=not above),
+        *negligible,
     ]
     return f"{count_text(n, 'trial')}{against}: {'; '.join(parts)}"
 
@@ -119,7 +229,11 @@ def _deciding_rate(edge: int, n: int, from_below: bool) -> int | None:
 
 def _verdict_of_count(rule: Rule, n: int) -> Callable[[int], Verdict]:
     if rule.over:
-        return lambda count: verdict_of(rule, rate_difference_interval(count, n, 0, n, rule.alpha))
+        return lambda count: verdict_of(
+            rule,
+            rate_difference_interval(count, n, 0, n, rule.alpha),
+            rate_difference_interval(count, n, 0, n, 2 * rule.alpha),
+        )
     return lambda count: verdict_of(rule, rate_interval(count, n, rule.alpha))
 
 

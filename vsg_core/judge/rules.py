@@ -1,7 +1,9 @@
 """The rules a claim may state. A rule is data: what is measured, and where its interval must lie.
 
 A rule is applied to a confidence interval, never to a point: the claim *holds* when the whole interval lies on its
-side of the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise.
+side of the limit, is *refuted* when the whole interval lies on the other, and is *inconclusive* otherwise. A rule that
+names the smallest effect that matters has a fourth outcome, *negligible*, which takes precedence: the effect differs
+from the limit by less than that.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
 
 from vsg_core.errors import WrongUse
-from vsg_core.vocabulary import RuleKind, Side
-from vsg_core.wording import Unit, bound_text
+from vsg_core.vocabulary import Protects, RuleKind, Side
+from vsg_core.wording import Unit, bound_text, margin_text
 
 # With fewer values everything depends on their being normal.
 FEWEST_FOR_T = 10
@@ -47,6 +51,11 @@ class Rule:
     """Rate and difference use the interval of confidence 1 - alpha, and err alpha / 2 on each side; equivalence and
     always use that of confidence 1 - 2 alpha, and err alpha."""
 
+    matters: float | None = None
+    """The smallest effect that matters, as a distance from the limit and in its unit: the claim is negligible when the
+    interval of confidence 1 - 2 alpha lies within it. Only of a difference and of a rate over another arm; null where
+    the rule names none."""
+
     def __post_init__(self) -> None:
         if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
             raise WrongUse(f"trials is {self.trials!r}: give a whole number from 1 up")
@@ -57,6 +66,8 @@ class Rule:
         # 1 and 1.0, 0.0 and -0.0 are one limit: they must give one digest.
         object.__setattr__(self, "limit", float(self.limit) + 0.0)
         object.__setattr__(self, "alpha", float(self.alpha))
+        if self.matters is not None:
+            object.__setattr__(self, "matters", _checked_margin(self))
         _CHECKS[self.kind](self)
 
     @property
@@ -81,7 +92,12 @@ class Rule:
     def text(self) -> str:
         """The whole rule in words, for people to read; nothing compares it."""
         trials = "" if self.kind == "always" else f", at least {self.trials} trials"
-        return f"{self.kind} {self.needs}{trials}, alpha {self.alpha:g}"
+        margin = (
+            ""
+            if self.matters is None
+            else f", negligible within {margin_text(self.matters, self.unit)} of it"
+        )
+        return f"{self.kind} {self.needs}{margin}{trials}, alpha {self.alpha:g}"
 
     @property
     def interval_alpha(self) -> float:
@@ -104,19 +120,37 @@ def rate(
     trials: int = 40,
     alpha: float = 0.05,
     over: str | None = None,
+    matters: float | None = None,
 ) -> Rule:
     """The rate of success lies above (or below) a limit; with `over`, the rate minus that of another arm.
 
     Clustered trials count as one unit with the mean of their successes.
+
+    Args:
+        matters: with `over`, the smallest difference from the limit that matters, 0.05 for 5 points; smaller ones
+            are *negligible*.
+
+    Raises:
+        WrongUse: an argument is out of range, or `matters` is given without `over`.
     """
-    return _one_sided("rate", above, below, over=over, trials=trials, alpha=alpha)
+    return _one_sided("rate", above, below, over=over, trials=trials, alpha=alpha, matters=matters)
 
 
 def difference(
-    *, above: float | None = None, below: float | None = None, trials: int = 40, alpha: float = 0.05
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    trials: int = 40,
+    alpha: float = 0.05,
+    matters: float | None = None,
 ) -> Rule:
-    """The mean of the values, one paired difference per trial, lies above (or below) a limit."""
-    return _one_sided("difference", above, below, over=None, trials=trials, alpha=alpha)
+    """The mean of the values, one paired difference per trial, lies above (or below) a limit.
+
+    Args:
+        matters: the smallest difference from the limit that matters, in the unit of the values; smaller ones are
+            *negligible*.
+    """
+    return _one_sided("difference", above, below, over=None, trials=trials, alpha=alpha, matters=matters)
 
 
 def equivalence(*, within: float, trials: int = 40, alpha: float = 0.05) -> Rule:
@@ -163,32 +197,66 @@ def cannot(*, over: str, trials: int = 100) -> Rule:
     return rate(below=0.05, over=over, trials=trials)
 
 
-def more(*, than: float = 0.0, trials: int = 40) -> Rule:
-    """The mean of the values lies above `than`."""
-    return difference(above=than, trials=trials)
+def more(*, than: float = 0.0, trials: int = 40, matters: float | None = None) -> Rule:
+    """The mean of the values lies above `than`; see `difference` for `matters`."""
+    return difference(above=than, trials=trials, matters=matters)
 
 
-def less(*, than: float = 0.0, trials: int = 40) -> Rule:
-    """The mean of the values lies below `than`."""
-    return difference(below=than, trials=trials)
+def less(*, than: float = 0.0, trials: int = 40, matters: float | None = None) -> Rule:
+    """The mean of the values lies below `than`; see `difference` for `matters`."""
+    return difference(below=than, trials=trials, matters=matters)
 
 
-def rules_digest(rule: Rule, positive_controls: Mapping[str, Rule], controls: Mapping[str, Rule]) -> str:
-    """A digest of everything a verdict is judged by: equal digests, and only these, judge alike."""
+def rules_digest(
+    rule: Rule,
+    positive_controls: Mapping[str, Rule],
+    controls: Mapping[str, Rule],
+    protects: Mapping[str, Protects] = MappingProxyType({}),
+) -> str:
+    """A digest of everything a verdict is judged by: equal digests, and only these, judge alike.
+
+    Args:
+        protects: what each control guards, by name; one without an entry guards *holds*.
+    """
+    guarding = {name: guarded for name, guarded in protects.items() if guarded != "holds"}
     judged_by = [
-        asdict(rule),
-        *({name: asdict(arm) for name, arm in arms.items()} for arms in (positive_controls, controls)),
+        _digested(rule),
+        *({name: _digested(arm) for name, arm in arms.items()} for arms in (positive_controls, controls)),
+        *([guarding] if guarding else []),
     ]
     return hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _digested(rule: Rule) -> dict[str, Any]:
+    """The fields of a rule; without a smallest effect, those from before rules could name one."""
+    fields = asdict(rule)
+    if rule.matters is None:
+        del fields["matters"]
+    return fields
+
+
 def _one_sided(
-    kind: RuleKind, above: float | None, below: float | None, *, over: str | None, trials: int, alpha: float
+    kind: RuleKind,
+    above: float | None,
+    below: float | None,
+    *,
+    over: str | None,
+    trials: int,
+    alpha: float,
+    matters: float | None,
 ) -> Rule:
-    if above is not None and below is None:
-        return Rule(kind=kind, side="above", limit=float(above), over=over, trials=trials, alpha=alpha)
-    if below is not None and above is None:
-        return Rule(kind=kind, side="below", limit=float(below), over=over, trials=trials, alpha=alpha)
+    sides: dict[Side, float | None] = {"above": above, "below": below}
+    for side, limit in sides.items():
+        if limit is not None and list(sides.values()).count(None) == 1:
+            return Rule(
+                kind=kind,
+                side=side,
+                limit=float(limit),
+                over=over,
+                trials=trials,
+                alpha=alpha,
+                matters=matters,
+            )
     raise WrongUse(f"{kind}(above={above!r}, below={below!r}): give exactly one of them")
 
 
@@ -224,6 +292,30 @@ def _check_always(rule: Rule) -> None:
     _check_side(rule, "at most")
     if not 0 < rule.limit < 1:
         raise WrongUse(f"always(open_rate={rule.limit!r}): give a rate between 0 and 1")
+
+
+def _checked_margin(rule: Rule) -> float:
+    """The smallest effect that matters, as a float.
+
+    Raises:
+        WrongUse: the rule can have none, or it is not a distance.
+    """
+    matters = rule.matters
+    if rule.kind != "difference" and rule.over is None:
+        raise WrongUse(
+            f"{rule.kind}: matters is {matters!r}: only a difference and a rate over another arm have a smallest "
+            "effect that matters"
+        )
+    if isinstance(matters, bool) or not isinstance(matters, (int, float)):
+        raise WrongUse(
+            f"{rule.kind}: matters is {matters!r}: give a number above 0, in the unit of the limit"
+        )
+    if not 0 < matters < (1 if rule.kind == "rate" else math.inf):
+        top = ", and below 1 for a difference of rates" if rule.kind == "rate" else ""
+        raise WrongUse(
+            f"{rule.kind}: matters is {matters!r}: give a number above 0{top}, in the unit of the limit"
+        )
+    return float(matters)
 
 
 def _check_side(rule: Rule, *sides: Side) -> None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from vsg_core.judge.arms import Arm
 from vsg_core.judge.claims import Claim
-from vsg_core.judge.measures import Arms, measure, verdict_of
+from vsg_core.judge.measures import Arms, judged_verdict, measure
 from vsg_core.judge.rules import Rule
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 
@@ -69,7 +69,7 @@ def _able(claim: Claim, arms: Arms) -> bool:
         return False
     rules = claim.of_role("positive control").values()
     return all(
-        verdict_of(rule, interval) == "holds" for rule, (_, interval) in zip(rules, measured, strict=True)
+        judged_verdict(rule, found) == "holds" for rule, (found, _) in zip(rules, measured, strict=True)
     )
 
 

@@ -53,6 +53,8 @@ def make_record(
         estimate=judgement.estimate,
         interval=judgement.interval,
         n=judgement.n,
+        p_value=judgement.p_value,
+        share=judgement.share,
         trials=tuple(map(_trial, Evidence.of(evidence).trials)),
         arms=tuple(map(_arm, judgement.arms)),
         dtype=dtype,
@@ -136,6 +138,7 @@ def _arm(judged: JudgedArm) -> StoredArm:
         estimate=judged.estimate,
         interval=judged.interval,
         n=judged.n,
+        protects=judged.arm.protects,
         verdict=judged.verdict,
         trials=tuple(map(_trial, judged.trials)),
     )

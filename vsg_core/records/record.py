@@ -15,7 +15,7 @@ from pydantic.config import JsonDict
 
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
-from vsg_core.vocabulary import ACROSS, Cause, Outcome, Role, Verdict
+from vsg_core.vocabulary import ACROSS, Cause, Outcome, Protects, Role, Verdict
 from vsg_core.wording import Unit
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -221,6 +221,9 @@ class StoredArm(Measurement):
     dose: Dose | None = None
     """How much of something the arm was given, where arms form a curve."""
 
+    protects: Protects | None = None
+    """The verdicts that a control guards; null for other arms, and in older records, whose controls guard holds."""
+
     verdict: Verdict | None = None
     """Whether its rule holds; null for a comparison."""
 
@@ -279,13 +282,21 @@ class StoredEvidence(Measurement):
     )
 
     verdict: Verdict
-    """holds, refuted or inconclusive; "not run", for which not_run gives the cause, is not a verdict."""
+    """holds, refuted, negligible or inconclusive; "not run", for which not_run gives the cause, is not a verdict."""
 
     reason: str
     """The measurement against the rule in one line; empty where not_run says why there is none."""
 
     not_run: NotRun | None = None
     """Why there is no verdict; null where there is one."""
+
+    p_value: Number | None = None
+    """The smallest alpha at which the verdict would still be given; of an inconclusive one, at which it would be
+    another. Null where the claim was not run, and in older records."""
+
+    share: Number | None = None
+    """The share of the independent units whose value is on the claim's side; null unless the rule averages values,
+    and in older records."""
 
     trials: tuple[StoredTrial, ...] = ()
     """Every trial of the claim's own arm."""
@@ -471,11 +482,17 @@ class Record(Stored):
 
     @property
     def evidence_bytes(self) -> bytes:
-        """The bytes that are equal exactly when two records are the same evidence; no wording is part of them."""
-        prose: dict[str, Any] = {
+        """The bytes that are equal exactly when two records are the same evidence.
+
+        No wording is part of them, nor what older records lack although trials and rules determine it: p_value,
+        share and protects.
+        """
+        left_out: dict[str, Any] = {
             "reason": True,
+            "p_value": True,
+            "share": True,
             "not_run": {"reason", "command"},
-            "arms": {"__all__": {"sentence", "dose"}},
+            "arms": {"__all__": {"sentence", "dose", "protects"}},
         }
         identity = {
             "claim": self.claim.id,
@@ -483,7 +500,7 @@ class Record(Stored):
             "seed": self.claim.seed,
             "model": self.model.name,
             "weights": self.weights,
-            "evidence": self.evidence.model_dump(mode="json", exclude=prose),
+            "evidence": self.evidence.model_dump(mode="json", exclude=left_out),
         }
         return json.dumps(identity, sort_keys=True, allow_nan=False).encode()
 

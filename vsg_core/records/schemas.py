@@ -29,7 +29,7 @@ class ClaimRow(Measurement):
     """Name of the model."""
 
     verdict: Verdict
-    """holds, refuted or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
+    """holds, refuted, negligible or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
 
     recorded: Verdict | None
     """The verdict accepted before; null without one."""

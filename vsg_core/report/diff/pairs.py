@@ -32,7 +32,12 @@ CHANGES: dict[Change, str] = {
     "identical": "the same evidence, trial for trial",
     "not run": "no verdict in either",
 }
-_ARM_OUTCOMES: dict[Verdict, str] = {"holds": "held", "refuted": "failed", "inconclusive": "was left open"}
+_ARM_OUTCOMES: dict[Verdict, str] = {
+    "holds": "held",
+    "refuted": "failed",
+    "negligible": "found a negligible effect",
+    "inconclusive": "was left open",
+}
 
 
 @dataclass(frozen=True)

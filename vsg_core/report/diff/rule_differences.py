@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vsg_core.judge.rules import Rule
-from vsg_core.records.record import Record
-from vsg_core.wording import limit_text
+from vsg_core.records.record import Record, StoredArm
+from vsg_core.wording import limit_text, margin_text
 
 
 def rule_differences(a: Record, b: Record) -> list[str]:
@@ -17,9 +17,12 @@ def rule_differences(a: Record, b: Record) -> list[str]:
     """
     lines = list(_differences("the rule", a.claim.rule, b.claim.rule))
     in_a, in_b = _arm_rules(a), _arm_rules(b)
+    guarded_a, guarded_b = _guarded(a), _guarded(b)
     for arm in in_a:
         if arm in in_b:
             lines += _differences(f"{arm}, its rule", in_a[arm], in_b[arm])
+            if (was := guarded_a[arm]) != (now := guarded_b[arm]):
+                lines.append(f"{arm} protects {was} in A, {now} in B")
     if "not run" not in (a.verdict, b.verdict):
         lines += [f"{arm} in A only: {in_a[arm].needs}" for arm in in_a if arm not in in_b]
         lines += [f"{arm} in B only: {in_b[arm].needs}" for arm in in_b if arm not in in_a]
@@ -28,7 +31,16 @@ def rule_differences(a: Record, b: Record) -> list[str]:
 
 def _arm_rules(record: Record) -> dict[str, Rule]:
     """The rules of the arms, by role and name."""
-    return {f"{arm.role} “{arm.name}”": arm.rule for arm in record.evidence.arms if arm.rule is not None}
+    return {_called(arm): arm.rule for arm in record.evidence.arms if arm.rule is not None}
+
+
+def _guarded(record: Record) -> dict[str, str]:
+    """The verdicts that the arms protect, by role and name; controls of older records protect *holds*."""
+    return {_called(arm): arm.protects or "holds" for arm in record.evidence.arms}
+
+
+def _called(arm: StoredArm) -> str:
+    return f"{arm.role} “{arm.name}”"
 
 
 def _differences(rule: str, a: Rule, b: Rule) -> Iterator[str]:
@@ -39,6 +51,8 @@ def _differences(rule: str, a: Rule, b: Rule) -> Iterator[str]:
         yield f"{rule}'s limit: {_limit(a)} in A, {_limit(b)} in B"
     if a.over != b.over:
         yield f"{rule}'s comparison: {_over(a)} in A, {_over(b)} in B"
+    if a.matters != b.matters:
+        yield f"{rule}'s smallest effect that matters: {_matters(a)} in A, {_matters(b)} in B"
     if a.trials != b.trials:
         yield f"{rule}'s fewest trials: {a.trials} in A, {b.trials} in B"
     if a.alpha != b.alpha:
@@ -47,6 +61,10 @@ def _differences(rule: str, a: Rule, b: Rule) -> Iterator[str]:
 
 def _limit(rule: Rule) -> str:
     return limit_text(rule.side, rule.limit, rule.unit)
+
+
+def _matters(rule: Rule) -> str:
+    return "none" if rule.matters is None else margin_text(rule.matters, rule.unit)
 
 
 def _over(rule: Rule) -> str:

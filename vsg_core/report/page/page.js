@@ -5,7 +5,7 @@
   const matrix = document.getElementById("matrix");
   if (!form || !matrix) return;
 
-  const ORDER = ["refuted", "inconclusive", "holds", "not-run"]; // of verdicts, in the order of a sorted column
+  const ORDER = ["refuted", "negligible", "inconclusive", "holds", "not-run"]; // of verdicts, in the order of a sorted column
   const groups = [...matrix.tBodies];
   const together = matrix.createTBody(); // holds the rows while they are not grouped by question
   const rows = [...matrix.querySelectorAll("tr.row")].map((element, place) => ({

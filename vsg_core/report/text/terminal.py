@@ -15,7 +15,13 @@ from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import Verdict
 
-MARKS: dict[Verdict, str] = {"holds": "o", "refuted": "x", "inconclusive": "?", "not run": "-"}
+MARKS: dict[Verdict, str] = {
+    "holds": "o",
+    "refuted": "x",
+    "negligible": "=",
+    "inconclusive": "?",
+    "not run": "-",
+}
 BROKEN, FLAGGED, MOVED = "#", "!", "~"
 NO_BREAK = "\xa0"
 # Columns that most names of claims fit in.

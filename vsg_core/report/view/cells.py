@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from vsg_core.judge.arms import guards
 from vsg_core.judge.measures import verdict_of
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import Record
@@ -122,8 +123,14 @@ def undecided(record: Record, arms: Sequence[Arm]) -> str:
     rule, interval = record.claim.rule, record.evidence.interval
     if record.verdict != "inconclusive" or interval is None:
         return ""
-    if verdict_of(rule, interval) == "holds":
-        failed = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
+    decided = verdict_of(rule, interval)
+    if decided != "inconclusive":
+        guarding = {arm.name for arm in record.evidence.arms if guards(arm.protects, decided)}
+        failed = [
+            arm
+            for arm in arms[1:]
+            if arm.kind == "control" and arm.verdict != "holds" and arm.name in guarding
+        ]
         clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
         return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}"
     if rule.side == "at most":

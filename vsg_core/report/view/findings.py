@@ -16,12 +16,13 @@ from typing import Literal
 from vsg_core.records.record import Interval, Record
 from vsg_core.vocabulary import Verdict
 
-Standing = Literal["holds", "refuted", "divided", "undecided", "not run"]
+Standing = Literal["holds", "refuted", "divided", "negligible", "undecided", "not run"]
 
 STANDINGS: dict[Standing, str] = {
     "holds": "holds on at least one model, refuted on none",
     "refuted": "refuted on at least one model, holds on none",
     "divided": "holds on some models, refuted on others",
+    "negligible": "negligible on at least one model, holds or is refuted on none",
     "undecided": "inconclusive on every model it was run on",
     "not run": "no verdict on any model",
 }
@@ -36,6 +37,8 @@ def standing(verdicts: Iterable[Verdict]) -> Standing:
         return "holds"
     if "refuted" in distinct:
         return "refuted"
+    if "negligible" in distinct:
+        return "negligible"
     return "undecided" if "inconclusive" in distinct else "not run"
 
 

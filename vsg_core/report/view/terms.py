@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsg_core.judge.rules import Rule
-from vsg_core.wording import exact_text, limit_text
+from vsg_core.wording import exact_text, limit_text, margin_text
 
 
 def thresholds(rule: Rule) -> list[float]:
@@ -36,7 +36,7 @@ class Terms:
 
     @property
     def sentence(self) -> str:
-        """One sentence: when the claim holds, is refuted and is inconclusive."""
+        """One sentence: when the claim holds, is refuted, is negligible and is inconclusive."""
         if self.rule.kind == "always":
             return (
                 f"One counterexample refutes it. Without any, it holds once the {self.confidence} interval leaves "
@@ -46,7 +46,14 @@ class Terms:
         if self.rule.side == "within":
             return f"{holds}, is refuted if all of it is outside, and is inconclusive if it includes an end."
         other = "below" if self.rule.side == "above" else "above"
-        return f"{holds}, is refuted if all of it is {other}, and is inconclusive if it includes the limit."
+        decided = (
+            f"{holds}, is refuted if all of it is {other}, and is inconclusive if it includes the limit."
+        )
+        if self.rule.matters is None:
+            return decided
+        confidence = exact_text(1 - 2 * self.rule.alpha, "percent")
+        margin = margin_text(self.rule.matters, self.rule.unit)
+        return f"{decided} Above all, it is negligible if the {confidence} interval is within {margin} of the limit."
 
     @property
     def numbers(self) -> dict[str, str]:
