@@ -40,7 +40,7 @@ NORM = "norm {:g}"
 @claim(
     "After an even mixture of two tokens the next distribution is nearer to the geometric than to the arithmetic blend "
     "of both branches",
-    rule=more(),
+    rule=more(matters=0.1),
     controls={
         ALONE: control(
             less(), "the nearness after either token alone, averaged, minus that after their mixture"
@@ -57,7 +57,7 @@ def test_next_is_nearer_to_the_geometric_blend(lm: LanguageModel, draw_openings:
     A distance is the square root of the Jensen-Shannon divergence, which is a metric. At 1 what follows is the
     geometric blend, the normalised product of the branches' square roots, as in a network that is linear up to its
     logits; at -1 it is the arithmetic blend, their mean. The tokens are the two most probable ones after openings whose
-    top-1 probability is under 0.6 and whose branches are at least 0.2 bits apart; a mean under 0.1 matters little. A
+    top-1 probability is under 0.6 and whose branches are at least 0.2 bits apart. A
     single branch is nearer to one of the blends as well, so the mixture must exceed its tokens, and another prompt's
     mixture, which has nothing to do with these blends. If the tokens alone are as near as the mixture, a negative mean
     shows that the model follows one branch, not that it blends arithmetically.
@@ -106,7 +106,7 @@ def test_next_is_nearer_to_the_geometric_blend(lm: LanguageModel, draw_openings:
 
 @claim(
     "Brought back to the mean norm of its two tokens, an even mixture leads nearer to the blend of both branches",
-    rule=more(),
+    rule=more(matters=0.01),
     unit="bits",
     controls={
         ALONE: control(
@@ -122,7 +122,7 @@ def test_mean_norm_leads_nearer_to_the_blend(lm: LanguageModel, draw_openings: D
     """Value, in bits: the divergence from the even blend after the plain mixture minus that after the longer one.
 
     A mixture is shorter than its tokens, because they point in different directions. The blend is the arithmetic one,
-    the divergence Jensen-Shannon's; less than 0.01 bits matter little. The forks are chosen as for the geometric blend,
+    the divergence Jensen-Shannon's. The forks are chosen as for the geometric blend,
     from other openings. A larger factor may flatten what follows any vector and so lead nearer to any blend: on the
     tokens themselves the same factor must gain less. The comparisons give the mixture other norms.
     """
