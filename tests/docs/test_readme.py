@@ -38,6 +38,21 @@ def test_every_table_of_numbers_in_judging_is_generated():
     assert page.count("\n|---") == page.count("[[[cog") + rules_table
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/verdicts.md"])
+def test_a_page_of_verdicts_shows_identities_apart_and_says_what_verdicts_are_worth(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    findings, identities = re.split("The harness(?: is sound|: )", text, maxsplit=1)
+    claims = load_claims(ROOT / "hypotheses")
+    assert not [
+        claim for claim in claims if claim.status == "identity" and f"| {claim.statement} |" in findings
+    ]
+    assert not [
+        claim for claim in claims if claim.status != "identity" and f"| {claim.statement} |" in identities
+    ]
+    assert "The verdicts are exploratory" in identities
+    assert "All weights are 4-bit." in identities
+
+
 def test_the_claims_listed_as_changed_exist():
     page = (ROOT / "docs" / "changed-after-data.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z0-9_]+)`", page))

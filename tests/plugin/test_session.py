@@ -272,3 +272,11 @@ def test_the_command_on_the_page_measures_that_cell_and_no_other(suite):
     shutil.rmtree(suite.reports)
     suite.run(*words[1:]).assert_outcomes(passed=1, deselected=2)
     assert suite.record("one").evidence.dtype == "bfloat16"
+
+
+def test_an_identity_is_counted_apart_and_stored_as_one(suite):
+    suite.claims(suite.rate_claim(38).replace("rule=", "identity=True, rule="))
+    result = suite.run()
+    result.stdout.fnmatch_lines(["1 of 1 verdict of 1 identity hold, on 1 model", "The harness is sound: *"])
+    result.stdout.no_fnmatch_line("*survives Holm*")
+    assert suite.record("one").claim.status == "identity"

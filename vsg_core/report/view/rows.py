@@ -16,6 +16,7 @@ from vsg_core.records.record import ModelReference, NotRun, Record
 from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
+from vsg_core.report.view.findings import STANDINGS, Standing
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
@@ -186,10 +187,10 @@ class Report:
         return {name: counts[name] for name in COUNTED}
 
     @property
-    def standings(self) -> dict[findings.Standing, int]:
+    def standings(self) -> dict[Standing, int]:
         """The number of findings with each result over their models."""
         standings = Counter(row.standing for row in self.findings)
-        return {standing: standings[standing] for standing in findings.STANDINGS}
+        return {standing: standings[standing] for standing in STANDINGS}
 
     @property
     def farthest(self) -> list[ClaimRow]:
