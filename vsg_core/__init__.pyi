@@ -1,6 +1,8 @@
 from .errors import NotApplicable as NotApplicable
 from .errors import RecordsUnavailable as RecordsUnavailable
 from .generator.mixing import presets as presets
+from .generator.mixing.blends import arithmetic_blend as arithmetic_blend
+from .generator.mixing.blends import geometric_blend as geometric_blend
 from .generator.mixing.distributions import entropy_bits as entropy_bits
 from .generator.mixing.distributions import js_divergence_bits as js_divergence_bits
 from .generator.mixing.distributions import js_divergences_bits as js_divergences_bits
@@ -19,6 +21,10 @@ from .generator.reading.frames import chat_frame as chat_frame
 from .generator.reading.frames import completion_frame as completion_frame
 from .generator.reading.frames import few_shot_frame as few_shot_frame
 from .generator.reading.nearest import nearest_tokens as nearest_tokens
+from .generator.reading.retention import Retained as Retained
+from .generator.reading.retention import final_state_blend as final_state_blend
+from .generator.reading.retention import retained_shares as retained_shares
+from .generator.reading.retention import separable as separable
 from .generator.writing.decoding import Prompt as Prompt
 from .generator.writing.decoding import Trace as Trace
 from .generator.writing.decoding import Writer as Writer

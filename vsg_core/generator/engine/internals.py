@@ -58,6 +58,27 @@ def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | 
     return torch.stack([layer[:, -1].to(engine.device) for layer in output.hidden_states], dim=1).float()
 
 
+def final_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Hidden states [batch, hidden] float32 at the last position of a batch, before the final norm.
+
+    Raises:
+        NotApplicable: an encoder-decoder, whose decoder does not read the sequence; or an architecture whose final norm
+            is not known, or whose logits it and the head do not give.
+    """
+    if engine.is_encoder_decoder:
+        raise NotApplicable("an encoder-decoder has no decoder hidden states at its prompt")
+    norm = final_norm(engine.model)
+    if not engine.paths.lens:
+        raise NotApplicable(f"final norm and head do not give the logits of {type(engine.model).__name__}")
+    seen: list[Tensor] = []
+    handle = norm.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    try:
+        engine.forward(inputs, attention_mask)
+    finally:
+        handle.remove()
+    return seen[-1][:, -1].to(engine.device).float()
+
+
 def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
     """The logit lens (nostalgebraist, 2020): final norm, then head, with the model's own caps and scales of logits.
 

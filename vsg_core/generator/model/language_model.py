@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -256,12 +256,17 @@ class LanguageModel(Embeddings):
         Raises:
             NotApplicable: an encoder-decoder.
         """
-        tensors = self._as_tensors(sequences)
-        by_row: dict[int, Tensor] = {}
-        for rows, inputs, attention_mask in engine.input_batches(self.engine, tensors):
-            states = engine.last_hidden_states(self.engine, inputs, attention_mask).cpu()
-            by_row |= zip(rows.tolist(), states, strict=True)
-        return torch.stack([by_row[row] for row in range(len(tensors))])
+        return self._at_last_positions(sequences, engine.last_hidden_states)
+
+    def final_states(self, sequences: Sequence[Prompt]) -> Tensor:
+        """Hidden states [batch, hidden] float32 at each sequence's last position before the final norm, on the CPU.
+
+        `lens` turns them, and blends of them, into logits.
+
+        Raises:
+            NotApplicable: the architecture's final norm is not known.
+        """
+        return self._at_last_positions(sequences, engine.final_states)
 
     def lens(self, hidden_states: Tensor) -> Tensor:
         """The logit lens: hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
@@ -346,6 +351,19 @@ class LanguageModel(Embeddings):
         """Tokenize the texts among the sequences, and refuse what the model cannot take."""
         tokenized = [self.tokenize(each) if isinstance(each, str) else each for each in as_list(sequences)]
         return engine.as_sequences(self.engine, self.name, tokenized)
+
+    def _at_last_positions(
+        self,
+        sequences: Sequence[Prompt],
+        states_of: Callable[[engine.Engine, Tensor, Tensor | None], Tensor],
+    ) -> Tensor:
+        """Compute states [batch, ...] at the last position of each sequence, batch by batch, on the CPU."""
+        tensors = self._as_tensors(sequences)
+        by_row: dict[int, Tensor] = {}
+        for rows, inputs, attention_mask in engine.input_batches(self.engine, tensors):
+            states = states_of(self.engine, inputs, attention_mask).cpu()
+            by_row |= zip(rows.tolist(), states, strict=True)
+        return torch.stack([by_row[row] for row in range(len(tensors))])
 
     def _masked(self, state: engine.State) -> engine.State:
         """Exclude the rows of the table that are not tokens, so that they never receive weight."""
