@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from vsg_core.generator.mixing.distributions import js_divergence_bits
 from vsg_core.generator.reading.retention import final_state_blend, retained_shares, separable
 
 ROWS, VOCAB = 12, 40
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 SEQUENCES = [torch.arange(3, 3 + length) for length in (9, 1, 14)]
 branch_numbers = pytest.mark.parametrize("k", [1, 2, 3, 5])
 

@@ -109,7 +109,8 @@ def separable(branches: Tensor, bits: float = FEWEST_BITS, condition: float = CO
     directions = branches / branches.norm(dim=-1, keepdim=True)
     # The squares of the singular values, rising
     squares = torch.linalg.eigvalsh(torch.bmm(directions, directions.mT))  # [batch, k]
-    return apart & (squares[:, -1] <= condition**2 * squares[:, 0])
+    well_conditioned: Tensor = squares[:, -1] <= condition**2 * squares[:, 0]
+    return apart & well_conditioned
 
 
 def final_state_blend(lm: LanguageModel, states: Tensor, weights: Tensor) -> Tensor:
