@@ -22,7 +22,7 @@ def test_the_page_is_built_from_the_archive(tmp_path: Path, monkeypatch: pytest.
     shutil.copy(EXAMPLE / ARCHIVE, tmp_path)
     shutil.copytree(EXAMPLE / "microscope", tmp_path / "microscope")
     records = read_reports(tmp_path)
-    assert len(records) == 296
+    assert len(records) == 299
     write_report(report_of(records), tmp_path)
     for name in ("claims.json", "claims.html"):
         assert (tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes(), (
