@@ -143,8 +143,7 @@ def _widening(rule: Rule, verdict: Verdict) -> float:
 
 
 def _is_negligible(rule: Rule, interval: Interval) -> bool:
-    low, high = interval
-    return rule.matters is not None and rule.limit - rule.matters < low and high < rule.limit + rule.matters
+    return rule.margin is not None and rule.margin[0] < interval[0] and interval[1] < rule.margin[1]
 
 
 def _by_limit(rule: Rule, interval: Interval) -> Verdict:

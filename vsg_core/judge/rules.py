@@ -84,6 +84,11 @@ class Rule:
         return "percent" if self.kind == "rate" else self.unit
 
     @property
+    def margin(self) -> tuple[float, float] | None:
+        """The ends of the range around the limit in which an effect is too small to matter; None if it names none."""
+        return None if self.matters is None else (self.limit - self.matters, self.limit + self.matters)
+
+    @property
     def needs(self) -> str:
         """The bound in words: above 50 %."""
         return bound_text(self.side, self.limit, self.unit, self.over)
@@ -246,18 +251,19 @@ def _one_sided(
     matters: float | None,
 ) -> Rule:
     sides: dict[Side, float | None] = {"above": above, "below": below}
-    for side, limit in sides.items():
-        if limit is not None and list(sides.values()).count(None) == 1:
-            return Rule(
-                kind=kind,
-                side=side,
-                limit=float(limit),
-                over=over,
-                trials=trials,
-                alpha=alpha,
-                matters=matters,
-            )
-    raise WrongUse(f"{kind}(above={above!r}, below={below!r}): give exactly one of them")
+    given = [(side, limit) for side, limit in sides.items() if limit is not None]
+    if len(given) != 1:
+        raise WrongUse(f"{kind}(above={above!r}, below={below!r}): give exactly one of them")
+    ((side, limit),) = given
+    return Rule(
+        kind=kind,
+        side=side,
+        limit=float(limit),
+        over=over,
+        trials=trials,
+        alpha=alpha,
+        matters=matters,
+    )
 
 
 def _check_rate(rule: Rule) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vsg_core.judge.rules import Rule
-from vsg_core.report.view.terms import margin, thresholds
+from vsg_core.report.view.terms import thresholds
 from vsg_core.wording import Unit, exact_text
 
 # Percent of the width kept free on both sides, so that marks and tick labels are not cut off.
@@ -44,7 +44,7 @@ class Axis:
 
 def axis_for(rule: Rule, values: Iterable[float]) -> Axis:
     """Build an axis that shows zero, the rule's thresholds and margin, and all `values`."""
-    plain = axis_without_rule(rule.unit, [*thresholds(rule), *(margin(rule) or ()), *values])
+    plain = axis_without_rule(rule.unit, [*thresholds(rule), *(rule.margin or ()), *values])
     return thresholds_on(plain, rule)
 
 
@@ -59,7 +59,7 @@ def thresholds_on(axis: Axis, rule: Rule | None) -> Axis:
     if rule is None:
         return replace(axis, thresholds=(), wanted=None, margin=None)
     wanted = _wanted_side(rule, axis.ticks[0], axis.ticks[-1])
-    return replace(axis, thresholds=tuple(thresholds(rule)), wanted=wanted, margin=margin(rule))
+    return replace(axis, thresholds=tuple(thresholds(rule)), wanted=wanted, margin=rule.margin)
 
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:

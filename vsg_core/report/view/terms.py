@@ -13,11 +13,6 @@ def thresholds(rule: Rule) -> list[float]:
     return [-rule.limit, rule.limit] if rule.side == "within" else [rule.limit]
 
 
-def margin(rule: Rule) -> tuple[float, float] | None:
-    """Return the ends of the range around the limit in which an effect is too small to matter."""
-    return None if rule.matters is None else (rule.limit - rule.matters, rule.limit + rule.matters)
-
-
 def wanted(rule: Rule) -> str:
     """Say where the whole interval must be for the claim to hold: "above 50 %"."""
     return limit_text(rule.side, rule.limit, rule.unit)
