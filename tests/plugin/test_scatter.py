@@ -292,6 +292,13 @@ def test_a_repeated_shard_with_other_evidence_is_not_reproducible(suite, repeati
 def started_apart(suite, where: str, *arguments: str) -> subprocess.Popen:
     """Start a run in a process group of its own, and wait until its second claim runs in a worker."""
     begun = len(notes(suite)) if (suite.pytester.path / "notes").exists() else 0
+    controller = launched(suite, where, *arguments)
+    until(lambda: (suite.pytester.path / "notes").exists() and "two" in notes(suite)[begun:])
+    return controller
+
+
+def launched(suite, where: str, *arguments: str) -> subprocess.Popen:
+    """Start a run in a process group of its own."""
     command = [
         sys.executable,
         "-m",
@@ -303,7 +310,7 @@ def started_apart(suite, where: str, *arguments: str) -> subprocess.Popen:
         *NO_LOOK,
         *arguments,
     ]
-    controller = subprocess.Popen(
+    return subprocess.Popen(
         command,
         cwd=suite.pytester.path,
         stdout=subprocess.DEVNULL,
@@ -311,8 +318,6 @@ def started_apart(suite, where: str, *arguments: str) -> subprocess.Popen:
         # What starts the tests in the background has them ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until(lambda: (suite.pytester.path / "notes").exists() and "two" in notes(suite)[begun:])
-    return controller
 
 
 def end_by(controller: subprocess.Popen, sent: signal.Signals) -> None:
@@ -360,6 +365,24 @@ def test_no_worker_outlives_its_controller(suite, sent):
     assert len(kept) == 1 or sent == signal.SIGKILL
     if sent != signal.SIGKILL:
         assert "It works: one" in (suite.reports / "claims.html").read_text()
+
+
+@pytest.mark.parametrize("hook", ["logstart", "logreport", "logfinish"])
+def test_a_claim_whose_replay_is_interrupted_is_shown(suite, hook):
+    """Ctrl-C while the reports of a claim are handed over: the claim is on the page, and the run ends."""
+    suite.claims(LIGHT + light("one") + light("two", "time.sleep(600)"))
+    suite.pytester.makeconftest(f"""
+{TOOLS}
+pytest_plugins = ["vsg_core.plugin", "fixtures.models"]
+
+def pytest_runtest_{hook}():
+    if not IS_WORKER and not Path("interrupted").exists():
+        Path("interrupted").touch()
+        os.kill(os.getpid(), signal.SIGINT)
+""")
+    assert launched(suite, "local:2").wait(timeout=300) == pytest.ExitCode.INTERRUPTED
+    assert_gone(suite)
+    assert "It works: one" in (suite.reports / "claims.html").read_text()
 
 
 def test_a_killed_controller_goes_on_with_resume(suite):

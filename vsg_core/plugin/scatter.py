@@ -25,6 +25,7 @@ from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, model_of, shards_of
 from vsg_core.plugin.running import PHASES, phase_report
+from vsg_core.plugin.signals import PutOff
 from vsg_core.records import microscope
 from vsg_core.records.files import (
     FOLDER,
@@ -191,19 +192,22 @@ def _run_apart(
     session: pytest.Session, claims: dict[str, pytest.Function], shards: list[Shard], executor: Executor
 ) -> None:
     config = session.config
-    controller = Controller(shards, executor, config.option.vsg_shard_timeout)
+    signals = PutOff()
+    controller = Controller(shards, executor, config.option.vsg_shard_timeout, between=signals.deliver)
     # Imported here, for most runs have no workers.
     from vsg_core.plugin.live import Progress
 
     progress, replay = Progress(config, shards), Replay(session, claims)
     with progress.shown():
         try:
-            for outcome in controller.run():
-                progress.erase()
-                progress.take(outcome)
-                replay.take(outcome)
-                _stop_if_asked(session)
-                progress.draw()
+            # A signal between a worker's event and its replay would lose the claim from the page.
+            with signals:
+                for outcome in controller.run():
+                    progress.erase()
+                    progress.take(outcome)
+                    replay.take(outcome)
+                    _stop_if_asked(session)
+                    progress.draw()
         except BaseException as error:
             executor.close()
             # What is measured is kept; after Ctrl-C it is shown too, as pytest shows what ended before it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Generator
-from types import FrameType
+from collections.abc import Callable, Generator
+from types import FrameType, TracebackType
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,47 @@ class Listener:
             # Bound methods are equal, not identical.
             if signal.getsignal(number) == self.stop:
                 signal.signal(number, signal.SIG_DFL)
+
+
+class PutOff:
+    """Puts off Ctrl-C, SIGTERM and SIGHUP while a block runs, so that what it does is not cut in two.
+
+    A second one is not put off: what takes too long can still be ended.
+    """
+
+    def __init__(self) -> None:
+        self.usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self.came: list[int] = []
+
+    def __enter__(self) -> PutOff:
+        # Python lets no other thread set a handler.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, *SIGNALS):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self.usual[number] = handler
+                    signal.signal(number, self.note)
+        return self
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Keep the first signal, and act on another."""
+        if self.came:
+            self.usual[number](number, frame)
+        else:
+            self.came.append(number)
+
+    def deliver(self) -> None:
+        """Do what the signal that came asks for, which may raise KeyboardInterrupt."""
+        while self.came:
+            number = self.came.pop()
+            self.usual[number](number, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for number, handler in self.usual.items():
+            signal.signal(number, handler)
+        self.deliver()
 
 
 @pytest.hookimpl(tryfirst=True)

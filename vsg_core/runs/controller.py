@@ -111,6 +111,7 @@ class Controller:
     Args:
         silence: seconds without an event after which a worker is killed; None for no limit.
         clock: seconds that pass.
+        between: called between two turns, when every event that came has been handed over; may end the run by raising.
     """
 
     def __init__(
@@ -119,10 +120,12 @@ class Controller:
         executor: Executor,
         silence: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.executor = executor
         self.silence = silence
         self.clock = clock
+        self.between = between
         self.waiting: list[tuple[Shard, bool]] = [(shard, False) for shard in shards]
         self.running: dict[str, Attempt] = {}
         self.records: dict[str, Record | None] = {}
@@ -138,6 +141,7 @@ class Controller:
             for event in self.executor.events(WAIT):
                 yield from self._take(event)
             self._end_silent()
+            self.between()
 
     def rest(self) -> Iterator[Finished]:
         """Yield the claims that had ended unseen when the executor was closed."""
