@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 
+from fixtures.pools.openings import OPENINGS
 from tests.conftest import Suite
 
 CLAIMS = """
@@ -35,6 +38,16 @@ def test_the_run_chooses_how_many_are_drawn(project: Suite) -> None:
     assert (more.evidence.n, more.evidence.chosen_trials) == (60, 60)
     assert more.evidence.trials[:40] == own.evidence.trials
     assert project.record("lists").evidence.chosen_trials is None
+
+
+def test_a_record_names_what_its_items_are_drawn_from(project: Suite) -> None:
+    """Also one that --resume keeps; the page shows it."""
+    project.run()
+    project.run("--resume")
+    assert project.record("draws").claim.population == OPENINGS.population
+    assert project.record("lists").claim.population == ""
+    shown = unescape((project.reports / "claims.html").read_text())
+    assert f"drawn at random from {OPENINGS.population}" in shown
 
 
 def test_a_record_of_another_number_is_not_taken_for_it(project: Suite) -> None:

@@ -28,7 +28,7 @@ from vsg_core.errors import (
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.judging import judge
 from vsg_core.judge.trials import Evidence
-from vsg_core.plugin.drawing import trials_of
+from vsg_core.plugin.drawing import population_of, trials_of
 from vsg_core.plugin.keyed import KEYS
 from vsg_core.plugin.places import project_folder, recorded_folders, reports_folder, shown_reports
 from vsg_core.plugin.selection import Selected
@@ -157,7 +157,10 @@ class ClaimRun:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
         self.item.stash[ENDED] = self
         evidence = record.evidence.model_copy(update={"chosen_trials": trials_of(self.item)})
-        record = record.model_copy(update={"evidence": evidence, "key": self.key(record)})
+        # A record that --resume keeps has its own; nothing was set up for it.
+        population = population_of(self.item) or record.claim.population
+        claim = record.claim.model_copy(update={"population": population})
+        record = record.model_copy(update={"claim": claim, "evidence": evidence, "key": self.key(record)})
         name = f"{self.claim.id} on {record.model.name}"
         folder = reports_folder(self.item.config) / FOLDER
         try:

@@ -1,4 +1,4 @@
-"""The run's choice of how many trials claims draw from pools, --trials N, which is part of their keys."""
+"""Pools as the plugin sees them: what a claim draws from, and the run's choice of how many trials, --trials N."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def trials_of(item: pytest.Item) -> int | None:
     draws = chosen_trials.__name__ in getattr(item, "fixturenames", ())
     chosen: int | None = item.config.option.vsg_trials if draws else None
     return chosen
+
+
+def population_of(item: pytest.Item) -> str:
+    """Return what a claim's items are drawn from, in the words of those of its fixtures that have a `population`."""
+    arguments = getattr(item, "funcargs", {}).values()
+    named = dict.fromkeys(getattr(each, "population", None) for each in arguments)
+    return "; ".join(each for each in named if isinstance(each, str))

@@ -98,7 +98,8 @@ def reworded(record: Record, claim: Claim) -> Record:
         for arm in record.evidence.arms
     )
     evidence = record.evidence.model_copy(update={"arms": arms})
-    return record.model_copy(update={"claim": claim_reference(claim), "evidence": evidence})
+    reference = claim_reference(claim, record.claim.population)
+    return record.model_copy(update={"claim": reference, "evidence": evidence})
 
 
 def not_run_for(error: VsgError) -> NotRun:
@@ -106,8 +107,8 @@ def not_run_for(error: VsgError) -> NotRun:
     return NotRun(cause=error.cause, reason=utf8_text(error.reason), command=error.command)
 
 
-def claim_reference(claim: Claim) -> ClaimReference:
-    """The claim as a record keeps it."""
+def claim_reference(claim: Claim, population: str = "") -> ClaimReference:
+    """The claim as a record keeps it, with what its items are drawn from."""
     return ClaimReference(
         id=claim.id,
         question=claim.question,
@@ -124,6 +125,7 @@ def claim_reference(claim: Claim) -> ClaimReference:
         seed=claim.seed,
         headline=claim.headline,
         status=claim.status,
+        population=population,
         line=claim.line,
         value_unit=claim.value_unit,
     )

@@ -91,6 +91,9 @@ class ClaimReference(Stored):
     value_unit: str = ""
     """What the values of its trials are in, say bits; empty where they are successes or have no unit."""
 
+    population: str = ""
+    """What its items are drawn from at random, which is what its verdict is about; empty for listed items."""
+
     line: int = 0
     """Where its file declares it, which orders the claims of a question; 0 where that is not known."""
 
