@@ -16,8 +16,9 @@ from vsg_core import (
     control,
     first_line,
     mostly,
-    rarely,
+    not_mostly,
     rate,
+    torch,
     trials,
 )
 
@@ -112,28 +113,48 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
 
 
 @claim(
-    "Chat-tuned models translate most common Spanish words in their chat format",
+    "The chat-tuned model translates most common Spanish words in its chat format",
     source=STUDY("docs/qwen-implementation.md and README, Implementation 2", "#implementation-2"),
     reported="taken for granted when the study moved to an instruction-tuned model; translation was tried in "
     "completion style only",
     rule=mostly(trials=100),
     kinds=["instruct"],
     controls={
-        "shuffled pairs": control(
-            rarely(trials=100), "the same replies, compared with the answers of another word"
+        "letters in another order": control(
+            not_mostly(trials=100), "the same question about the word's letters in a random order"
         )
     },
 )
-def test_chat_models_translate_in_chat_format(lm: LanguageModel, spanish_words: Glossary) -> Evidence:
+def test_chat_models_translate_in_chat_format(
+    lm: LanguageModel, spanish_words: Glossary, generator: torch.Generator
+) -> Evidence:
     """Ask in ordinary tokens, "What does the Spanish word 'gato' mean in English?", for 20 greedy tokens.
 
-    A success is a reply with one of the English answers.
+    A success is a reply with one of the English answers. A model that only guesses from the letters, or lists likely
+    words, would find the answer in the control as well.
     """
-    questions = spanish_words.prompts("What does the Spanish word '{word}' mean in English?")
-    replies = lm.generate([lm.chat(question) for question in questions], max_new_tokens=20)
+    scrambled = Glossary(
+        [in_another_order(word, generator) for word in spanish_words.words], spanish_words.answers
+    )
+    glossaries = (spanish_words, scrambled)
+    asked = [words.prompts("What does the Spanish word '{word}' mean in English?") for words in glossaries]
+    chats = [[lm.chat(question) for question in questions] for questions in asked]
+    own, other = (
+        trials(
+            questions,
+            output=replies,
+            success=words.found(reply.answer for reply in replies),
+            inputs={"answers that count": words.answers},
+        )
+        for words, questions, replies in zip(
+            glossaries, asked, at_once(lm.generate, *chats, max_new_tokens=20), strict=True
+        )
+    )
+    return Evidence(own, {"letters in another order": other})
 
-    def judged(words: Glossary) -> list[Trial]:
-        found = words.found(reply.answer for reply in replies)
-        return trials(questions, output=replies, success=found, inputs={"answers that count": words.answers})
 
-    return Evidence(judged(spanish_words), {"shuffled pairs": judged(spanish_words.shuffled())})
+def in_another_order(word: str, generator: torch.Generator) -> str:
+    """The letters of a word in a random order that is not their own."""
+    order = torch.randperm(len(word), generator=generator)
+    other = "".join(word[place] for place in order)
+    return other if other != word else in_another_order(word, generator)
