@@ -59,6 +59,7 @@ def test_the_file_is_readable_for_review(tmp_path: Path) -> None:
         "estimate = 0.675\n"
         "interval = [0.5087, 0.8143]\n"
         "n = 40\n"
+        "p_value = 0.03848\n"
         'rule = "rate above 50 %, at least 40 trials, alpha 0.05"\n'
         f'rules = "{record_of(27).claim.rules_digest}"\n'
         'weights = "ab12"\n'
@@ -70,6 +71,7 @@ def test_the_file_is_readable_for_review(tmp_path: Path) -> None:
             estimate=0.675,
             interval=(0.5087, 0.8143),
             n=40,
+            p_value=0.03848,
             rule="rate above 50 %, at least 40 trials, alpha 0.05",
             rules=record_of(27).claim.rules_digest,
             weights="ab12",

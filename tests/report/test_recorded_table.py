@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsg_core.report.text.recorded_table import recorded_table
+from vsg_core.report.text.recorded_table import HOLM, recorded_table
 from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness
 
 MEANING = Harness(1, 1, 0).meaning
@@ -105,3 +105,25 @@ def test_short_cells_have_the_verdict_and_the_estimate(folders: tuple[Path, Path
 def test_a_model_without_a_verdict_in_a_table_has_no_column_there(folders: tuple[Path, Path]) -> None:
     (folders[1] / "small.toml").write_text("")
     assert recorded_table(*folders).splitlines()[2] == "| claim | large (4-bit) |"
+
+
+def test_decided_verdicts_that_fail_holm_are_marked(folders: tuple[Path, Path]) -> None:
+    """Over the model's findings with a verdict: 0.03 is below 0.05, but not below 0.05 / 2; identities do not count."""
+    recorded = folders[1] / "small.toml"
+    same = 'rule = "r", weights = "w"'
+    recorded.write_text(
+        """
+        works = { verdict = "holds", estimate = 0.9, interval = [0.7, 0.98], n = 40, p_value = 0.03, SAME }
+        better = {verdict = "holds", estimate = 0.3, interval = [0.1, 0.5], n = 60, p_value = 1e-3, share = 0.71, SAME}
+        always = { verdict = "inconclusive", estimate = 0.0, interval = [0.0, 0.3], n = 40, p_value = 0.2, SAME }
+        identity = { verdict = "holds", estimate = 0.0, interval = [0.0, 0.01], n = 320, p_value = 0.04, SAME }
+    """.replace("SAME", same)
+    )
+    lines = {
+        line.split(" | ")[0][2:]: line.split(" | ")[-1][:-2] for line in recorded_table(*folders).splitlines()
+    }
+    assert lines["It works"] == "**holds**† 90 % [70 %, 98 %] of 40"
+    assert lines["It works better"] == "**holds** 0.30 [0.10, 0.50] of 60; 71 % of trials above 0"
+    assert lines["It always works"].startswith("**inconclusive** ")
+    assert HOLM in recorded_table(*folders)
+    assert "**holds**† 90 %" in recorded_table(*folders, headline=True, short=True)

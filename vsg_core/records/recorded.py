@@ -35,6 +35,13 @@ class RecordedVerdict(Stored):
     estimate: float | None = None
     interval: Interval | None = None
     n: int | None = None
+    p_value: float | None = None
+    """The smallest alpha at which the verdict would still be given. Those of all findings on a model decide which
+    verdicts survive Holm's correction."""
+
+    share: float | None = None
+    """The share of trials whose value is on the claim's side; null unless the rule averages values."""
+
     rule: str
     """The rule in words, for people to read; nothing compares it."""
 
@@ -164,6 +171,8 @@ def recorded_verdict(record: Record) -> RecordedVerdict:
         estimate=None if record.evidence.estimate is None else rounded(record.evidence.estimate),
         interval=interval and (rounded(interval[0]), rounded(interval[1])),
         n=record.evidence.n,
+        p_value=None if record.evidence.p_value is None else rounded(record.evidence.p_value),
+        share=None if record.evidence.share is None else rounded(record.evidence.share),
         rule=record.claim.rule_text,
         rules=record.claim.rules_digest,
         weights=record.weights,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, product
 from pathlib import Path
 
-from vsg_core.judge.claims import load_claims
+from vsg_core.judge.claims import Claim, load_claims
+from vsg_core.judge.holm import survivals
+from vsg_core.judge.rules import Rule
 from vsg_core.projects import RECORDED
 from vsg_core.records.recorded import RecordedVerdict, read_recorded
 from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness, weights_text
+from vsg_core.report.view.terms import share_text
 from vsg_core.vocabulary import ACROSS, form_text, is_quantised
-from vsg_core.wording import Unit, estimate_text, measured_text
+from vsg_core.wording import estimate_text, measured_text
+
+# Marks a decided verdict that Holm's correction over the model's findings does not leave.
+FAILS_HOLM = "†"
+HOLM = f"{FAILS_HOLM}: does not survive Holm’s correction over all findings with a verdict on the same model."
 
 
 def recorded_table(
@@ -19,8 +26,9 @@ def recorded_table(
 ) -> str:
     """Return one table per question, with a row per claim and a column per model; then the identities, and a note.
 
-    The note says how far the verdicts are confirmed, and in which form the weights were. Claims without a recorded
-    verdict are left out, and so are, in each table, models without a verdict in it.
+    The note says how far the verdicts are confirmed, which of them Holm's correction leaves, and in which form the
+    weights were. Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in
+    it.
 
     Args:
         claims: the folder of claims.
@@ -38,11 +46,16 @@ def recorded_table(
     tables: dict[str, list[list[str]]] = {}
     apart: list[tuple[list[RecordedVerdict], list[str]]] = []
     with_pilot = False
-    for claim in load_claims(claims, *own):
+    loaded = list(load_claims(claims, *own))
+    survive = {model: _survivals(loaded, verdicts[model]) for model in models}
+    for claim in loaded:
         accepted = [verdicts[model].get(claim.id) for model in models]
         if not any(accepted) or (headline and not claim.headline):
             continue
-        line = [claim.statement, *(cell(verdict, claim.rule.unit) if verdict else "" for verdict in accepted)]
+        line = [claim.statement]
+        for model, verdict in zip(models, accepted, strict=True):
+            mark = FAILS_HOLM if survive[model].get(claim.id) is False else ""
+            line.append(cell(verdict, claim.rule, mark) if verdict else "")
         if claim.status == "identity":
             apart.append((list(filter(None, accepted)), line))
         else:
@@ -55,9 +68,26 @@ def recorded_table(
         parts += _harness(apart, head, "" if headline else "## ", short)
     forms = [_form(verdicts[model].values()) for model in models if model != ACROSS]
     if tables:
-        note = [f"The verdicts are {EXPLORATORY}", PILOT if with_pilot else "", weights_text(forms)]
+        marked = any(FAILS_HOLM in cell for lines in tables.values() for line in lines for cell in line)
+        note = [
+            f"The verdicts are {EXPLORATORY}",
+            PILOT if with_pilot else "",
+            HOLM if marked else "",
+            weights_text(forms),
+        ]
         parts.append(" ".join(filter(None, note)))
     return "\n\n".join(parts)
+
+
+def _survivals(claims: Iterable[Claim], recorded: Mapping[str, RecordedVerdict]) -> dict[str, bool | None]:
+    """Return which verdicts of a model's findings survive Holm's correction, by claim."""
+    family = [
+        claim.id
+        for claim in claims
+        if claim.id in recorded and claim.status != "identity" and recorded[claim.id].verdict != "not run"
+    ]
+    judged = [(recorded[name].verdict, recorded[name].p_value) for name in family]
+    return dict(zip(family, survivals(judged), strict=True))
 
 
 def _harness(
@@ -101,13 +131,16 @@ def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:
     return markdown_table([*compress(head, filled)], [[*compress(row, filled)] for row in rows])
 
 
-def _full_cell(recorded: RecordedVerdict, unit: Unit) -> str:
+def _full_cell(recorded: RecordedVerdict, rule: Rule, mark: str) -> str:
     if recorded.estimate is None or recorded.interval is None or recorded.n is None:
         return f"*not run*, {recorded.not_applicable}"
-    return f"**{recorded.verdict}** {measured_text(recorded.estimate, recorded.interval, recorded.n, unit)}"
+    measured = measured_text(recorded.estimate, recorded.interval, recorded.n, rule.unit)
+    share = share_text(rule, recorded.share)
+    return f"**{recorded.verdict}**{mark} {measured}" + (f"; {share}" if share else "")
 
 
-def _short_cell(recorded: RecordedVerdict, unit: Unit) -> str:
+def _short_cell(recorded: RecordedVerdict, rule: Rule, mark: str) -> str:
     if recorded.estimate is None:
         return "*not run*"
-    return f"**{recorded.verdict}** {estimate_text(recorded.estimate, recorded.interval, recorded.n, unit)}"
+    estimate = estimate_text(recorded.estimate, recorded.interval, recorded.n, rule.unit)
+    return f"**{recorded.verdict}**{mark} {estimate}"

@@ -14,6 +14,7 @@ from vsg_core.records.record import Record
 from vsg_core.report.view.arms import Arm, arms_of
 from vsg_core.report.view.examples import Example, Table, all_trials, chosen
 from vsg_core.report.view.repeats import differing_texts
+from vsg_core.report.view.terms import share_text
 from vsg_core.vocabulary import Outcome, Verdict
 from vsg_core.wording import estimate_text, exact_text, in_unit, interval_text, limit_text, number_text
 
@@ -62,11 +63,8 @@ class Cell:
     @property
     def share(self) -> str:
         """The share of trials on the claim's side: "71 % of trials above 0"; empty unless the rule averages values."""
-        rule, share = self.record.claim.rule, self.record.evidence.share
-        if share is None:
-            return ""
-        limit = in_unit(limit_text(rule.side, rule.limit, rule.unit), rule.unit, self.record.claim.value_unit)
-        return f"{number_text(share, 'percent')} of trials {limit}"
+        claim = self.record.claim
+        return share_text(claim.rule, self.record.evidence.share, claim.value_unit)
 
     @property
     def holm(self) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from vsg_core.judge.holm import holm
+from vsg_core.judge.holm import survivals
 from vsg_core.judge.power import power_text
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
@@ -22,8 +22,6 @@ from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
 from vsg_core.wording import in_unit
 
-# The chance, under Holm's correction, that any surviving verdict on a model is false.
-HOLM_ALPHA = 0.05
 COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
 
 
@@ -259,14 +257,14 @@ def _survivals(claims: Iterable[Mapping[str, Record]]) -> dict[tuple[str, str], 
             for model, record in by_model.items():
                 if record.verdict != "not run":
                     families.setdefault(model, []).append(record)
-    survive = {}
-    for model, records in families.items():
-        p_values = [record.evidence.p_value for record in records]
-        adjusted = holm([1.0 if p_value is None else p_value for p_value in p_values])
-        for record, p_value, after in zip(records, p_values, adjusted, strict=True):
-            if p_value is not None and record.verdict != "inconclusive":
-                survive[model, record.claim.id] = after <= HOLM_ALPHA
-    return survive
+    return {
+        (model, record.claim.id): survives
+        for model, records in families.items()
+        for record, survives in zip(
+            records, survivals([(record.verdict, record.evidence.p_value) for record in records]), strict=True
+        )
+        if survives is not None
+    }
 
 
 def _by_question(rows: Iterable[ClaimRow]) -> dict[str, Sequence[ClaimRow]]:

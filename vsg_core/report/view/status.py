@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vsg_core.report.view.rows import HOLM_ALPHA, ClaimRow, Report
+from vsg_core.judge.holm import HOLM_ALPHA
+from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import form_text
 from vsg_core.wording import count_text, exact_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsg_core.judge.rules import Rule
-from vsg_core.wording import exact_text, limit_text, margin_text
+from vsg_core.wording import exact_text, in_unit, limit_text, margin_text, number_text
 
 
 def thresholds(rule: Rule) -> list[float]:
@@ -16,6 +16,13 @@ def thresholds(rule: Rule) -> list[float]:
 def wanted(rule: Rule) -> str:
     """Say where the whole interval must be for the claim to hold: "above 50 %"."""
     return limit_text(rule.side, rule.limit, rule.unit)
+
+
+def share_text(rule: Rule, share: float | None, value_unit: str = "") -> str:
+    """Return the share of trials on the claim's side, "71 % of trials above 0"; empty unless values are averaged."""
+    if share is None:
+        return ""
+    return f"{number_text(share, 'percent')} of trials {in_unit(wanted(rule), rule.unit, value_unit)}"
 
 
 @dataclass(frozen=True)
