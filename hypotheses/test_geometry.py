@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fixtures.draws import Draw
+from fixtures.pools.paraphrases import Paraphrase
 from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from fixtures.words import nearest_by_cosine
 from vsg_core import (
-    ConceptWriter,
     Evidence,
     LanguageModel,
     Trial,
@@ -110,46 +112,86 @@ def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tenso
     )
 
 
+UNRELATED, EQUAL_TOO = "than to an unrelated prompt", "equal heaviest tokens too"
+
+
 @claim(
-    "A prompt's concept token is nearer to that of a paraphrase than to that of an unrelated prompt that ends alike",
+    "Where heaviest tokens differ, a prompt's concept token is nearer to a paraphrase's than to that of another "
+    "sentence in the paraphrase's wording",
     source=STUDY(f"{HYPOTHESIS}, Why This Would Emerge", FILE + HYPOTHESIS),
     reported="similar concepts should have similar vectors; expected, not measured",
     # Distances are in norms of the vectors: a twentieth of one, as 5 points of a rate.
     rule=more(matters=0.05),
     unit="token norms",
     comparisons={
-        "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
-        "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",
+        UNRELATED: "a prompt about something else that ends in the same word, in place of the other sentence",
+        EQUAL_TOO: "pairs included in which the prompt's heaviest token is that of the paraphrase or of another prompt",
     },
-    no_control="the value already compares with the distance to an unrelated prompt that ends in the same words",
+    no_control="the value already compares with the distance to a sentence that shares all but the meaning",
 )
 def test_paraphrases_have_nearer_concept_tokens(
-    lm: LanguageModel, paraphrases: list[tuple[str, str, str]]
+    lm: LanguageModel, draw_paraphrases: Draw[Paraphrase]
 ) -> Evidence:
-    """Value: L2 distance to the unrelated prompt's concept token minus that to the paraphrase's, in mean token norms.
+    """Value: L2 distance to the other sentence's concept token minus that to the paraphrase's, in mean token norms.
 
-    The unrelated prompt ends in the same words as the paraphrase, so that what such an ending asks for cannot
-    bring the two wordings together. That two wordings often share the most probable word is what the claim says,
-    not something to correct for.
+    The other sentence is the next one drawn with the same two wordings, about another act or person, so that neither
+    the wording nor how it ends can bring a prompt and its paraphrase together. Where two prompts have the same heaviest
+    token their vectors are close for that reason alone, so prompts are left out whose heaviest token is that of the
+    paraphrase, of the other sentence or of the unrelated prompt.
     """
-    prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
-    logits, rows = lm.next_logits(prompts), torch.arange(len(prompts))
-    study, plain = (ConceptWriter(lm, mixing)(logits, rows, 0) for mixing in (presets.STUDY, presets.PLAIN))
-    heaviest = [repr(lm.token(concept.token_id)) for concept in study.kept]
-    n = len(paraphrases)
-
-    def nearer(vectors: Tensor, any_prompt: bool = False) -> list[Trial]:
-        # Each [prompts, hidden]
-        first, same, other = (vectors.float() / lm.embedding_norm).split(n)
-        other = same.roll(1, 0) if any_prompt else other
-        return trials(
-            map(" / ".join, paraphrases),
-            output=heaviest[:n],
-            value=(first - other).norm(dim=-1) - (first - same).norm(dim=-1),
-            outputs={"paraphrase": heaviest[n : 2 * n], "unrelated": heaviest[2 * n :]},
-        )
-
-    any_prompt = nearer(study.inputs, any_prompt=True)
-    return Evidence(
-        nearer(study.inputs), {"plain mixture": nearer(plain.inputs), "than to any prompt": any_prompt}
+    drawn = draw_paraphrases(240)
+    followed = next_in_wording(drawn)
+    rows = [row for row, following in enumerate(followed) if following is not None]
+    columns = [
+        [drawn[row].prompt for row in rows],
+        [drawn[row].same for row in rows],
+        [following.same for following in followed if following is not None],
+        [drawn[row].other for row in rows],
+    ]
+    # Each pair of wordings has one unrelated prompt, which comes again and again.
+    texts = list(dict.fromkeys(text for column in columns for text in column))
+    traces = write_concepts(lm, texts, mixing=presets.STUDY)
+    concepts = {text: trace.steps[0] for text, trace in zip(texts, traces, strict=True)}
+    spelled = [[repr(lm.token(concepts[text].token_id)) for text in column] for column in columns]
+    first, same, another, other = (
+        torch.stack([concepts[text].vector for text in column]).float() / lm.embedding_norm
+        for column in columns
+    )  # each [rows, hidden]
+    by_another, by_unrelated = (
+        ((first - far).norm(dim=-1) - (first - same).norm(dim=-1)).tolist() for far in (another, other)
     )
+    apart = [row for row, (own, *others) in enumerate(zip(*spelled, strict=True)) if own not in others]
+    shown = [" / ".join(each) for each in zip(*columns, strict=True)]
+
+    def arm(values: list[float], rows: Iterable[int]) -> list[Trial]:
+        return [
+            Trial(
+                shown[row],
+                spelled[0][row],
+                value=values[row],
+                outputs={
+                    "paraphrase": spelled[1][row],
+                    "other sentence": spelled[2][row],
+                    "unrelated": spelled[3][row],
+                },
+            )
+            for row in rows
+        ]
+
+    at_least(40, apart, "prompts whose heaviest token is that of none of the others")
+    return Evidence(
+        arm(by_another, apart),
+        {UNRELATED: arm(by_unrelated, apart), EQUAL_TOO: arm(by_another, range(len(shown)))},
+    )
+
+
+def next_in_wording(drawn: Sequence[Paraphrase]) -> list[Paraphrase | None]:
+    """For each item the next one in the same two wordings, after the last one the first; None for one alone."""
+    rows: dict[str, list[int]] = {}
+    for row, item in enumerate(drawn):
+        rows.setdefault(item.other, []).append(row)
+    following: list[Paraphrase | None] = [None] * len(drawn)
+    for own in rows.values():
+        for row, after in zip(own, own[1:] + own[:1], strict=True):
+            following[row] = drawn[after] if after != row else None
+    return following

@@ -13,10 +13,12 @@ from fixtures import between_words
 from fixtures.between_words import TwoNouns
 from fixtures.pools.noun_pairs import NOUN_PAIRS, NounPair
 from fixtures.pools.openings import Opening
+from fixtures.pools.paraphrases import Paraphrase
 from hypotheses import test_concept_vectors as concept_vectors
+from hypotheses import test_geometry as geometry
 from hypotheses import test_interpolation as interpolation
 from tests.support.architectures import tiny
-from vsg_core import Mixture
+from vsg_core import Mixture, presets, write_concepts
 
 if TYPE_CHECKING:
     from vsg_core import LanguageModel
@@ -148,3 +150,30 @@ def test_a_pair_of_nouns_keeps_its_frame() -> None:
     assert len({*frames}) == 20
     assert max(map(frames.count, {*frames})) < 60
     assert all(frame.count(" {} ") == 1 for frame in frames)
+
+
+def test_the_other_sentence_has_the_same_wording() -> None:
+    """The next item of the wording, in a circle; an item alone in its wording has none."""
+    drawn = [Paraphrase(f"p{i}", f"s{i}", other) for i, other in enumerate("abacba")]
+    following = geometry.next_in_wording(drawn)
+    assert [one and one.same for one in following] == ["s2", "s4", "s5", None, "s1", "s0"]
+
+
+def test_paraphrases_are_compared_where_heaviest_tokens_differ(lm: LanguageModel) -> None:
+    """Each value is a difference of two distances between vectors written one by one."""
+    drawn = [Paraphrase(f"w{i} w9", f"w{i} w7 w4", "w3 w7 w4") for i in range(5, 105)]
+    evidence = geometry.test_paraphrases_have_nearer_concept_tokens(lm, drawing(drawn))
+    assert len(evidence.arms[geometry.EQUAL_TOO]) == 100
+    assert [trial.prompt for trial in evidence.trials] == [
+        trial.prompt for trial in evidence.arms[geometry.UNRELATED]
+    ]
+    for trial in evidence.trials:
+        assert trial.output not in (trial.outputs or {}).values()
+    row = next(row for row, one in enumerate(drawn) if evidence.trials[0].prompt.startswith(one.prompt))
+    texts = [drawn[row].prompt, drawn[row].same, drawn[row + 1].same, "w3 w7 w4"]
+    first, same, another, other = (
+        write_concepts(lm, [text], mixing=presets.STUDY)[0].steps[0].vector for text in texts
+    )
+    for trials, far in ((evidence.trials, another), (evidence.arms[geometry.UNRELATED], other)):
+        by = ((first - far).norm() - (first - same).norm()).item() / lm.embedding_norm
+        assert trials[0].value == pytest.approx(by, abs=1e-4)
