@@ -1,0 +1,45 @@
+"""Tests of what the claims about answers, scripts, fluency and shapes of prompts count."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from fixtures.fact_branches import FactBranches
+from fixtures.prompts import Fact
+from hypotheses import test_mixed_tokens as mixed_tokens
+
+if TYPE_CHECKING:
+    import pytest
+
+    from fixtures.draws import Draw
+    from vsg_core import LanguageModel
+
+
+def drawing(facts: list[Fact]) -> Draw[Fact]:
+    """Draw the first of these facts."""
+    return cast("Draw[Fact]", lambda trials: facts[:trials])
+
+
+def test_only_branches_that_name_an_answer_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 facts 50 have two answers, 30 of them different; after the sentence 25 of 90 are answered otherwise."""
+    facts = [Fact("capital", "Peru", "Lima", f"prompt {i}", "", ("Lima", "Cusco")) for i in range(100)]
+    seconds = ["Cusco"] * 30 + ["Lima"] * 20 + [None] * 50
+    branches = [
+        FactBranches(fact.prompt, [0.5, 0.2], "first", "second", None if row >= 90 else "Lima", second)
+        for row, (fact, second) in enumerate(zip(facts, seconds, strict=True))
+    ]
+    monkeypatch.setattr(mixed_tokens, "follow_branches", lambda *_: branches)
+    texts = [" Cusco"] * 25 + [" Lima"] * 25 + [" a city"] * 40
+
+    def generate(prompts: list[str], max_new_tokens: int) -> list[SimpleNamespace]:
+        assert prompts == [f"{mixed_tokens.BEFORE} prompt {i}" for i in range(90)]
+        assert max_new_tokens == 12
+        return [SimpleNamespace(text=text) for text in texts]
+
+    lm = cast("LanguageModel", SimpleNamespace(generate=generate))
+    evidence = mixed_tokens.test_second_token_leads_to_a_rival_answer(lm, drawing(facts))
+    counts = {name: [trial.success for trial in arm] for name, arm in evidence.arms.items()}
+    assert [trial.success for trial in evidence.trials] == [True] * 30 + [False] * 20
+    assert counts[mixed_tokens.ELSEWHERE] == [True] * 25 + [False] * 25
+    assert counts[mixed_tokens.ANSWERS] == [True] * 50 + [False] * 40
