@@ -5,9 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
+import torch
+
 from fixtures.fact_branches import FactBranches
 from fixtures.prompts import Fact
+from hypotheses import test_language as language
 from hypotheses import test_mixed_tokens as mixed_tokens
+from tests.support.architectures import tiny
 
 if TYPE_CHECKING:
     import pytest
@@ -43,3 +47,13 @@ def test_only_branches_that_name_an_answer_count(monkeypatch: pytest.MonkeyPatch
     assert [trial.success for trial in evidence.trials] == [True] * 30 + [False] * 20
     assert counts[mixed_tokens.ELSEWHERE] == [True] * 25 + [False] * 25
     assert counts[mixed_tokens.ANSWERS] == [True] * 50 + [False] * 40
+
+
+def test_names_are_mixed_place_by_place() -> None:
+    """As far as the shorter name goes, the first name's token the heavier one."""
+    lm = tiny("llama")
+    mixed = language.mixed_names(lm, "w5 w6 w7", "w8 w9")
+    table = lm.embed(torch.cat([lm.tokenize(f" {name}", special=False) for name in ("w5 w6", "w8 w9")]))
+    assert torch.allclose(mixed, 0.6 * table[:2] + 0.4 * table[2:], atol=1e-6)
+    text = language.repeated(lm, table[:1])
+    assert (text == table[0]).all(-1).sum() == 2
