@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fixtures.replies import NoiseTexts, admits, differences
+from fixtures.draws import Draw
+from fixtures.pools.openings import Opening
+from fixtures.replies import TEXTS, Continuation, NoiseTexts, admits, differences, own_texts
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
     Evidence,
@@ -24,13 +26,12 @@ from vsg_core import (
 )
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
-NOTHING = {"after nothing": "texts that begin a document, against the texts after random tokens"}
 PAIRS = "pairs of texts of three tokens or more"
 
 
 @claim(
-    "What a model writes after noise is at least as fluent as what it writes after random tokens, to within twice the "
-    "perplexity",
+    "What the model writes after noise is at least as fluent as what it writes after ordinary sentences, to within "
+    "twice the perplexity",
     source=STUDY(f"{BYPASS}, test 5; {LOG}", FILE + LOG),
     reported="pure noise gave words, such as: Philippines, I have always; the model 'happily generates' from noise",
     rule=more(than=-1.0),
@@ -41,24 +42,45 @@ PAIRS = "pairs of texts of three tokens or more"
             "the texts after noise with their tokens in random order, against themselves in order",
         )
     },
-    comparisons=NOTHING,
+    comparisons={
+        "after random tokens": "texts after random tokens, against those after ordinary sentences",
+        "after nothing": "texts that begin a document, against those after ordinary sentences",
+    },
 )
-def test_text_after_noise_is_fluent(noise_texts: NoiseTexts) -> Evidence:
-    """Value, in bits per token: the cost to the model of a text after random tokens minus that of one after noise.
+def test_text_after_noise_is_fluent(
+    lm: LanguageModel, noise_texts: NoiseTexts, draw_openings: Draw[Opening], generator: torch.Generator
+) -> Evidence:
+    """Value, in bits per token: the cost to the model of a text after a sentence minus that of one after noise.
 
     Both are sampled at temperature 0.7 and read by the same model as the beginning of a document, without what came
-    before. One bit more is twice the perplexity; shuffling must cost more than that, or perplexity does not measure
-    fluency. A text that repeats itself is cheap too, which the next claim measures. Texts of under three tokens are
-    left out with their partners.
+    before, which is why the sentences are complete. One bit more is twice the perplexity; shuffling must cost more
+    than that, or perplexity does not measure fluency. A text that repeats itself is cheap too, which the next claim
+    measures. Texts of under three tokens are left out with their partners.
     """
-    noise, tokens = noise_texts.after_noise, noise_texts.after_tokens
+    own = own_texts(lm, [completed(opening) for opening in draw_openings(TEXTS)], generator)
+    noise, tokens, nothing = (
+        texts[: len(own)]
+        for texts in (noise_texts.after_noise, noise_texts.after_tokens, noise_texts.after_nothing)
+    )
+
+    def against_own(texts: list[Continuation]) -> list[Trial]:
+        return differences(texts, own[: len(texts)], lambda text: -text.bits)
+
     return Evidence(
-        at_least(40, differences(noise, tokens, lambda text: -text.bits), PAIRS),
+        at_least(40, against_own(noise), PAIRS),
         {
-            "after noise, shuffled": differences(noise_texts.shuffled, noise, lambda text: -text.bits),
-            "after nothing": differences(noise_texts.after_nothing, tokens, lambda text: -text.bits),
+            "after noise, shuffled": differences(
+                noise_texts.shuffled, noise_texts.after_noise, lambda text: -text.bits
+            ),
+            "after random tokens": against_own(tokens),
+            "after nothing": against_own(nothing),
         },
     )
+
+
+def completed(opening: Opening) -> str:
+    """The sentence that an opening begins, with the first word that it can continue with as its last."""
+    return f"{opening.text} {opening.rivals[0]}."
 
 
 @claim(
@@ -68,7 +90,7 @@ def test_text_after_noise_is_fluent(noise_texts: NoiseTexts) -> Evidence:
     reported="single texts after noise, too few to see whether noise always brings the same",
     rule=more(than=-0.1),
     unit="of pairs",
-    comparisons=NOTHING,
+    comparisons={"after nothing": "texts that begin a document, against the texts after random tokens"},
     no_control="the value already subtracts the diversity after random tokens",
 )
 def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
+import pytest
 import torch
 
 from fixtures.fact_branches import FactBranches
+from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
+from fixtures.replies import NoiseTexts, own_texts
 from hypotheses import test_language as language
 from hypotheses import test_mixed_tokens as mixed_tokens
+from hypotheses import test_noise_content as noise_content
 from tests.support.architectures import tiny
 
 if TYPE_CHECKING:
-    import pytest
-
     from fixtures.draws import Draw
     from vsg_core import LanguageModel
 
@@ -57,3 +60,19 @@ def test_names_are_mixed_place_by_place() -> None:
     assert torch.allclose(mixed, 0.6 * table[:2] + 0.4 * table[2:], atol=1e-6)
     text = language.repeated(lm, table[:1])
     assert (text == table[0]).all(-1).sum() == 2
+
+
+def test_texts_after_noise_are_compared_with_those_after_sentences() -> None:
+    """The opening is completed; the value is the sentence's text's cost minus that after noise."""
+    lm, generator = tiny("llama"), torch.Generator().manual_seed(0)
+    openings = [Opening(f"w{i} w{i + 1}", ("w3", "w4")) for i in range(50)]
+    assert noise_content.completed(openings[0]) == "w0 w1 w3."
+    sentences = [noise_content.completed(opening) for opening in openings]
+    own = own_texts(lm, sentences, torch.Generator().manual_seed(0))
+    assert [text.beginning for text in own] == sentences
+    after = [replace(text, kind="after noise", bits=text.bits - 2) for text in own]
+    texts = NoiseTexts(after, own, own, after)
+    draw = cast("Draw[Opening]", lambda trials: openings[:trials])
+    evidence = noise_content.test_text_after_noise_is_fluent(lm, texts, draw, generator)
+    assert [trial.value for trial in evidence.trials] == pytest.approx([2.0] * len(evidence.trials))
+    assert {trial.value for trial in evidence.arms["after random tokens"]} == {0.0}
