@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from fixtures.fact_branches import FactBranches
+from fixtures.pools.facts import FACTS
 from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
 from fixtures.replies import NoiseTexts, own_texts
 from hypotheses import test_language as language
 from hypotheses import test_mixed_tokens as mixed_tokens
 from hypotheses import test_noise_content as noise_content
+from hypotheses import test_writing as writing
 from tests.support.architectures import tiny
+from vsg_core import entropy_bits
 
 if TYPE_CHECKING:
     from fixtures.draws import Draw
@@ -76,3 +79,45 @@ def test_texts_after_noise_are_compared_with_those_after_sentences() -> None:
     evidence = noise_content.test_text_after_noise_is_fluent(lm, texts, draw, generator)
     assert [trial.value for trial in evidence.trials] == pytest.approx([2.0] * len(evidence.trials))
     assert {trial.value for trial in evidence.arms["after random tokens"]} == {0.0}
+
+
+def test_facts_of_one_shape_differ_before_their_subject() -> None:
+    """They go on alike after it, and are as long to within two words."""
+
+    def fact(prompt: str, open_prompt: str, subject: str = "Peru") -> Fact:
+        return Fact("", subject, "", prompt, open_prompt, ())
+
+    assert writing.have_one_shape(fact("Now the capital of Peru is", "Now the beauty of Peru is"))
+    assert not writing.have_one_shape(fact("Now Peru has a capital called", "Now the beauty of Peru is"))
+    assert not writing.have_one_shape(fact("Peru has", "Now the beauty of a place like Peru has"))
+    assert not writing.have_one_shape(fact("Now the main city of Peru is", "Near Peru is"))
+    assert writing.with_subject("He is sure that the opposite of he is", "he", "blorf") == (
+        "He is sure that the opposite of blorf is"
+    )
+
+
+def test_every_subject_of_a_pair_is_replaced() -> None:
+    """Of both prompts, in the facts that the claim draws."""
+    facts = [fact for fact in FACTS.share("a_claim") if writing.have_one_shape(fact)]
+    assert len(facts) >= 90
+    for fact in facts:
+        for prompt in (fact.prompt, fact.open_prompt):
+            assert f" {fact.subject} " in prompt
+            assert writing.with_subject(prompt, fact.subject, "blorf").count("blorf") == 1
+
+
+def test_entropies_are_compared_within_a_pair() -> None:
+    """Success where the open prompt has more bits; the same pairs with made-up subjects are the control."""
+    lm = tiny("llama")
+    facts = [Fact("", "w9", "", f"w{i} w5 w9 w7", f"w{i} w6 w9 w7", ()) for i in range(10, 50)]
+    draw = cast("Draw[Fact]", lambda _, usable: [fact for fact in facts if all(usable([fact]))])
+    evidence = writing.test_entropy_separates_open_from_factual_prompts(lm, draw, ["w3", "w4"], ["w2"])
+    for row, fact in enumerate(facts):
+        own, known = entropy_bits(lm.next_logits([fact.open_prompt, fact.prompt]))
+        assert evidence.trials[row].success == bool(own > known)
+        control = evidence.arms[writing.NO_SUBJECT][row]
+        word = ("w3", "w4")[row % 2]
+        assert control.prompt == " / ".join(
+            f"{prompt.replace('w9', word)} …" for prompt in (fact.open_prompt, fact.prompt)
+        )
+    assert len(evidence.arms["open prompts of another shape"]) == 1
