@@ -26,6 +26,7 @@ from vsg_core import (
 )
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
+REPEATS = "repeats such a sentence"
 PAIRS = "pairs of texts of three tokens or more"
 
 
@@ -113,12 +114,15 @@ def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
     rule=mostly(),
     kinds=["instruct"],
     positive_controls={
-        "told to say so": control(
-            mostly(), "no noise: a made-up word, and the request to say that it is not understood"
+        REPEATS: control(
+            mostly(), "no noise: the request to repeat a sentence that says so of a made-up word"
         )
     },
     controls={"ordinary words": control(not_mostly(), "the beginning of a sentence in place of the noise")},
-    comparisons={"made-up words": "two made-up words in place of the noise"},
+    comparisons={
+        "made-up words": "two made-up words in place of the noise",
+        "told to say so": "no noise: a made-up word, and the request to say that it is not understood",
+    },
 )
 def test_says_that_it_does_not_understand_noise(
     lm: LanguageModel,
@@ -129,7 +133,8 @@ def test_says_that_it_does_not_understand_noise(
 ) -> Evidence:
     """Put five vectors of noise at the end of the study's request to decode; 24 greedy tokens.
 
-    A reply with one of a list of phrases is a success.
+    A reply with one of a list of phrases is a success. That the model can write such a reply is all that the positive
+    control asks; saying so when told to, in words of its own, is more, and a comparison.
     """
 
     def decode(texts: list[str]) -> list[Prompt]:
@@ -140,12 +145,14 @@ def test_says_that_it_does_not_understand_noise(
 
     noise = lm.noise(len(made_up_words), 5, generator=generator)  # [words, 5, hidden]
     told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
+    repeat = [f"Repeat this sentence: I do not understand the word {word}." for word in made_up_words]
     ordinary = open_prompts[: len(noise)]
     following = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
     pairs = [f"{first} {second}" for first, second in following]
     of_noise, *replies = at_once(
         lm.generate,
         [chat_frame(lm, vectors) for vectors in noise],
+        [lm.chat(text) for text in repeat],
         [lm.chat(text) for text in told],
         decode(ordinary),
         decode(pairs),
@@ -154,8 +161,9 @@ def test_says_that_it_does_not_understand_noise(
     return Evidence(
         judged([f"noise {i + 1}" for i in range(len(noise))], of_noise),
         {
-            "told to say so": judged(told, replies[0]),
-            "ordinary words": judged(ordinary, replies[1]),
-            "made-up words": judged(pairs, replies[2]),
+            REPEATS: judged(repeat, replies[0]),
+            "told to say so": judged(told, replies[1]),
+            "ordinary words": judged(ordinary, replies[2]),
+            "made-up words": judged(pairs, replies[3]),
         },
     )
