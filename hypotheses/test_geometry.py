@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fixtures.capitals import SHOWN
 from fixtures.draws import Draw
 from fixtures.pools.paraphrases import Paraphrase
-from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from fixtures.words import nearest_by_cosine
 from vsg_core import (
@@ -47,32 +47,33 @@ NEXT_STEPS, HYPOTHESIS = "conversations_and_artifacts/Claude-2.md", "docs/hypoth
     },
 )
 def test_paris_minus_france_plus_germany_is_berlin(
-    lm: LanguageModel, facts: list[Fact], spellings: dict[str, list[int]]
+    lm: LanguageModel, capitals: list[tuple[str, str]], spellings: dict[str, list[int]]
 ) -> Evidence:
     """Add the concepts of words, each the study's concept token where the model is about to write that word.
 
-    concept("Berlin") comes after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
-    Only countries of whose two concepts the word is the heaviest token; for others the model writes no concept of
-    the word. The first of them, France if it is one, is the premise. A country succeeds when, by cosine, the sum is
-    nearest to the concept of its own capital among those of all: chance is under 3 %.
+    concept("Berlin") comes where a list of countries and their capitals has reached "Germany -", concept("Germany")
+    where a list of capitals and their countries has reached "Berlin -"; each list begins with three others. Only
+    countries of whose two concepts the word is the heaviest token; for others the model writes no concept of the word.
+    The first of them, France if it is one, is the premise. A country succeeds when, by cosine, the sum is nearest to
+    the concept of its own capital among those of all: chance is under 3 %.
     """
-    pairs = [("France", "Paris")]
-    pairs += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
-    words = [b for _, b in pairs] + [a for a, _ in pairs]
-    prompts = [f"The capital of {a} is" for a, _ in pairs] + [f"{b} is the capital of" for _, b in pairs]
+    words = [b for _, b in capitals] + [a for a, _ in capitals]
+    shown, turned = (", ".join(f"{a} - {b}" for a, b in own) for own in (SHOWN, [(b, a) for a, b in SHOWN]))
+    prompts = [f"Countries and their capitals: {shown}, {a} -" for a, _ in capitals]
+    prompts += [f"Capitals and their countries: {turned}, {b} -" for _, b in capitals]
     tokens = [int(lm.tokenize(f" {word}", special=False)[0]) for word in words]
     vectors, written = concepts_of(lm, prompts, tokens)
-    both = zip(written[: len(pairs)], written[len(pairs) :], strict=True)
+    both = zip(written[: len(capitals)], written[len(capitals) :], strict=True)
     kept = [row for row, (capital, country) in enumerate(both) if capital.success and country.success]
     at_least(41, kept, f"countries of which {lm.name} writes both concepts, the premise included")
-    premise, *named = [pairs[row] for row in kept]
-    capitals, countries, sums = kept_sums(vectors, kept)
+    premise, *named = [capitals[row] for row in kept]
+    of_capitals, of_countries, sums = kept_sums(vectors, kept)
     own_capitals, _, own_sums = kept_sums(lm.embed(torch.tensor(tokens)), kept)
     left_out = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
     nearest = nearest_by_cosine(lm, sums, left_out)
     arms = {
         "the concept's heaviest token is the word": written,
-        'concept("Germany") alone': nearest_capitals(named, countries, capitals),
+        'concept("Germany") alone': nearest_capitals(named, of_countries, of_capitals),
         "tokens' own embeddings": nearest_capitals(named, own_sums, own_capitals),
         "nearest of all tokens": trials(
             [f"{a}: {b}" for a, b in named],
@@ -80,7 +81,7 @@ def test_paris_minus_france_plus_germany_is_berlin(
             success=[token == tokens[row] for token, row in zip(nearest, kept[1:], strict=True)],
         ),
     }
-    return Evidence(nearest_capitals(named, sums, capitals), arms)
+    return Evidence(nearest_capitals(named, sums, of_capitals), arms)
 
 
 def concepts_of(lm: LanguageModel, prompts: list[str], tokens: list[int]) -> tuple[Tensor, list[Trial]]:

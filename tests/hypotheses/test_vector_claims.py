@@ -11,6 +11,7 @@ import torch
 
 from fixtures import between_words
 from fixtures.between_words import TwoNouns
+from fixtures.capitals import SHOWN, list_capitals
 from fixtures.pools.noun_pairs import NOUN_PAIRS, NounPair
 from fixtures.pools.openings import Opening
 from fixtures.pools.paraphrases import Paraphrase
@@ -177,3 +178,12 @@ def test_paraphrases_are_compared_where_heaviest_tokens_differ(lm: LanguageModel
     for trials, far in ((evidence.trials, another), (evidence.arms[geometry.UNRELATED], other)):
         by = ((first - far).norm() - (first - same).norm()).item() / lm.embedding_norm
         assert trials[0].value == pytest.approx(by, abs=1e-4)
+
+
+def test_capitals_are_of_one_word_and_none_is_shown() -> None:
+    """France comes first, each capital once, the worked examples are left out."""
+    found = list_capitals()
+    assert found[0] == ("France", "Paris")
+    assert len({capital for _, capital in found}) == len(found) == 88
+    assert not {*found} & {*SHOWN}
+    assert not any(" " in name for pair in found for name in pair)
