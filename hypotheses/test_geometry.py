@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from fixtures.prompts import Fact
+from fixtures.capitals import SHOWN
+from fixtures.draws import Draw
+from fixtures.pools.paraphrases import Paraphrase
 from fixtures.sources import FILE, STUDY
 from fixtures.words import nearest_by_cosine
 from vsg_core import (
-    ConceptWriter,
     Evidence,
     LanguageModel,
     Trial,
@@ -45,32 +47,33 @@ NEXT_STEPS, HYPOTHESIS = "conversations_and_artifacts/Claude-2.md", "docs/hypoth
     },
 )
 def test_paris_minus_france_plus_germany_is_berlin(
-    lm: LanguageModel, facts: list[Fact], spellings: dict[str, list[int]]
+    lm: LanguageModel, capitals: list[tuple[str, str]], spellings: dict[str, list[int]]
 ) -> Evidence:
     """Add the concepts of words, each the study's concept token where the model is about to write that word.
 
-    concept("Berlin") comes after "The capital of Germany is", concept("Germany") after "Berlin is the capital of".
-    Only countries of whose two concepts the word is the heaviest token; for others the model writes no concept of
-    the word. The first of them, France if it is one, is the premise. A country succeeds when, by cosine, the sum is
-    nearest to the concept of its own capital among those of all: chance is under 3 %.
+    concept("Berlin") comes where a list of countries and their capitals has reached "Germany -", concept("Germany")
+    where a list of capitals and their countries has reached "Berlin -"; each list begins with three others. Only
+    countries of whose two concepts the word is the heaviest token; for others the model writes no concept of the word.
+    The first of them, France if it is one, is the premise. A country succeeds when, by cosine, the sum is nearest to
+    the concept of its own capital among those of all: chance is under 3 %.
     """
-    pairs = [("France", "Paris")]
-    pairs += [(fact.subject, fact.answer) for fact in facts if fact.relation == "capital"]
-    words = [b for _, b in pairs] + [a for a, _ in pairs]
-    prompts = [f"The capital of {a} is" for a, _ in pairs] + [f"{b} is the capital of" for _, b in pairs]
+    words = [b for _, b in capitals] + [a for a, _ in capitals]
+    shown, turned = (", ".join(f"{a} - {b}" for a, b in own) for own in (SHOWN, [(b, a) for a, b in SHOWN]))
+    prompts = [f"Countries and their capitals: {shown}, {a} -" for a, _ in capitals]
+    prompts += [f"Capitals and their countries: {turned}, {b} -" for _, b in capitals]
     tokens = [int(lm.tokenize(f" {word}", special=False)[0]) for word in words]
     vectors, written = concepts_of(lm, prompts, tokens)
-    both = zip(written[: len(pairs)], written[len(pairs) :], strict=True)
+    both = zip(written[: len(capitals)], written[len(capitals) :], strict=True)
     kept = [row for row, (capital, country) in enumerate(both) if capital.success and country.success]
     at_least(41, kept, f"countries of which {lm.name} writes both concepts, the premise included")
-    premise, *named = [pairs[row] for row in kept]
-    capitals, countries, sums = kept_sums(vectors, kept)
+    premise, *named = [capitals[row] for row in kept]
+    of_capitals, of_countries, sums = kept_sums(vectors, kept)
     own_capitals, _, own_sums = kept_sums(lm.embed(torch.tensor(tokens)), kept)
     left_out = [[i for word in (*premise, a) for i in spellings.get(word.lower(), [])] for a, _ in named]
     nearest = nearest_by_cosine(lm, sums, left_out)
     arms = {
         "the concept's heaviest token is the word": written,
-        'concept("Germany") alone': nearest_capitals(named, countries, capitals),
+        'concept("Germany") alone': nearest_capitals(named, of_countries, of_capitals),
         "tokens' own embeddings": nearest_capitals(named, own_sums, own_capitals),
         "nearest of all tokens": trials(
             [f"{a}: {b}" for a, b in named],
@@ -78,7 +81,7 @@ def test_paris_minus_france_plus_germany_is_berlin(
             success=[token == tokens[row] for token, row in zip(nearest, kept[1:], strict=True)],
         ),
     }
-    return Evidence(nearest_capitals(named, sums, capitals), arms)
+    return Evidence(nearest_capitals(named, sums, of_capitals), arms)
 
 
 def concepts_of(lm: LanguageModel, prompts: list[str], tokens: list[int]) -> tuple[Tensor, list[Trial]]:
@@ -110,46 +113,86 @@ def nearest_capitals(named: list[tuple[str, str]], sums: Tensor, capitals: Tenso
     )
 
 
+UNRELATED, EQUAL_TOO = "than to an unrelated prompt", "equal heaviest tokens too"
+
+
 @claim(
-    "A prompt's concept token is nearer to that of a paraphrase than to that of an unrelated prompt that ends alike",
+    "Where heaviest tokens differ, a prompt's concept token is nearer to a paraphrase's than to that of another "
+    "sentence in the paraphrase's wording",
     source=STUDY(f"{HYPOTHESIS}, Why This Would Emerge", FILE + HYPOTHESIS),
     reported="similar concepts should have similar vectors; expected, not measured",
     # Distances are in norms of the vectors: a twentieth of one, as 5 points of a rate.
     rule=more(matters=0.05),
     unit="token norms",
     comparisons={
-        "plain mixture": "mixtures of the plain probabilities, neither cut nor sharpened, in place of the study's",
-        "than to any prompt": "the paraphrase of the line before in place of the unrelated prompt",
+        UNRELATED: "a prompt about something else that ends in the same word, in place of the other sentence",
+        EQUAL_TOO: "pairs included in which the prompt's heaviest token is that of the paraphrase or of another prompt",
     },
-    no_control="the value already compares with the distance to an unrelated prompt that ends in the same words",
+    no_control="the value already compares with the distance to a sentence that shares all but the meaning",
 )
 def test_paraphrases_have_nearer_concept_tokens(
-    lm: LanguageModel, paraphrases: list[tuple[str, str, str]]
+    lm: LanguageModel, draw_paraphrases: Draw[Paraphrase]
 ) -> Evidence:
-    """Value: L2 distance to the unrelated prompt's concept token minus that to the paraphrase's, in mean token norms.
+    """Value: L2 distance to the other sentence's concept token minus that to the paraphrase's, in mean token norms.
 
-    The unrelated prompt ends in the same words as the paraphrase, so that what such an ending asks for cannot
-    bring the two wordings together. That two wordings often share the most probable word is what the claim says,
-    not something to correct for.
+    The other sentence is the next one drawn with the same two wordings, about another act or person, so that neither
+    the wording nor how it ends can bring a prompt and its paraphrase together. Where two prompts have the same heaviest
+    token their vectors are close for that reason alone, so prompts are left out whose heaviest token is that of the
+    paraphrase, of the other sentence or of the unrelated prompt.
     """
-    prompts = [prompt for column in zip(*paraphrases, strict=True) for prompt in column]
-    logits, rows = lm.next_logits(prompts), torch.arange(len(prompts))
-    study, plain = (ConceptWriter(lm, mixing)(logits, rows, 0) for mixing in (presets.STUDY, presets.PLAIN))
-    heaviest = [repr(lm.token(concept.token_id)) for concept in study.kept]
-    n = len(paraphrases)
-
-    def nearer(vectors: Tensor, any_prompt: bool = False) -> list[Trial]:
-        # Each [prompts, hidden]
-        first, same, other = (vectors.float() / lm.embedding_norm).split(n)
-        other = same.roll(1, 0) if any_prompt else other
-        return trials(
-            map(" / ".join, paraphrases),
-            output=heaviest[:n],
-            value=(first - other).norm(dim=-1) - (first - same).norm(dim=-1),
-            outputs={"paraphrase": heaviest[n : 2 * n], "unrelated": heaviest[2 * n :]},
-        )
-
-    any_prompt = nearer(study.inputs, any_prompt=True)
-    return Evidence(
-        nearer(study.inputs), {"plain mixture": nearer(plain.inputs), "than to any prompt": any_prompt}
+    drawn = draw_paraphrases(240)
+    followed = next_in_wording(drawn)
+    rows = [row for row, following in enumerate(followed) if following is not None]
+    columns = [
+        [drawn[row].prompt for row in rows],
+        [drawn[row].same for row in rows],
+        [following.same for following in followed if following is not None],
+        [drawn[row].other for row in rows],
+    ]
+    # Each pair of wordings has one unrelated prompt, which comes again and again.
+    texts = list(dict.fromkeys(text for column in columns for text in column))
+    traces = write_concepts(lm, texts, mixing=presets.STUDY)
+    concepts = {text: trace.steps[0] for text, trace in zip(texts, traces, strict=True)}
+    spelled = [[repr(lm.token(concepts[text].token_id)) for text in column] for column in columns]
+    first, same, another, other = (
+        torch.stack([concepts[text].vector for text in column]).float() / lm.embedding_norm
+        for column in columns
+    )  # each [rows, hidden]
+    by_another, by_unrelated = (
+        ((first - far).norm(dim=-1) - (first - same).norm(dim=-1)).tolist() for far in (another, other)
     )
+    apart = [row for row, (own, *others) in enumerate(zip(*spelled, strict=True)) if own not in others]
+    shown = [" / ".join(each) for each in zip(*columns, strict=True)]
+
+    def arm(values: list[float], rows: Iterable[int]) -> list[Trial]:
+        return [
+            Trial(
+                shown[row],
+                spelled[0][row],
+                value=values[row],
+                outputs={
+                    "paraphrase": spelled[1][row],
+                    "other sentence": spelled[2][row],
+                    "unrelated": spelled[3][row],
+                },
+            )
+            for row in rows
+        ]
+
+    at_least(40, apart, "prompts whose heaviest token is that of none of the others")
+    return Evidence(
+        arm(by_another, apart),
+        {UNRELATED: arm(by_unrelated, apart), EQUAL_TOO: arm(by_another, range(len(shown)))},
+    )
+
+
+def next_in_wording(drawn: Sequence[Paraphrase]) -> list[Paraphrase | None]:
+    """For each item the next one in the same two wordings, after the last one the first; None for one alone."""
+    rows: dict[str, list[int]] = {}
+    for row, item in enumerate(drawn):
+        rows.setdefault(item.other, []).append(row)
+    following: list[Paraphrase | None] = [None] * len(drawn)
+    for own in rows.values():
+        for row, after in zip(own, own[1:] + own[:1], strict=True):
+            following[row] = drawn[after] if after != row else None
+    return following

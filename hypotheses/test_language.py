@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fixtures.replies import CopiedName
+from fixtures.draws import Draw
+from fixtures.pools.openings import Opening
 from fixtures.sources import STUDY
 from vsg_core import (
     Evidence,
@@ -15,7 +16,6 @@ from vsg_core import (
     at_once,
     cannot,
     claim,
-    completion_frame,
     control,
     mostly,
     presets,
@@ -25,16 +25,26 @@ from vsg_core import (
     write_concepts,
 )
 
-TOP, NOISE, WRITES_CYRILLIC = "their top-1 tokens", "noise of the same norms", "copies names in Cyrillic"
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOP, NOISE, CYRILLIC = "their top-1 tokens", "noise of the same norms", "mixtures of Cyrillic names"
+# Of a name and the next one; about as uneven as the study's own concept tokens.
+WEIGHTS = (0.6, 0.4)
 
 
 @claim(
-    "Asked for plain English, concept tokens make over 5 more replies of 100 leave the Latin script than their top-1 "
-    "tokens do",
+    "Asked to repeat two concept tokens, the model leaves the Latin script in over 5 more replies of 100 than asked to "
+    "repeat their top-1 tokens",
     source=STUDY("README, Results; its saved output", "#results"),
     reported="words came out, not always in English: Chinese from two concept tokens in the completion frame",
     rule=rate(above=0.05, over=TOP, trials=100),
-    positive_controls={WRITES_CYRILLIC: control(mostly(), "prompts that repeat a name in Cyrillic letters")},
+    positive_controls={
+        CYRILLIC: control(
+            mostly(),
+            "mixtures of the tokens of two city names in Cyrillic letters, which must make the model leave it there",
+        )
+    },
     controls={
         NOISE: control(
             cannot(over=TOP),
@@ -44,44 +54,62 @@ TOP, NOISE, WRITES_CYRILLIC = "their top-1 tokens", "noise of the same norms", "
     comparisons={TOP: "each mixture's heaviest token in its place"},
 )
 def test_mixtures_cause_non_english_output(
-    lm: LanguageModel, open_prompts: list[str], copied_names: list[CopiedName], generator: torch.Generator
+    lm: LanguageModel, draw_openings: Draw[Opening], city_names: list[str], generator: torch.Generator
 ) -> Evidence:
-    """Put two of the study's concept tokens in its frame, "The meaning of ... in plain English is"; 8 greedy tokens.
+    """Put two of the study's concept tokens after "Repeat the word:", twice, and write 8 greedy tokens.
 
-    That is the frame of experiments/qwen_completion_translation.py; the saved Chinese came from one with "is:". A
-    reply counts with one letter whose Unicode name is not a Latin one's, which detects Chinese or Cyrillic, not
-    French. The frame asks for English and keeps even noise to it; what mixtures do without one is not measured. The
-    study sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work.
+    The study's frame asks for plain English, and keeps even noise to it; this one names no language. A reply counts
+    with one letter whose Unicode name is not a Latin one's, which detects Chinese or Cyrillic, not French. The study
+    sampled, under a repetition penalty, and cut its replies; greedy and uncut, the mixture alone is at work.
     """
-    traces = write_concepts(lm, open_prompts, n=2, mixing=presets.STUDY)
+    prompts = [opening.text for opening in draw_openings(100)]
+    traces = write_concepts(lm, prompts, n=2, mixing=presets.STUDY)
     mixtures = torch.stack([torch.stack([step.vector for step in trace.steps]) for trace in traces])
     tops = torch.tensor([[step.token_id for step in trace.steps] for trace in traces])  # [prompts, 2]
-    noise = torch.nn.functional.normalize(torch.randn(mixtures.shape, generator=generator), dim=-1)
-    noise = noise.to(mixtures) * mixtures.norm(dim=-1, keepdim=True)  # [prompts, 2, hidden]
+    noise = lm.noise_like(mixtures, generator)  # [prompts, 2, hidden]
     first, second = ([trace.steps[i].mixture.spelled(lm) for trace in traces] for i in (0, 1))
+    names = [name for name in city_names if "CYRILLIC" in scripts(name)]
+    pairs = list(zip(names, names[1:] + names[:1], strict=True))
+    mixed = [mixed_names(lm, *pair) for pair in pairs]
 
-    asked = [[completion_frame(lm, two) for two in vectors] for vectors in (mixtures, lm.embed(tops), noise)]
-    of_mixtures, of_tops, of_noise = at_once(lm.generate, *asked, max_new_tokens=8)
+    asked = [[repeated(lm, two) for two in vectors] for vectors in (mixtures, lm.embed(tops), noise, mixed)]
+    of_mixtures, of_tops, of_noise, of_names = at_once(lm.generate, *asked, max_new_tokens=8)
 
     def judged(
         replies: list[Generation], mixture: list[Any] | None = None, **inputs: list[Any]
     ) -> list[Trial]:
-        left = [bool(scripts(reply.answer) - {"LATIN"}) for reply in replies]
-        return trials(open_prompts, output=replies, success=left, mixture=mixture, inputs=inputs)
+        return trials(
+            prompts, output=replies, success=map(left_latin, replies), mixture=mixture, inputs=inputs
+        )
 
-    cyrillic = [copied for copied in copied_names if "CYRILLIC" in scripts(copied.name)]
     return Evidence(
         judged(of_mixtures, first, **{"second mixture": second}),
         {
             TOP: judged(of_tops, tokens=[[lm.token(i) for i in two] for two in tops.tolist()]),
             NOISE: judged(of_noise, norms=noise.norm(dim=-1).tolist()),
-            WRITES_CYRILLIC: trials(
-                [copied.prompt for copied in cyrillic],
-                output=[copied.reply for copied in cyrillic],
-                success=["CYRILLIC" in scripts(copied.reply.answer) for copied in cyrillic],
+            CYRILLIC: trials(
+                [" / ".join(pair) for pair in pairs], output=of_names, success=map(left_latin, of_names)
             ),
         },
     )
+
+
+def repeated(lm: LanguageModel, vectors: Tensor) -> Tensor:
+    """Ask for the vectors [n, hidden] again, after showing them twice: embeddings [seq, hidden]."""
+    return lm.join("Repeat the word:", vectors, ",", vectors, ",")
+
+
+def mixed_names(lm: LanguageModel, name: str, other: str) -> Tensor:
+    """Mix the tokens of two names place by place, as far as the shorter one goes: [n, hidden]."""
+    ids = [lm.tokenize(f" {one}", special=False) for one in (name, other)]
+    shorter = min(map(len, ids))
+    first, second = (lm.embed(own[:shorter]) for own in ids)
+    return WEIGHTS[0] * first + WEIGHTS[1] * second
+
+
+def left_latin(reply: Generation) -> bool:
+    """Return whether a reply has a letter of another script."""
+    return bool(scripts(reply.answer) - {"LATIN"})
 
 
 def scripts(text: str) -> set[str]:

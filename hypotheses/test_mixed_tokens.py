@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fixtures.fact_branches import follow_branches
+from fixtures.draws import Draw
+from fixtures.fact_branches import ANSWER_TOKENS, first_named, follow_branches
 from fixtures.prompts import Fact
 from fixtures.related_tokens import Cosines, measure_cosines, tokens_by_form
 from fixtures.sources import STUDY
@@ -16,13 +17,17 @@ from vsg_core import (
     control,
     less,
     more,
+    mostly,
+    not_mostly,
     torch,
     trials,
 )
 
 TWIN = "in the untrained twin"
 ALONG, OTHERS = "with the hidden state's direction", "over the tokens of another prompt"
-RIVAL, SAME, NO_ANSWER = "rival answers", "the same answer again", "no answer named"
+ELSEWHERE, ANSWERS = "after a sentence", "answers at all"
+# A sentence that changes what comes before a prompt, and nothing about its answer.
+BEFORE = "We talked about it again yesterday."
 
 
 @claim(
@@ -68,36 +73,46 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
 
 
 @claim(
-    "The second most probable token after a factual prompt leads to a rival answer more often than to the same one",
+    "Where the second most probable token after a factual prompt leads to an answer, it is mostly a rival one",
     source=STUDY("README, Results", "#results"),
     reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination; "
     "only the first of the three names an answer",
-    # 5 prompts in 100 more, as 5 points of a rate.
-    rule=more(matters=0.05),
-    unit="of prompts",
-    comparisons={
-        RIVAL: "the second branch names a different answer from the first",
-        SAME: "both branches name the same answer",
-        NO_ANSWER: 'the second branch names no answer: "located on a river" is not a rival capital',
+    rule=mostly(),
+    controls={
+        ELSEWHERE: control(
+            not_mostly(),
+            "whether the most probable token leads to another answer once a sentence comes before the prompt; if so, "
+            "the answers are not settled, whatever token they begin with",
+        )
     },
-    no_control="the value is itself a difference: a rival answer counts 1, the same answer -1",
+    comparisons={
+        ANSWERS: "whether the second branch names an answer at all, of all prompts whose first branch does: "
+        '"located on a river" is not a rival capital'
+    },
 )
-def test_second_token_leads_to_a_rival_answer(lm: LanguageModel, facts: list[Fact]) -> Evidence:
-    """Value: 1 where the second branch names a different answer from the first, -1 where it names the same, else 0.
+def test_second_token_leads_to_a_rival_answer(lm: LanguageModel, draw_facts: Draw[Fact]) -> Evidence:
+    """A prompt succeeds when its second branch names a different answer from the first.
 
     A branch is the prompt, its most or second most probable token, and greedy tokens up to 12 in all. Its answer is
     the first of all answers of that kind (cities, languages, months, ...), right or wrong, in its first clause. What
     follows is another sentence ("Finnish. However, Swedish"), or the options of a quiz, and no longer the second
-    token's answer. Prompts whose first branch names no answer are excluded.
+    token's answer. Prompts are left out of which either branch names no answer; in the control, those whose first
+    branch or whose text after the sentence names none.
     """
-    answered = [branches for branches in follow_branches(lm, facts) if branches.answer is not None]
-    kept = at_least(40, answered, "facts after which the model names an answer")
-    prompts, texts = [one.prompt for one in kept], [one.second for one in kept]
-    values = [one.rivalry for one in kept]
+    facts = draw_facts(150)
+    branches = follow_branches(lm, facts)
+    known = [(fact, one) for fact, one in zip(facts, branches, strict=True) if one.answer is not None]
+    answered = [one for _, one in known]
+    kept = at_least(40, [one for one in answered if one.second_answer is not None], "facts with two answers")
+    begun = [f"{BEFORE} {one.prompt}" for one in answered]
+    replies = lm.generate(begun, max_new_tokens=ANSWER_TOKENS)
+    named = [first_named(fact, reply.text) for (fact, _), reply in zip(known, replies, strict=True)]
+    asked_twice = zip(answered, begun, replies, named, strict=True)
+    again = at_least(40, [row for row in asked_twice if row[-1] is not None], "facts answered again")
     own = trials(
-        prompts,
-        output=texts,
-        value=values,
+        [one.prompt for one in kept],
+        output=[one.second for one in kept],
+        success=[one.second_answer != one.answer for one in kept],
         inputs={
             "answer": [one.answer for one in kept],
             "second answer": [one.second_answer for one in kept],
@@ -105,8 +120,18 @@ def test_second_token_leads_to_a_rival_answer(lm: LanguageModel, facts: list[Fac
         },
         outputs={"first branch": [one.first for one in kept]},
     )
-
-    def arm(counted: int) -> list[Trial]:
-        return trials(prompts, output=texts, success=[value == counted for value in values])
-
-    return Evidence(own, {RIVAL: arm(1), SAME: arm(-1), NO_ANSWER: arm(0)})
+    arms = {
+        ELSEWHERE: trials(
+            [prompt for _, prompt, _, _ in again],
+            output=[reply for _, _, reply, _ in again],
+            success=[answer != one.answer for one, _, _, answer in again],
+            inputs={"answer": [one.answer for one, _, _, _ in again]},
+        ),
+        ANSWERS: trials(
+            [one.prompt for one in answered],
+            output=[one.second for one in answered],
+            success=[one.second_answer is not None for one in answered],
+            inputs={"answer": [one.answer for one in answered]},
+        ),
+    }
+    return Evidence(own, arms)

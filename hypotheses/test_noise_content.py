@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fixtures.replies import NoiseTexts, admits, differences
+from fixtures.draws import Draw
+from fixtures.pools.openings import Opening
+from fixtures.replies import TEXTS, Continuation, NoiseTexts, admits, differences, own_texts
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
     Evidence,
@@ -24,13 +26,13 @@ from vsg_core import (
 )
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
-NOTHING = {"after nothing": "texts that begin a document, against the texts after random tokens"}
+REPEATS = "repeats such a sentence"
 PAIRS = "pairs of texts of three tokens or more"
 
 
 @claim(
-    "What a model writes after noise is at least as fluent as what it writes after random tokens, to within twice the "
-    "perplexity",
+    "What the model writes after noise is at least as fluent as what it writes after ordinary sentences, to within "
+    "twice the perplexity",
     source=STUDY(f"{BYPASS}, test 5; {LOG}", FILE + LOG),
     reported="pure noise gave words, such as: Philippines, I have always; the model 'happily generates' from noise",
     rule=more(than=-1.0),
@@ -41,24 +43,45 @@ PAIRS = "pairs of texts of three tokens or more"
             "the texts after noise with their tokens in random order, against themselves in order",
         )
     },
-    comparisons=NOTHING,
+    comparisons={
+        "after random tokens": "texts after random tokens, against those after ordinary sentences",
+        "after nothing": "texts that begin a document, against those after ordinary sentences",
+    },
 )
-def test_text_after_noise_is_fluent(noise_texts: NoiseTexts) -> Evidence:
-    """Value, in bits per token: the cost to the model of a text after random tokens minus that of one after noise.
+def test_text_after_noise_is_fluent(
+    lm: LanguageModel, noise_texts: NoiseTexts, draw_openings: Draw[Opening], generator: torch.Generator
+) -> Evidence:
+    """Value, in bits per token: the cost to the model of a text after a sentence minus that of one after noise.
 
     Both are sampled at temperature 0.7 and read by the same model as the beginning of a document, without what came
-    before. One bit more is twice the perplexity; shuffling must cost more than that, or perplexity does not measure
-    fluency. A text that repeats itself is cheap too, which the next claim measures. Texts of under three tokens are
-    left out with their partners.
+    before, which is why the sentences are complete. One bit more is twice the perplexity; shuffling must cost more
+    than that, or perplexity does not measure fluency. A text that repeats itself is cheap too, which the next claim
+    measures. Texts of under three tokens are left out with their partners.
     """
-    noise, tokens = noise_texts.after_noise, noise_texts.after_tokens
+    own = own_texts(lm, [completed(opening) for opening in draw_openings(TEXTS)], generator)
+    noise, tokens, nothing = (
+        texts[: len(own)]
+        for texts in (noise_texts.after_noise, noise_texts.after_tokens, noise_texts.after_nothing)
+    )
+
+    def against_own(texts: list[Continuation]) -> list[Trial]:
+        return differences(texts, own[: len(texts)], lambda text: -text.bits)
+
     return Evidence(
-        at_least(40, differences(noise, tokens, lambda text: -text.bits), PAIRS),
+        at_least(40, against_own(noise), PAIRS),
         {
-            "after noise, shuffled": differences(noise_texts.shuffled, noise, lambda text: -text.bits),
-            "after nothing": differences(noise_texts.after_nothing, tokens, lambda text: -text.bits),
+            "after noise, shuffled": differences(
+                noise_texts.shuffled, noise_texts.after_noise, lambda text: -text.bits
+            ),
+            "after random tokens": against_own(tokens),
+            "after nothing": against_own(nothing),
         },
     )
+
+
+def completed(opening: Opening) -> str:
+    """The sentence that an opening begins, with the first word that it can continue with as its last."""
+    return f"{opening.text} {opening.rivals[0]}."
 
 
 @claim(
@@ -68,7 +91,7 @@ def test_text_after_noise_is_fluent(noise_texts: NoiseTexts) -> Evidence:
     reported="single texts after noise, too few to see whether noise always brings the same",
     rule=more(than=-0.1),
     unit="of pairs",
-    comparisons=NOTHING,
+    comparisons={"after nothing": "texts that begin a document, against the texts after random tokens"},
     no_control="the value already subtracts the diversity after random tokens",
 )
 def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
@@ -91,12 +114,15 @@ def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
     rule=mostly(),
     kinds=["instruct"],
     positive_controls={
-        "told to say so": control(
-            mostly(), "no noise: a made-up word, and the request to say that it is not understood"
+        REPEATS: control(
+            mostly(), "no noise: the request to repeat a sentence that says so of a made-up word"
         )
     },
     controls={"ordinary words": control(not_mostly(), "the beginning of a sentence in place of the noise")},
-    comparisons={"made-up words": "two made-up words in place of the noise"},
+    comparisons={
+        "made-up words": "two made-up words in place of the noise",
+        "told to say so": "no noise: a made-up word, and the request to say that it is not understood",
+    },
 )
 def test_says_that_it_does_not_understand_noise(
     lm: LanguageModel,
@@ -107,7 +133,8 @@ def test_says_that_it_does_not_understand_noise(
 ) -> Evidence:
     """Put five vectors of noise at the end of the study's request to decode; 24 greedy tokens.
 
-    A reply with one of a list of phrases is a success.
+    A reply with one of a list of phrases is a success. That the model can write such a reply is all that the positive
+    control asks; saying so when told to, in words of its own, is more, and a comparison.
     """
 
     def decode(texts: list[str]) -> list[Prompt]:
@@ -118,12 +145,14 @@ def test_says_that_it_does_not_understand_noise(
 
     noise = lm.noise(len(made_up_words), 5, generator=generator)  # [words, 5, hidden]
     told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
+    repeat = [f"Repeat this sentence: I do not understand the word {word}." for word in made_up_words]
     ordinary = open_prompts[: len(noise)]
     following = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
     pairs = [f"{first} {second}" for first, second in following]
     of_noise, *replies = at_once(
         lm.generate,
         [chat_frame(lm, vectors) for vectors in noise],
+        [lm.chat(text) for text in repeat],
         [lm.chat(text) for text in told],
         decode(ordinary),
         decode(pairs),
@@ -132,8 +161,9 @@ def test_says_that_it_does_not_understand_noise(
     return Evidence(
         judged([f"noise {i + 1}" for i in range(len(noise))], of_noise),
         {
-            "told to say so": judged(told, replies[0]),
-            "ordinary words": judged(ordinary, replies[1]),
-            "made-up words": judged(pairs, replies[2]),
+            REPEATS: judged(repeat, replies[0]),
+            "told to say so": judged(told, replies[1]),
+            "ordinary words": judged(ordinary, replies[2]),
+            "made-up words": judged(pairs, replies[3]),
         },
     )

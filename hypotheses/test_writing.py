@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
+from fixtures.draws import Draw
 from fixtures.prompts import Fact
 from fixtures.sources import QWEN_OUTPUT, STUDY
 from vsg_core import (
@@ -12,6 +14,7 @@ from vsg_core import (
     Mixing,
     Source,
     Trial,
+    at_once,
     claim,
     control,
     entropy_bits,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = "' Paris' (0.77), ' located' (0.08), ' a' (0.04), printed as top weights and read as the model's uncertainty"
+NO_SUBJECT = "a made-up subject"
 UNSHARPENED = "temperature and top 50 alone"
 UNSHARPENED_SENTENCE = "the study's weights without their power of 1.5"
 
@@ -97,7 +101,8 @@ def test_study_weights_understate_entropy(open_prompts: list[str], open_logits: 
 
 
 @claim(
-    "Next-token entropy is higher after an open prompt than after a factual one, in more than 9 of 10 pairs",
+    "Next-token entropy is higher after a prompt that leaves the next word open than after a factual one of the same "
+    "shape, in more than 9 of 10 pairs",
     source=Source(
         f"Soft Thinking, arXiv 2505.15778, Cold Stop; {STUDY.text}, docs/implementation-spec.md: should_stop",
         "https://arxiv.org/abs/2505.15778",
@@ -105,30 +110,59 @@ def test_study_weights_understate_entropy(open_prompts: list[str], open_logits: 
     reported="low entropy is taken for confidence, and a few steps of it end the thinking; not measured by itself",
     rule=nearly_always(trials=100),
     controls={
-        "open prompts of the facts' shape": control(
-            rate(below=0.9), 'in place of the facts: "The beauty of Peru is" for "The capital of Peru is"'
+        NO_SUBJECT: control(
+            rate(below=0.9),
+            "a made-up word in place of each pair's subject: nothing is known about it, so only the wording is left",
         )
     },
-    comparisons={"facts against open prompts of their shape": "those prompts in place of the open ones"},
+    comparisons={
+        "open prompts of another shape": "a beginning about a person or a thing in place of the open prompt"
+    },
 )
 def test_entropy_separates_open_from_factual_prompts(
-    lm: LanguageModel, open_prompts: list[str], open_logits: Tensor, facts: list[Fact]
+    lm: LanguageModel, draw_facts: Draw[Fact], made_up_words: list[str], open_prompts: list[str]
 ) -> Evidence:
-    """Pairs by their place in the two lists, each prompt once: the rate is the area under the ROC curve.
+    """Compare "my notes say that the capital of Peru is" with "my notes say that the beauty of Peru is".
 
-    Facts are short and of few shapes, which alone could lower entropy. The control replaces them by prompts of the
-    same shape and subject that leave the next word open, and must not separate.
+    The prompts of a pair have the same introduction, and the same subject with what follows it, and are as long to
+    within two words; facts in other wordings are left out.
     """
+    facts = draw_facts(100, lambda some: list(map(have_one_shape, some)))
+    words = [word for word, _ in zip(cycle(made_up_words), facts, strict=False)]
     known, shaped = [fact.prompt for fact in facts], [fact.open_prompt for fact in facts]
-    of_open = entropy_bits(open_logits)  # [prompts]
-    of_known, of_shaped = entropy_bits(lm.next_logits(known)), entropy_bits(lm.next_logits(shaped))
+    emptied = [
+        [
+            with_subject(prompt, fact.subject, word)
+            for prompt, fact, word in zip(prompts, facts, words, strict=True)
+        ]
+        for prompts in (known, shaped)
+    ]
+    others = [prompt for prompt, _ in zip(open_prompts, facts, strict=False)]
+    columns = (shaped, known, emptied[1], emptied[0], others)
+    of_open, of_known, of_no_subject, of_no_fact, of_others = at_once(
+        lambda prompts: entropy_bits(lm.next_logits(prompts)), *columns
+    )
     return Evidence(
-        pair_up(open_prompts, of_open, known, of_known),
+        pair_up(shaped, of_open, known, of_known),
         {
-            "open prompts of the facts' shape": pair_up(open_prompts, of_open, shaped, of_shaped),
-            "facts against open prompts of their shape": pair_up(shaped, of_shaped, known, of_known),
+            NO_SUBJECT: pair_up(emptied[1], of_no_subject, emptied[0], of_no_fact),
+            "open prompts of another shape": pair_up(
+                others, of_others, known[: len(others)], of_known[: len(others)]
+            ),
         },
     )
+
+
+def have_one_shape(fact: Fact) -> bool:
+    """Return whether a fact's two prompts go on alike after the subject and are as long, to within two words."""
+    known, shaped = (prompt.rpartition(f" {fact.subject} ") for prompt in (fact.prompt, fact.open_prompt))
+    return known[2] == shaped[2] and abs(len(known[0].split()) - len(shaped[0].split())) <= 2
+
+
+def with_subject(prompt: str, subject: str, word: str) -> str:
+    """The prompt with a word in place of its subject, which is between two others."""
+    before, _, after = prompt.rpartition(f" {subject} ")
+    return f"{before} {word} {after}"
 
 
 def pair_up(prompts: list[str], bits: Tensor, others: list[str], other_bits: Tensor) -> list[Trial]:
