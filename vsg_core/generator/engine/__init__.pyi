@@ -12,6 +12,8 @@ from .gathering import gather as gather
 from .gathering import narrow as narrow
 from .gguf import check_gguf as check_gguf
 from .gguf import gguf_bytes as gguf_bytes
+from .gradients import KEPT as KEPT
+from .gradients import gradients_after as gradients_after
 from .internals import final_states as final_states
 from .internals import float64 as float64
 from .internals import head_table as head_table

@@ -192,6 +192,46 @@ class LanguageModel(Embeddings):
         parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
         return torch.cat([self.step(self.select(state, rows[some]), inputs[some]).logits for some in parts])
 
+    def gradients_after(
+        self,
+        state: engine.State,
+        rows: Tensor,
+        inputs: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """The losses [n] of the next logits after further vectors, and their gradients [n, positions, hidden].
+
+        Each gradient is that of the own row's loss. State and weights stay as they are.
+
+        Args:
+            rows: [n] rows of the state, as in `logits_after`.
+            inputs: vectors [n, positions, hidden].
+            loss: from logits [some, vocab] and the numbers [some] of their inputs, 0 to n - 1, to losses [some]. Logits
+                of rows that are not tokens are -inf.
+
+        Raises:
+            WrongUse: the vectors do not fit the rows or the model.
+            NotApplicable: the model changes in place what gradients are computed from.
+        """
+        width = self.engine.hidden_size
+        if inputs.dim() != 3 or len(inputs) != len(rows) or inputs.shape[2] != width:
+            raise WrongUse(
+                f"inputs have shape {list(inputs.shape)}: give vectors [{len(rows)}, positions, {width}]"
+            )
+        size = engine.batch_size(self.engine, max(state.lengths) + engine.KEPT * inputs.shape[1])
+        losses, gradients = [], []
+        for some in torch.split(torch.arange(len(rows)), size):
+
+            def own(after: engine.State, some: Tensor = some) -> Tensor:
+                return loss(self._masked(after).logits, some)
+
+            branches = self.select(state, rows[some])
+            fed = inputs[some].to(self.device, self.dtype)
+            found = engine.gradients_after(self.engine, branches, fed, own)
+            losses.append(found[0])
+            gradients.append(found[1])
+        return torch.cat(losses), torch.cat(gradients)
+
     def gather(self, pieces: Sequence[tuple[engine.State, Tensor]]) -> engine.State:
         """Copy the given rows of several states into one batch, if `most_rows` allows it; one state's rows always."""
         if len(pieces) == 1:
