@@ -29,6 +29,8 @@ from .placement import as_device as as_device
 from .placement import as_devices as as_devices
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
+from .rounding import bytes_to_round as bytes_to_round
+from .rounding import with_rounded_weights as with_rounded_weights
 from .self_check import paths_in_float64 as paths_in_float64
 from .self_check import self_check as self_check
 from .sequences import as_ids as as_ids
