@@ -132,20 +132,21 @@ def embedded(lm: LanguageModel, pairs: Sequence[NounPair]) -> tuple[Tensor, Tens
 
 
 def continuations(lm: LanguageModel, pairs: Sequence[NounPair]) -> tuple[Tensor, Tensor]:
-    """What follows each noun in the prompts that vectors are tried in: [pairs, prompts, vocab] for each of both."""
+    """Compute what follows each noun in the prompts TRIED: [pairs, prompts, vocab] for the first and the second."""
     first, second = next_after(lm, TRIED, torch.cat(embedded(lm, pairs))).chunk(2)
     return first, second
 
 
 def apart(first: Tensor, second: Tensor) -> list[bool]:
-    """Whether two continuations [pairs, prompts, vocab] differ by APART bits in the mean over the prompts."""
+    """Return whether two continuations [pairs, prompts, vocab] differ by APART bits in the mean over the prompts."""
     return [bits >= APART for bits in js_divergence_bits(first, second).mean(-1).tolist()]
 
 
 def turned(after: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """How far [pairs] continuations are from the first's to the second's, all [pairs, prompts, vocab]: -1 to 1.
+    """Measure how far continuations are from the first's to the second's: [pairs], -1 to 1.
 
-    The divergence from the first minus that from the second, in divergences between both; sums over the prompts.
+    The divergence from the first minus that from the second, in divergences between both; sums over the prompts. All
+    continuations are [pairs, prompts, vocab].
     """
     from_first, from_second, between = (
         js_divergence_bits(one, other).sum(-1)
