@@ -44,7 +44,7 @@ REPORTED = (
         ),
         SINGLE: control(
             more(trials=100),
-            "bits by which the adapter makes a heavier noun's name more probable where its own embedding stands",
+            "bits by which the adapter makes a heavier noun more probable as the name of its own embedding",
             protects="refuted",
         ),
     },

@@ -37,7 +37,7 @@ QUARTER_MORE = 0.32
 # What follows the two tokens has to differ for it to matter which of them a mixture follows.
 APART = 0.2
 AFTER_TOKENS, FLATTER, EIGHT = "after the tokens", "after the flatter token", "rounded to 8 bits"
-TOP, TOP_OF_TOKEN = "the next token after the mixture", "the next token after the likelier token"
+TOP, TOP_OF_TOKEN = "the next token after the mixture", "the next token after the more probable token"
 
 
 @claim(
@@ -105,7 +105,7 @@ def test_rounding_changes_mixtures_more_than_tokens(
     controls={EIGHT: control(rarely(trials=60), "the same under weights rounded to 8 bits")},
     comparisons={
         TOP: "whether the most probable next token after the mixture changes",
-        TOP_OF_TOKEN: "whether the most probable next token after the likelier of the two tokens changes",
+        TOP_OF_TOKEN: "whether the most probable next token after the more probable of the two tokens changes",
     },
 )
 def test_rounding_changes_which_token_a_mixture_follows(

@@ -34,7 +34,7 @@ def cell(own: list[Trial], leak: list[Trial], floor: list[Trial]) -> Cell:
 
 @pytest.mark.parametrize("leak", [LEAK_PASSES, LEAK_FAILS], ids=["leak passes", "leak fails"])
 def test_a_failed_control_of_refuted_is_named_where_the_trials_refute(leak):
-    """Whether the control of *holds* fails too does not matter there."""
+    """The control of *holds* does not matter there, even if it fails too."""
     found = cell(REFUTED, leak, FLOOR_FAILS)
     assert found.record.verdict == "inconclusive"
     assert found.undecided.startswith(f"failed control “{FLOOR}” ")
@@ -44,7 +44,7 @@ def test_a_failed_control_of_refuted_is_named_where_the_trials_refute(leak):
 
 @pytest.mark.parametrize("floor", [FLOOR_PASSES, FLOOR_FAILS], ids=["floor passes", "floor fails"])
 def test_a_failed_control_of_holds_is_named_where_the_trials_hold(floor):
-    """Whether the control of *refuted* fails too does not matter there."""
+    """The control of *refuted* does not matter there, even if it fails too."""
     found = cell(HELD, LEAK_FAILS, floor)
     assert found.record.verdict == "inconclusive"
     assert found.undecided.startswith(f"failed control “{LEAK}” ")
