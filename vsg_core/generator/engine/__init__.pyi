@@ -12,6 +12,8 @@ from .gathering import gather as gather
 from .gathering import narrow as narrow
 from .gguf import check_gguf as check_gguf
 from .gguf import gguf_bytes as gguf_bytes
+from .gradients import KEPT as KEPT
+from .gradients import gradients_after as gradients_after
 from .internals import final_states as final_states
 from .internals import float64 as float64
 from .internals import head_table as head_table
@@ -27,6 +29,8 @@ from .placement import as_device as as_device
 from .placement import as_devices as as_devices
 from .placement import as_dtype as as_dtype
 from .placement import device_text as device_text
+from .rounding import bytes_to_round as bytes_to_round
+from .rounding import with_rounded_weights as with_rounded_weights
 from .self_check import paths_in_float64 as paths_in_float64
 from .self_check import self_check as self_check
 from .sequences import as_ids as as_ids

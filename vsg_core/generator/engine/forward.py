@@ -93,6 +93,8 @@ class Engine:
         self._encoder_output: type[Any] = BaseModelOutput
         self._seen: Tensor | None = None  # the head's last input [batch, hidden]
         self.runners = Runners()
+        # Whether passes keep what gradients are computed from: see `gradients`.
+        self.differentiable = False
         modules = list(self.model.modules())
         # The hooks of each module, those that are added later too.
         self.hooks = [each for m in modules for each in (m._forward_hooks, m._forward_pre_hooks)]
@@ -161,8 +163,8 @@ class Engine:
 
     @contextmanager
     def metered(self, positions: int) -> Iterator[None]:
-        """Count the block as one forward pass over that many positions, and run it without gradients."""
-        with torch.no_grad(), self.meter.measured(self.devices, positions):
+        """Count the block as one forward pass over that many positions; without gradients unless they are wanted."""
+        with torch.set_grad_enabled(self.differentiable), self.meter.measured(self.devices, positions):
             yield
 
     def embed(self, input_ids: Tensor) -> Tensor:
@@ -218,7 +220,8 @@ class Engine:
         if self.paths.batches == "single" and len(inputs) > 1:
             return self._step_each(state, inputs)
         new = inputs.shape[1]
-        if step_in_place(self, state, inputs, attention_mask):
+        # What runs in place writes over what gradients are computed from.
+        if not self.differentiable and step_in_place(self, state, inputs, attention_mask):
             return state
         if state.fed is not None:
             inputs = state.fed = self._continued(state.fed, inputs)

@@ -192,6 +192,46 @@ class LanguageModel(Embeddings):
         parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
         return torch.cat([self.step(self.select(state, rows[some]), inputs[some]).logits for some in parts])
 
+    def gradients_after(
+        self,
+        state: engine.State,
+        rows: Tensor,
+        inputs: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """The losses [n] of the next logits after further vectors, and their gradients [n, positions, hidden].
+
+        Each gradient is that of the own row's loss. State and weights stay as they are.
+
+        Args:
+            rows: [n] rows of the state, as in `logits_after`.
+            inputs: vectors [n, positions, hidden].
+            loss: from logits [some, vocab] and the numbers [some] of their inputs, 0 to n - 1, to losses [some]. Logits
+                of rows that are not tokens are -inf.
+
+        Raises:
+            WrongUse: the vectors do not fit the rows or the model.
+            NotApplicable: the model changes in place what gradients are computed from.
+        """
+        width = self.engine.hidden_size
+        if inputs.dim() != 3 or len(inputs) != len(rows) or inputs.shape[2] != width:
+            raise WrongUse(
+                f"inputs have shape {list(inputs.shape)}: give vectors [{len(rows)}, positions, {width}]"
+            )
+        size = engine.batch_size(self.engine, max(state.lengths) + engine.KEPT * inputs.shape[1])
+        losses, gradients = [], []
+        for some in torch.split(torch.arange(len(rows)), size):
+
+            def own(after: engine.State, some: Tensor = some) -> Tensor:
+                return loss(self._masked(after).logits, some)
+
+            branches = self.select(state, rows[some])
+            fed = inputs[some].to(self.device, self.dtype)
+            found = engine.gradients_after(self.engine, branches, fed, own)
+            losses.append(found[0])
+            gradients.append(found[1])
+        return torch.cat(losses), torch.cat(gradients)
+
     def gather(self, pieces: Sequence[tuple[engine.State, Tensor]]) -> engine.State:
         """Copy the given rows of several states into one batch, if `most_rows` allows it; one state's rows always."""
         if len(pieces) == 1:
@@ -304,15 +344,11 @@ class LanguageModel(Embeddings):
         Any difference that remains between two computations is then unlikely to be rounding.
 
         Raises:
-            VsgError: the machine cannot hold the weights in float64. Not NotEnoughMemory: the plugin would report
-                that as an unavailable model.
+            VsgError: the machine cannot hold the weights in float64.
         """
+        # What runs in place is dropped first: it has memory that the weights need.
         self.engine.runners.drop()
-        bytes_more = engine.bytes_to_float64(self.engine.model)
-        try:
-            engine.check_memory(f"{self.name} in float64", bytes_more, self.engine.devices)
-        except NotEnoughMemory as error:
-            raise VsgError(str(error)) from None
+        self._check_room(f"{self.name} in float64", engine.bytes_to_float64(self.engine.model))
         self._forget()  # cached tensors have the old dtype and device
         paths = self.engine.paths
         try:
@@ -323,6 +359,39 @@ class LanguageModel(Embeddings):
         finally:
             self.engine.paths = paths
             self._forget()
+
+    @contextmanager
+    def rounded(self, bits: int) -> Iterator[None]:
+        """Round the weights to `bits` bits inside the block: to nearest, in blocks of 32 that share a scale.
+
+        Norms and biases stay as they are. Afterwards all weights are as before, bit for bit.
+
+        Raises:
+            WrongUse: fewer than 2 bits, or more than 16.
+            NotApplicable: the weights are packed already, or partly outside memory.
+            VsgError: the machine cannot hold the weights twice, as in `in_float64`.
+        """
+        if not 2 <= bits <= 16:
+            raise WrongUse(f"weights are to be rounded to {bits} bits: give 2 to 16")
+        self._check_room(f"{self.name} rounded to {bits} bits", engine.bytes_to_round(self.engine.model))
+        self._renew()
+        try:
+            with engine.with_rounded_weights(self.engine.model, bits):
+                yield
+        finally:
+            self._renew()
+
+    def _check_room(self, what: str, more_bytes: int) -> None:
+        """Refuse what memory cannot hold. Not as NotEnoughMemory: the plugin would report an unavailable model."""
+        try:
+            engine.check_memory(what, more_bytes, self.engine.devices)
+        except NotEnoughMemory as error:
+            raise VsgError(str(error)) from None
+
+    def _renew(self) -> None:
+        """Drop what was computed from the weights, or holds their addresses."""
+        self.engine.runners.drop()
+        self._forget()
 
     def _forget(self) -> None:
         """Drop all cached properties, which were computed from the weights as they are now."""
