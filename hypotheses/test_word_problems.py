@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fixtures.generation import Attempts, WorkedProblems
 from fixtures.sources import MIXTURE_OF_INPUTS, SOFT_THINKING
+from fixtures.worked import Attempts, WorkedProblems
 from vsg_core import Evidence, NotApplicable, Source, Trial, claim, control, more, sometimes, trials
 
 CAN = {
