@@ -68,59 +68,6 @@ def test_soft_thinking_beats_greedy_decoding(worked_problems: WorkedProblems) ->
 
 
 @claim(
-    "Cold Stop, scaled to short thoughts, raises the share of word problems solved by more than mixing does",
-    source=SOFT_THINKING("table 3; Wu et al., arXiv 2508.03440"),
-    reported="on QwQ-32B, Soft Thinking solved 83.3 % of AIME 2024 with Cold Stop and 73.3 % without, fewer than the "
-    "76.9 % of sampled chains of thought; discrete tokens with Cold Stop were not tried",
-    # 5 problems in 100, as 5 points of a rate.
-    rule=more(trials=100, matters=0.05),
-    unit="of problems",
-    positive_controls={
-        **CAN,
-        "thoughts that Cold Stop ends after their sum": control(
-            sometimes(trials=100), 'mixtures that Cold Stop ends after a result ("= 12") and not before'
-        ),
-    },
-    controls={
-        "the effect of Cold Stop alone": control(
-            more(trials=100),
-            "mean over tokens and mixtures: if it is not above 0, only mixing lowers the share",
-        )
-    },
-    comparisons={
-        "tokens with Cold Stop": "thoughts in greedy tokens, ended by Cold Stop",
-        "mixtures": SOFT,
-        "mixtures with Cold Stop": "the same mixtures, ended by Cold Stop",
-    },
-)
-def test_cold_stop_matters_more_than_mixing(worked_problems: WorkedProblems) -> Evidence:
-    """Value: the effect of Cold Stop (mean over both writers) minus that of mixing (mean with and without Cold Stop).
-
-    Greedy tokens and vanilla mixtures, each with and without Cold Stop: all but two of these cells cancel, which leaves
-    tokens with Cold Stop minus mixtures without. Thoughts have about 20 positions and not thousands, so Cold Stop
-    waits for 4 steps in a row, and not 256, below the paper's 0.01 nats.
-    """
-    worked, cold = worked_problems, worked_problems.soft_cold
-    arms = {
-        "greedy tokens": worked.greedy,
-        "tokens with Cold Stop": worked.greedy_cold,
-        "mixtures": worked.soft,
-        "mixtures with Cold Stop": cold,
-    }
-    effects = differences(shares_solved(worked.greedy_cold, cold), shares_solved(worked.greedy, worked.soft))
-    return Evidence(
-        lead(worked.greedy_cold, {"soft": worked.soft}),
-        {
-            **solved(arms),
-            "the effect of Cold Stop alone": trials(cold.questions, value=effects),
-            "thoughts that Cold Stop ends after their sum": trials(
-                cold.questions, output=cold.traces, success=cold.cold_after_sum
-            ),
-        },
-    )
-
-
-@claim(
     "Mixture of Inputs solves more small arithmetic word problems than the plain mixture does",
     source=MIXTURE_OF_INPUTS,
     reported="means over four benchmarks, Mixture of Inputs against the mixture of the distribution alone: 74.2 to 61 "

@@ -8,8 +8,7 @@ import operator
 import pytest
 
 from fixtures.prompts import Problem
-from fixtures.worked import Attempts, WorkedProblems, first_number, has_sum
-from hypotheses import test_word_problems
+from fixtures.worked import Attempts, first_number
 from hypotheses.test_word_problems import lead
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.writing.thinking import Thought
@@ -72,30 +71,3 @@ def test_a_lead_is_one_way_minus_the_share_of_the_others():
 def test_ways_that_solve_the_same_problems_have_no_difference():
     with pytest.raises(NotApplicable, match="the difference is 0 for all 2 problems"):
         lead(attempts("1", "-"), {"b": attempts("1", "-")})
-
-
-def test_the_effect_of_cold_stop_is_the_mean_over_both_writers():
-    """Of three problems Cold Stop solves one more in both writers, one in one of them, and spoils one in one."""
-    never, worked = attempts("-", "-", "-"), attempts("1", "2", "-")
-    ways = WorkedProblems(
-        greedy=attempts("-", "-", "3"),
-        greedy_cold=worked,
-        sampled=never,
-        sampled_again=never,
-        soft=never,
-        soft_cold=attempts("1", "-", "-"),
-        inputs=never,
-    )
-    evidence = test_word_problems.test_cold_stop_matters_more_than_mixing(ways)
-    effects = [trial.value for trial in evidence.arms["the effect of Cold Stop alone"]]
-    assert effects == [1.0, 0.5, -0.5]
-    assert [trial.value for trial in evidence.trials] == [1.0, 1.0, 0.0]
-    assert all(trial.success for trial in evidence.arms["thoughts that Cold Stop ends after their sum"])
-
-
-@pytest.mark.parametrize(
-    ("thought", "holds"),
-    [(" 7 + 5 = 12", True), (" she had 18 -9=-3", True), (" There are 1", False), (" 7 + 5 =", False)],
-)
-def test_a_sum_has_its_result(thought: str, holds: bool):
-    assert has_sum(thought) is holds
