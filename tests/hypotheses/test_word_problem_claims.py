@@ -7,9 +7,10 @@ import operator
 
 import pytest
 
-from fixtures.prompts import Problem
-from fixtures.worked import Attempts, first_number
-from hypotheses.test_word_problems import lead
+from fixtures.pools.word_problems import WordProblem
+from fixtures.prompts import read_data
+from fixtures.worked import Attempts, Problem, as_problems, first_number
+from hypotheses.test_word_problems import differ, lead
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.writing.thinking import Thought
 
@@ -25,15 +26,23 @@ def value(node: ast.expr) -> float:
     return node.value
 
 
-def test_every_word_problem_has_the_answer_of_its_sum(word_problems: list[Problem]):
-    """100 different questions; no answer is that of more than a tenth of them, and none appears in the examples."""
-    assert len({problem.question for problem in word_problems}) == 100
-    for problem in word_problems:
+def test_every_listed_problem_has_the_answer_of_its_sum():
+    """100 different questions that no claim draws; no answer is that of more than a tenth of them."""
+    listed = [WordProblem(*row) for row in read_data("word_problems")["problems"]]
+    assert len({problem.question for problem in listed}) == 100
+    for problem in listed:
         assert value(ast.parse(problem.sum, mode="eval").body) == problem.answer, problem.question
-        assert problem.prompt.count(problem.question) == 1
-        assert problem.prompt.endswith(f"\n\nQ: {problem.question}\nA:")
-    answers = [problem.answer for problem in word_problems]
+    answers = [problem.answer for problem in listed]
     assert max(answers.count(answer) for answer in answers) <= 10
+
+
+def test_a_problem_follows_the_worked_examples():
+    """The examples work a sum in a line and name its result after "Answer:", as the thoughts are to."""
+    (problem,) = as_problems([WordProblem("How many?", "1 + 1", 2)])
+    assert problem.prompt.startswith("Q: Ann has 6 red pens")
+    assert problem.prompt.count("\nA: ") == problem.prompt.count("\nAnswer: ") == 3
+    assert problem.prompt.endswith("\n\nQ: How many?\nA:")
+    assert (problem.question, problem.sum, problem.answer) == ("How many?", "1 + 1", 2)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +80,10 @@ def test_a_lead_is_one_way_minus_the_share_of_the_others():
 def test_ways_that_solve_the_same_problems_have_no_difference():
     with pytest.raises(NotApplicable, match="the difference is 0 for all 2 problems"):
         lead(attempts("1", "-"), {"b": attempts("1", "-")})
+
+
+def test_thoughts_differ_as_texts():
+    """The answers do not count, nor does whether the problem is solved."""
+    one, other = attempts("1", "2"), attempts("-", "-")
+    other.thoughts[1] = Thought([], "end", " 1 + 1 = 2 ", "2")
+    assert [trial.success for trial in differ(one, other)] == [False, True]
