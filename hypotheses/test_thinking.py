@@ -65,9 +65,9 @@ def test_dropping_all_but_the_heaviest_keeps_the_answer(
     """Success: the first number of the answer is another one, or only one of the answers has a number.
 
     The mixtures are written by vanilla Soft Thinking and then replaced in the finished thought, so that both thoughts
-    have as many positions and the same text. Greedy decoding is something else: it goes on from what it has dropped.
-    Where it wrote the same tokens, though, its answer is the one after the heaviest tokens, and is used for it.
-    216 problems hold up to 4 changed answers and are refuted from 18.
+    have as many positions and the same text. Greedy decoding is something else, since each of its tokens follows
+    those that it chose before. Where it wrote the same tokens, though, its answer is the one after the heaviest
+    tokens, and is used for it. 216 problems hold up to 4 changed answers and are refuted from 18.
     """
     worked, soft = worked_problems, worked_problems.soft
     pruned = Attempts(soft.problems, list(worked.greedy.thoughts))

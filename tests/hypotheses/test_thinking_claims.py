@@ -69,7 +69,7 @@ def worked(
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, list[list[float]]]]]:
-    """What the claims give back: (questions, by name the thoughts); every answer after it is 2."""
+    """Record what the claims give back, (questions, by name the thoughts), and answer 2 after it."""
     calls = []
 
     def answer_after(
