@@ -35,8 +35,8 @@ NEARLY_ONE = 0.9
 
 
 @claim(
-    "Dropping all but the heaviest token of every concept token of a thought changes the number answered to fewer "
-    "than 5 % of word problems",
+    "The number that answers a word problem changes in fewer than 5 % of cases if only the heaviest token of every "
+    "concept token of the thought is kept",
     source=Source(f"{WU.text}; {ILLUSION.text}", WU.link),
     reported="models rely predominantly on the most probable component of a soft input (Wu et al., on three models of "
     "32B); off-the-shelf models collapse mixtures to one interpretation within the first layers (Rizvi-Martel et al.); "
@@ -150,7 +150,7 @@ OTHER, NONE = "another problem's concept tokens", "no thought"
 
 
 @claim(
-    "The model's concept tokens help it to solve a word problem no more than those of another problem do",
+    "A thought in concept tokens solves no more word problems than the concept tokens of another problem do",
     source=Source(f"{COCONUT.text}; {ILLUSION.text}", COCONUT.link),
     reported="pause tokens in place of Coconut's continuous thoughts reached 24.1 of its 34.1 % on GSM8k, 100.0 of "
     "99.8 % on ProntoQA and 96.6 of 97.0 % on ProsQA (table 1, on GPT-2 trained for it); Coconut answered 96.6 % with "
@@ -221,8 +221,8 @@ WHOLE, AT_RANDOM = "whole thoughts", "stopped at random"
 
 
 @claim(
-    "Cold Stop, set so that it saves a fifth of the positions of short thoughts, loses fewer than 5 in 100 word "
-    "problems",
+    "Cold Stop, set so that it saves a fifth of the positions of short thoughts in mixtures, loses fewer than 5 in 100 "
+    "word problems",
     source=SOFT_THINKING("abstract and table 3"),
     reported="up to 22.4 % fewer tokens than chains of thought at a mean pass@1 of up to 2.48 points more, in thoughts "
     "of thousands of tokens on models of 32B and 70B; an author calls it a stopping strategy, which does not improve "
