@@ -1,14 +1,13 @@
-"""Do size, instruction tuning and quantisation change what holds?"""
+"""Do instruction tuning and quantisation change what holds?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fixtures.records import READING, asked_of_both, comparable, differences, read, with_room
-from fixtures.sources import STUDY, WRITE_UP, study_file
+from fixtures.records import READING, asked_of_both, comparable, differences, read
+from fixtures.sources import WRITE_UP, study_file
 from vsg_core import (
     QUANTISATION,
-    SIZE,
     TUNING,
     Evidence,
     Records,
@@ -24,41 +23,6 @@ from vsg_core import (
 
 FEWEST_QUESTIONS = 20
 ALL_NOUNS = "also where a noun itself is not named"
-
-
-@claim(
-    "Reading ability grows with size within a family: the larger model reads more than 5 in 100 mixtures more",
-    source=STUDY("README, Loose Ends; docs/qwen-implementation.md, Expected Outcomes", "#loose-ends"),
-    reported="a question: could reading emerge in models larger than those available? GPT-2 and Qwen2.5-1.5B, which "
-    "were tried, differ in more than size",
-    rule=more(than=0.05),
-    unit="of mixtures",
-    comparisons={
-        "smaller model": "the share of these mixtures that the smaller model reads",
-        "larger model": "the share that the larger model reads",
-        ALL_NOUNS: "the same difference over all pairs of nouns and all frames",
-    },
-    no_control="the value is a paired difference: the smaller model of the same series is what the larger is "
-    "compared with",
-)
-def test_reading_grows_with_size(records: Records) -> Evidence:
-    """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
-
-    Paired by the two nouns and the frame. Only pairs whose nouns both models can name from their own embeddings, so
-    that better copying does not count as better reading; and only frames in which the smaller model leaves room for a
-    5-point gain. The models share series, kind and form; of more than two sizes the smallest and the largest count.
-    Two sizes make one step: further growth, or growth in another family, is not measured.
-    """
-    asked = asked_of_both(records.pairs(SIZE, READING))
-    counted = with_room([one for one in asked if one.known])
-    return Evidence(
-        comparable(differences(counted, sign=1)),
-        {
-            "smaller model": read(counted, 0),
-            "larger model": read(counted, 1),
-            ALL_NOUNS: differences(asked, sign=1),
-        },
-    )
 
 
 @claim(

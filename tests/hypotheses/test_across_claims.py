@@ -105,47 +105,6 @@ def test_the_claims_on_reading_have_the_arm_of_the_nouns_alone() -> None:
     assert all(CLAIMS[name].kinds == ("base", "instruct") for name in READING)
 
 
-def test_reading_counts_where_both_models_name_the_nouns(tmp_path: Path) -> None:
-    """Both name 50 pairs of nouns alone; of these mixtures the smaller model reads 10, the larger 30."""
-    write_readings(tmp_path, "small", read=range(10), known=range(50))
-    write_readings(tmp_path, "large", read=[*range(30), *range(50, 60)], known=range(60))
-    records = Records(tmp_path)
-    judgement = judged(claims.test_reading_grows_with_size(records), "reading_grows_with_size")
-    assert (judgement.verdict, judgement.n) == ("holds", 50)
-    assert judgement.estimate == pytest.approx((30 - 10) / 50)
-    assert estimates(judgement) == pytest.approx(
-        {
-            "smaller model": 10 / 50,
-            "larger model": 30 / 50,
-            "also where a noun itself is not named": (40 - 10) / 120,
-        }
-    )
-    assert len(records.used) == 6
-
-
-def test_growth_counts_frames_with_room_to_grow(tmp_path: Path) -> None:
-    """A frame in which the smaller model reads every mixture is left out: it would only dilute the growth."""
-    write_readings(tmp_path, "small", read=range(30), known=range(60))
-    write_readings(tmp_path, "large", read=range(50), known=range(60))
-    for model in ("small", "large"):
-        full = either_noun_named(readings(read=range(120), known=range(60)))
-        write(tmp_path, CLAIMS["mixture_cannot_be_copied"], model, full)
-    evidence = claims.test_reading_grows_with_size(Records(tmp_path))
-    frames = {(trial.inputs or {})["asked in"] for trial in evidence.trials}
-    assert frames == {"mixture_cannot_be_read_in_completion_frame", "reader_names_both_components"}
-    assert sum(trial.value or 0 for trial in evidence.trials) == 2 * 20
-
-
-def test_a_frame_has_room_below_95_in_100(tmp_path: Path) -> None:
-    """The smaller model reads 57 of the 60 mixtures whose nouns both name in each frame, then 56."""
-    write_readings(tmp_path, "large", read=range(60), known=range(60))
-    write_readings(tmp_path, "small", read=range(57), known=range(60))
-    with pytest.raises(NotApplicable, match=r"^0 pairs of nouns"):
-        claims.test_reading_grows_with_size(Records(tmp_path))
-    write_readings(tmp_path, "small", read=range(56), known=range(60))
-    assert len(claims.test_reading_grows_with_size(Records(tmp_path)).trials) == 3 * 60
-
-
 def test_the_brittle_model_reads_less(tmp_path: Path) -> None:
     """The base model reads 40 of 60 mixtures, the instruction-tuned 10, then all 60."""
     write_readings(tmp_path, "base", read=range(40), known=range(60))
@@ -179,10 +138,10 @@ def test_the_claim_does_not_apply_without_a_mean_to_judge(
     tmp_path: Path, read: range, known: range, why: str
 ) -> None:
     """Too few nouns that both models name, or no difference anywhere, is neither a verdict nor an error."""
+    write_readings(tmp_path, "base", read=range(30), known=range(60))
     write_readings(tmp_path, "small", read=read, known=known)
-    write_readings(tmp_path, "large", read=range(30), known=range(60))
     with pytest.raises(NotApplicable, match=why):
-        claims.test_reading_grows_with_size(Records(tmp_path))
+        claims.test_instruction_tuning_makes_brittle(Records(tmp_path))
 
 
 def test_verdicts_that_differ_by_quantisation_are_counted_by_question(tmp_path: Path) -> None:
