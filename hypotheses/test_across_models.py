@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fixtures.records import READING, asked_of_both, comparable, differences, read
+from fixtures.records import READING, asked_of_both, comparable, losses, read
 from fixtures.sources import WRITE_UP, study_file
 from vsg_core import (
     QUANTISATION,
@@ -26,8 +26,8 @@ ALL_NOUNS = "also where a noun itself is not named"
 
 
 @claim(
-    "Instruction-tuned models are more brittle to embeddings than base models: they read more than 5 in 100 mixtures "
-    "less",
+    "The instruction-tuned models asked are more brittle to embeddings than their base models: they read more than 5 "
+    "in 100 mixtures less",
     source=WRITE_UP("5.2"),
     reported="chat-formatted embeddings gave empty output, plain ones did not; no base model of the same size was "
     "asked, and slicing the reply explains the emptiness",
@@ -46,18 +46,20 @@ ALL_NOUNS = "also where a noun itself is not named"
 def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
     """Value: the base model reads a mixture of two nouns, minus the instruction-tuned one does; no chat format.
 
-    A token's own embedding gives the same as its id, so only vectors that are not tokens can break a model: the
-    mixtures count only where both models name the nouns' own embeddings in the same frame. The models share series,
-    size and form.
+    To read is to name the lighter noun, or both nouns where both are asked for, in three claims on reading. A token's
+    own embedding gives the same as its id, so only vectors that are not tokens can break a model: the mixtures count
+    only where both models name the second noun after the nouns' own embeddings in the same frame. The models share
+    series, size and form. The units are pairs of nouns, so the verdict is about the models asked, and not about
+    instruction tuning in general.
     """
     asked = asked_of_both(records.pairs(TUNING, READING))
     counted = [one for one in asked if one.known]
     return Evidence(
-        comparable(differences(counted, sign=-1)),
+        comparable(losses(counted)),
         {
             "the base model reads": read(counted, 0),
             "instruction-tuned model": read(counted, 1),
-            ALL_NOUNS: differences(asked, sign=-1),
+            ALL_NOUNS: losses(asked),
         },
     )
 

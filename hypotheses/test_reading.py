@@ -6,11 +6,16 @@ from fixtures.prompts import Nouns
 from fixtures.readings import (
     ALONE,
     EVEN,
+    IN_A_ROW,
+    MIXTURE,
+    SECOND_WEIGHTS,
+    SIDE_BY_SIDE,
     WEIGHTS,
     Answers,
     NounVectors,
     OwnReadings,
     Readings,
+    at_norm_of,
     components,
     mix_two,
     naming,
@@ -18,14 +23,14 @@ from fixtures.readings import (
 )
 from fixtures.sources import QWEN_CODE, STUDY, WRITE_UP, study_file
 from vsg_core import (
+    Dose,
     Evidence,
     LanguageModel,
     cannot,
     claim,
     control,
-    mentions,
+    doses,
     mostly,
-    rarely,
     rate,
     torch,
     trials,
@@ -35,78 +40,93 @@ REPORTED = (
     'the space is "write-only": models make mixtures but cannot interpret them as input; a later test in completion '
     "style found the opposite, translations on the theme of the vectors"
 )
-NOISE = "norm-matched noise"
-IN_NOISE = {NOISE: "Gaussian noise of the vector's norm in its place"}
-FIRST = "first noun alone"
-FIRST_ALONE = {FIRST: control(mostly(), "the first noun's own embedding in the place of the mixture")}
+HEAVIER = "heavier noun alone"
+HEAVIER_ALONE = "the heavier noun at the norm of the mixture: its reply names the other noun by chance alone"
+BOTH = "both nouns side by side"
+ROOM_FOR_BOTH = {
+    BOTH: control(mostly(), "both embeddings in a row: the reply has room for a second noun and names it")
+}
+NAMES_HEAVIER, NAMES_BOTH = "names the heavier noun", "names both nouns"
+SECOND_AT = "lighter noun at a weight of {:g}"
+SEEN_AS_WELL: dict[str, str | Dose] = {
+    HEAVIER: HEAVIER_ALONE,
+    NAMES_HEAVIER: "the same replies, if they mention the heavier noun",
+    NAMES_BOTH: "the same replies, if they mention both nouns",
+    **doses(SECOND_AT, SECOND_WEIGHTS, "weight of the lighter noun"),
+}
 
 
 @claim(
-    "The model cannot name either noun of a mixture of two, asked to copy after three examples",
+    "The model cannot name the lighter noun of a mixture of two, asked to copy after three examples",
     source=WRITE_UP("5.1"),
     reported=REPORTED,
-    rule=cannot(over=NOISE),
-    controls=FIRST_ALONE,
-    comparisons=IN_NOISE,
+    rule=cannot(over=HEAVIER),
+    controls=ROOM_FOR_BOTH,
+    comparisons=SEEN_AS_WELL,
 )
 def test_mixture_cannot_be_copied(copied_nouns: Readings) -> Evidence:
     """The study's frame after three nouns that are explained by themselves, and 6 greedy tokens.
 
-    The mixture is 0.6 of one noun's embedding and 0.4 of another's: known words, both heavy, so that a reader of the
-    heavier one and a reader of both succeed alike. Success: the reply mentions one of the two. The control guards
-    *holds* only: a model that cannot name a noun alone does not show that mixtures are unreadable, but what it does
-    read in mixtures still refutes the claim.
+    The mixture is 0.6 of one noun's embedding and 0.4 of another's. Success: the reply mentions the second, the lighter
+    one. To name the heavier noun is to copy the top token, which shows that the space is not "write-only", but not
+    that the model reads a mixture; a comparison counts it. At a weight of 0.5 neither noun is the lighter one, so a
+    model that copies one of them names it about half the time. The control guards *holds* only: a frame with
+    room for a single noun does not show that mixtures are unreadable, but what is read in it still refutes the claim.
     """
-    return either_noun_named(copied_nouns)
+    return lighter_noun_named(copied_nouns)
 
 
 @claim(
-    "The model cannot name either noun of a mixture of two in the study's completion frame",
+    "The model cannot name the lighter noun of a mixture of two in the study's completion frame",
     source=WRITE_UP("5.1"),
     reported=REPORTED,
-    rule=cannot(over=NOISE),
-    controls=FIRST_ALONE,
-    comparisons=IN_NOISE,
+    rule=cannot(over=HEAVIER),
+    controls=ROOM_FOR_BOTH,
+    comparisons=SEEN_AS_WELL,
 )
 def test_mixture_cannot_be_read_in_completion_frame(completed_nouns: Readings) -> Evidence:
     """As for copying, but in the study's frame without examples, and 15 greedy tokens.
 
-    A reply that paraphrases the nouns and mentions neither is a failure, for the noun alone as well.
+    A reply that paraphrases the noun and does not mention it is a failure, with both nouns in a row as well.
     """
-    return either_noun_named(completed_nouns)
+    return lighter_noun_named(completed_nouns)
 
 
 @claim(
-    "The model cannot name either noun of a mixture of two in the study's chat frame",
+    "The model cannot name the lighter noun of a mixture of two in the study's chat frame",
     source=STUDY("qwen_concept_tokens.py, translate_vectors_instruction", QWEN_CODE),
     reported="empty output for every prompt, which slicing the reply by the prompt's length explains",
-    rule=cannot(over=NOISE),
+    rule=cannot(over=HEAVIER),
     kinds=["instruct"],
-    controls=FIRST_ALONE,
-    comparisons=IN_NOISE,
+    controls=ROOM_FOR_BOTH,
+    comparisons=SEEN_AS_WELL,
 )
 def test_mixture_cannot_be_read_in_chat_frame(chatted_nouns: Readings) -> Evidence:
     """As for copying, but after the study's request in the chat format, and 15 greedy tokens, none sliced off.
 
     The study's system message (a helpful assistant that can decode embedded messages) is left out.
     """
-    return either_noun_named(chatted_nouns)
+    return lighter_noun_named(chatted_nouns)
 
 
-def either_noun_named(readings: Readings) -> Evidence:
-    """Compare the replies to each mixture with those to noise in its place and to the first noun alone."""
+def lighter_noun_named(readings: Readings) -> Evidence:
+    """Compare the replies to each mixture with those to its heavier noun alone and to both nouns in a row."""
     replies, pairs = readings.mixture, readings.pairs
-    mixtures = readings.trials_on_mixtures(
-        mixture=components(pairs, WEIGHTS),
-        inputs={
-            f"names the {which}": [
-                mentions(reply.answer, [pair[place]]) for reply, pair in zip(replies, pairs, strict=True)
-            ]
-            for place, which in enumerate(("first", "second"))
+    shown = readings.prompt.format(MIXTURE)
+    return Evidence(
+        readings.on_mixtures(mixture=components(pairs, WEIGHTS), outputs={HEAVIER: readings.heavier}),
+        {
+            HEAVIER: readings.on_heavier(),
+            BOTH: readings.on_both(),
+            NAMES_HEAVIER: naming(pairs, replies, shown, [pair[:1] for pair in pairs]),
+            NAMES_BOTH: naming(pairs, replies, shown, pairs),
+            **{SECOND_AT.format(weight): varied for weight, varied in readings.on_varied().items()},
         },
-        outputs={NOISE: readings.noise},
     )
-    return Evidence(mixtures, {NOISE: readings.trials_on_noise(), FIRST: readings.trials_on_first_nouns()})
+
+
+NOISE = "norm-matched noise"
+IN_NOISE = {NOISE: "Gaussian noise of the vector's norm in its place"}
 
 
 @claim(
@@ -143,9 +163,9 @@ def test_own_concept_token_cannot_be_copied(own_readings: OwnReadings) -> Eviden
     )
 
 
-MIXED, SIDE_BY_SIDE = "<0.5 {} + 0.5 {}>", "<{}> <{}>"
-BOTH_ALONE = "the two nouns side by side"
-OTHER_SECOND = "with another pair's second noun"
+MIXED = "<0.5 {} + 0.5 {}>"
+ASKED_FOR_BOTH = 100
+ONE_ALONE = "one noun alone"
 
 
 @claim(
@@ -153,32 +173,37 @@ OTHER_SECOND = "with another pair's second noun"
     source=study_file("conversations_and_artifacts/Claude-Code-1.md"),
     reported_verdict="refuted",
     reported="the opposite, in a picture: the model can blend colors but cannot unmix them; not tested",
-    rule=rate(above=0.05, over=NOISE, trials=100),
-    controls={OTHER_SECOND: control(rarely(trials=100), "named with the first noun, in the same replies")},
-    positive_controls={BOTH_ALONE: control(mostly(), "both embeddings in a row, in the examples too")},
-    comparisons={**IN_NOISE, "names one of them": "the same replies, if they mention either noun"},
+    rule=rate(above=0.05, over=ONE_ALONE, trials=100),
+    positive_controls={BOTH: control(mostly(), "both embeddings in a row, in the examples too")},
+    comparisons={
+        ONE_ALONE: "the first noun at the norm of the mixture: its reply names both nouns by chance alone",
+        "names the first noun": "the same replies, if they mention the first noun",
+        "names the second noun": "the same replies, if they mention the second noun",
+    },
+    no_control="the rule itself subtracts the replies to one noun alone, which have only chance to name the other",
 )
 def test_reader_names_both_components(lm: LanguageModel, nouns: Nouns, noun_vectors: NounVectors) -> Evidence:
     """Half of each embedding; the examples are vectors too: "The meaning of <even mixture> ... is lemon and candle".
 
-    Success: the first line of the reply mentions both nouns, in any order.
+    Success: the first line of the reply mentions both nouns, in any order. The first noun alone, in the place of the
+    mixture, gives a reply one of the nouns already.
     """
 
     def half_of_each(ids: torch.Tensor) -> torch.Tensor:
         return mix_two(lm, ids.unsqueeze(0), EVEN)
 
-    pairs, even, noise = noun_vectors.pairs, noun_vectors.even, lm.noise_like(noun_vectors.even)
-    others = [(first, second) for (first, _), (_, second) in zip(pairs, pairs[1:] + pairs[:1], strict=True)]
-    both = torch.stack([noun_vectors.first, noun_vectors.second], dim=1)[:ALONE]
+    pairs, even = noun_vectors.pairs[:ASKED_FOR_BOTH], noun_vectors.even[:ASKED_FOR_BOTH]
+    one = at_norm_of(noun_vectors.first[:ASKED_FOR_BOTH], even)
+    both = torch.stack([noun_vectors.first, noun_vectors.second], dim=1)[:SIDE_BY_SIDE]
     to_even = read_both(lm, nouns, half_of_each, even.unsqueeze(1))
-    to_noise = read_both(lm, nouns, half_of_each, noise.unsqueeze(1))
+    to_one = read_both(lm, nouns, half_of_each, one.unsqueeze(1))
     to_both = read_both(lm, nouns, lm.embed, both)
     return Evidence(
-        naming(pairs, to_even, MIXED, all, mixture=components(pairs, EVEN)),
+        naming(pairs, to_even, MIXED, pairs, mixture=components(pairs, EVEN), outputs={ONE_ALONE: to_one}),
         {
-            NOISE: naming(pairs, to_noise, SIDE_BY_SIDE, all),
-            OTHER_SECOND: naming(others, to_even, SIDE_BY_SIDE, all),
-            BOTH_ALONE: naming(pairs[:ALONE], to_both, SIDE_BY_SIDE, all),
-            "names one of them": naming(pairs, to_even, MIXED),
+            ONE_ALONE: naming(pairs, to_one, ALONE, pairs),
+            BOTH: naming(pairs[:SIDE_BY_SIDE], to_both, IN_A_ROW, pairs[:SIDE_BY_SIDE]),
+            "names the first noun": naming(pairs, to_even, MIXED, [pair[:1] for pair in pairs]),
+            "names the second noun": naming(pairs, to_even, MIXED, [pair[1:] for pair in pairs]),
         },
     )

@@ -25,84 +25,85 @@ from vsg_core import (
     equivalence,
     more,
     mostly,
-    rarely,
     rate,
     torch,
     trials,
 )
 
 FRAME, CHAT = "translation frame", "chat frame"
+DIRECT_ALONE = "heavier noun fed directly"
 
 
 @claim(
-    "A mixture fed directly is named by the reply more often than one in the study's translation frame",
+    "A mixture fed directly has its lighter noun named by the reply more often than one in the study's translation "
+    "frame",
     source=WRITE_UP("3.2 and 4.2"),
     reported="translation fails; fed directly, the vectors for Paris gave ариж, read as a try at Париж (after the "
     "prompt, and before an assistant's tag)",
     # 5 more mixtures in 100, as much as the claims on reading ask for.
     rule=rate(above=0.0, over=FRAME, trials=100, matters=0.05),
     positive_controls={
-        "first noun fed directly": control(mostly(), "the first noun's own embedding on a line of its own"),
-        "first noun in the frame": control(
-            mostly(), "the first noun's own embedding in the translation frame"
-        ),
+        "both nouns fed directly": control(mostly(), "both embeddings in a row: the reply names the second"),
+        "both nouns in the frame": control(mostly(), "both embeddings in a row: the reply names the second"),
     },
-    controls={
-        "noise fed directly": control(
-            rarely(trials=100), "Gaussian noise of the mixture's norm, fed directly"
-        )
+    comparisons={
+        FRAME: 'the same mixtures in "The meaning of ... in plain English is"',
+        DIRECT_ALONE: "the heavier noun at the norm of the mixture: the reply names the lighter by chance alone",
     },
-    comparisons={FRAME: 'the same mixtures in "The meaning of ... in plain English is"'},
+    no_control="the rule itself compares with the same mixtures in the translation frame; what chance names is a "
+    "comparison",
 )
 def test_direct_feeding_beats_translation_framing(
     lm: LanguageModel, noun_vectors: NounVectors, completed_nouns: Readings
 ) -> Evidence:
     """0.6 of one noun and 0.4 of another, on a line of its own without a word around it; 15 greedy tokens each.
 
-    Success: the reply mentions one of the nouns in English; continuing the noun or defining it does not count. The
-    study's vectors came after their prompt, which alone makes Paris likely; without it, what is named comes from the
-    vector. The positive controls show that either way gets a noun named. Otherwise the two would differ in how they
-    make a model speak of any word, and not in what they get from a mixture.
+    Success: the reply mentions the lighter noun in English. To mention the heavier one shows which frame makes a model
+    repeat its top token, and nothing about what it gets from a mixture. The study's vectors came after their prompt,
+    which alone makes Paris likely; without it, what is named comes from the vector. The positive controls show that
+    either way gets a second noun named. Otherwise the two would differ in how they make a model speak of any word.
     """
     direct = read(lm, noun_vectors, lambda vectors: lm.join("\n", vectors), prompt="{}")
     return Evidence(
-        direct.trials_on_mixtures(),
+        direct.on_mixtures(mixture=components(direct.pairs, WEIGHTS)),
         {
-            "noise fed directly": direct.trials_on_noise(),
-            FRAME: completed_nouns.trials_on_mixtures(),
-            "first noun fed directly": direct.trials_on_first_nouns(),
-            "first noun in the frame": completed_nouns.trials_on_first_nouns(),
+            DIRECT_ALONE: direct.on_heavier(),
+            FRAME: completed_nouns.on_mixtures(),
+            "both nouns fed directly": direct.on_both(),
+            "both nouns in the frame": completed_nouns.on_both(),
         },
     )
 
 
 @claim(
-    "The completion frame gets a mixture named more often than the chat frame does",
+    "The completion frame gets the lighter noun of a mixture named more often than the chat frame does",
     source=STUDY("README, Implementation 2", "#implementation-2"),
     reported="chat gave empty output, completion gave words; the empty output came from slicing the reply",
     # 5 more mixtures in 100, as much as the claims on reading ask for.
     rule=rate(above=0.0, over=CHAT, trials=100, matters=0.05),
     kinds=["instruct"],
     positive_controls={
-        "first noun, completion frame": control(mostly(), "its own embedding, in the completion frame"),
-        "first noun, chat frame": control(mostly(), "its own embedding, in the chat frame"),
+        "both nouns, completion frame": control(
+            mostly(), "both embeddings in a row: the reply names the second"
+        ),
+        "both nouns, chat frame": control(mostly(), "both embeddings in a row: the reply names the second"),
     },
     comparisons={CHAT: "the same mixtures after the study's request to decode them, in the chat format"},
     no_control="the rule itself compares with the same mixtures in the chat frame",
 )
 def test_completion_frame_beats_chat_frame(completed_nouns: Readings, chatted_nouns: Readings) -> Evidence:
-    """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success mentions one of them.
+    """The same mixtures of two nouns in the study's two frames, 15 greedy tokens each; success mentions the lighter.
 
-    The frames differ in their words as well as in their format. The positive controls show that both get a noun
+    The frames differ in their words as well as in their format. The positive controls show that both get a second noun
     named. Otherwise they would differ in how they make a model speak of any word.
     """
     chatted = replace(chatted_nouns, prompt="Decode the following ... text: {}")
     return Evidence(
-        completed_nouns.trials_on_mixtures(),
+        completed_nouns.on_mixtures(mixture=components(completed_nouns.pairs, WEIGHTS)),
         {
-            CHAT: chatted.trials_on_mixtures(),
-            "first noun, completion frame": completed_nouns.trials_on_first_nouns(),
-            "first noun, chat frame": chatted.trials_on_first_nouns(),
+            CHAT: chatted.on_mixtures(),
+            "both nouns, completion frame": completed_nouns.on_both(),
+            "both nouns, chat frame": chatted.on_both(),
         },
     )
 

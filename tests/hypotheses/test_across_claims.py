@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.readings import COMPLETION, EVEN, Readings, components
-from fixtures.records import READING
+from fixtures.readings import COMPLETION, SECOND_WEIGHTS, Readings, naming
+from fixtures.records import OWN_EMBEDDINGS, READING
 from hypotheses import test_across_models as claims
-from hypotheses.test_reading import BOTH_ALONE, either_noun_named
+from hypotheses.test_reading import BOTH, lighter_noun_named
 from tests.support.judging import MODEL, judged_record, successes
 from tests.support.report_records import make_claim
 from vsg_core import Evidence, Generation, NotApplicable, Records, RecordsUnavailable, Trial, always, rate
@@ -47,28 +48,35 @@ def write(folder: Path, claim: Claim, model: str, evidence: Evidence | list[Tria
 
 
 def write_readings(folder: Path, model: str, read: Collection[int], known: Collection[int]) -> None:
-    """Write the records on reading of a model that reads these mixtures and names these nouns alone."""
+    """Write the records on reading of a model that reads these mixtures and names these nouns side by side."""
     for name in READING:
         if name != "reader_names_both_components":
-            write(folder, CLAIMS[name], model, either_noun_named(readings(read, known)))
+            write(folder, CLAIMS[name], model, lighter_noun_named(readings(read, known)))
     claim = CLAIMS["reader_names_both_components"]
-    mixtures = [
-        Trial(f"<0.5 {a} + 0.5 {b}>", success=i in read, mixture=mixture)
-        for i, ((a, b), mixture) in enumerate(zip(NOUNS, components(NOUNS, EVEN), strict=True))
-    ]
-    alone = [Trial(f"<{a}> <{b}>", success=i in known) for i, (a, b) in enumerate(NOUNS[:60])]
-    nothing = [Trial("nothing", success=False)] * 120
-    arms = {arm.name: alone if arm.name == BOTH_ALONE else nothing for arm in claim.arms}
-    write(folder, claim, model, Evidence(mixtures, arms))
+
+    def both_named(named: Collection[int], of: int = 120) -> list[Trial]:
+        return naming(NOUNS[:of], both_or_nothing(named, of), "<{}> <{}>", NOUNS[:of])
+
+    arms = {arm.name: both_named(known, 60) if arm.name == BOTH else both_named([]) for arm in claim.arms}
+    write(folder, claim, model, Evidence(both_named(read), arms))
+
+
+def both_or_nothing(named: Collection[int], of: int = 120) -> list[Generation]:
+    """Replies that name both of these nouns."""
+    texts = [" ".join(NOUNS[i]) if i in named else "nothing" for i in range(of)]
+    return [Generation([], text, "length") for text in texts]
 
 
 def readings(read: Collection[int], known: Collection[int]) -> Readings:
-    """Replies that name the first noun of these mixtures, and these first nouns alone."""
-
-    def replies(named: Collection[int], of: int = 120) -> list[Generation]:
-        return [Generation([], NOUNS[i][0] if i in named else "nothing", "length") for i in range(of)]
-
-    return Readings(NOUNS, COMPLETION, replies(read), replies([]), replies(known, 60))
+    """Replies that name both nouns of these mixtures, and these nouns side by side."""
+    return Readings(
+        NOUNS,
+        COMPLETION,
+        both_or_nothing(read),
+        both_or_nothing([]),
+        both_or_nothing(known, 60),
+        {weight: both_or_nothing([], 40) for weight in SECOND_WEIGHTS},
+    )
 
 
 def judged(evidence: Evidence, claim: str) -> Judgement:
@@ -100,9 +108,45 @@ def test_a_pair_needs_records_of_every_claim(tmp_path: Path) -> None:
         Records(tmp_path).pairs(SIZE, ["works", "other"])
 
 
-def test_the_claims_on_reading_have_the_arm_of_the_nouns_alone() -> None:
-    assert all(alone in [arm.name for arm in CLAIMS[name].arms] for name, alone in READING.items())
+def test_the_claims_on_reading_have_the_arm_of_the_nouns_own_embeddings() -> None:
+    assert all(OWN_EMBEDDINGS in [arm.name for arm in CLAIMS[name].arms] for name in READING)
     assert all(CLAIMS[name].kinds == ("base", "instruct") for name in READING)
+
+
+def test_the_lighter_noun_counts_and_not_the_heavier() -> None:
+    """The replies to 30 of 120 mixtures name both nouns; those to the heavier noun alone name neither."""
+    evidence = lighter_noun_named(readings(range(30), range(60)))
+    judgement = judged(evidence, "mixture_cannot_be_copied")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("refuted", 0.25, 120)
+    assert "of 120 pairs" in judgement.reason
+    assert judged(lighter_noun_named(readings([0], range(60))), "mixture_cannot_be_copied").verdict == "holds"
+    # Only 30 of 60 replies have room for a second noun: that nothing is read in the mixtures shows nothing.
+    unable = judged(lighter_noun_named(readings([0], range(30))), "mixture_cannot_be_copied")
+    assert unable.verdict == "inconclusive"
+    heavier = [replace(reply, text=pair[0]) for reply, pair in zip(both_or_nothing([]), NOUNS, strict=True)]
+    copied = lighter_noun_named(replace(readings([], range(60)), mixture=heavier))
+    assert judged(copied, "mixture_cannot_be_copied").verdict == "holds"
+    assert estimates(judged(copied, "mixture_cannot_be_copied"))["names the heavier noun"] == 1
+
+
+def test_reading_counts_where_both_models_name_the_nouns(tmp_path: Path) -> None:
+    """Both name 50 pairs of nouns side by side; of these mixtures the base model reads 30, the tuned one 10."""
+    write_readings(tmp_path, "base", read=[*range(30), *range(50, 60)], known=range(60))
+    write_readings(tmp_path, "small", read=range(10), known=range(50))
+    records = Records(tmp_path)
+    evidence = claims.test_instruction_tuning_makes_brittle(records)
+    assert len(evidence.trials) == 3 * 50
+    judgement = judged(evidence, "instruction_tuning_makes_brittle")
+    assert (judgement.verdict, judgement.n) == ("holds", 50)
+    assert judgement.estimate == pytest.approx((30 - 10) / 50)
+    assert estimates(judgement) == pytest.approx(
+        {
+            "the base model reads": 30 / 50,
+            "instruction-tuned model": 10 / 50,
+            "also where a noun itself is not named": (40 - 10) / 120,
+        }
+    )
+    assert len(records.used) == 6
 
 
 def test_the_brittle_model_reads_less(tmp_path: Path) -> None:
