@@ -25,7 +25,7 @@ def test_a_token_is_among_its_own_answers_only() -> None:
 
 
 def test_total_variation_is_half_the_absolute_difference() -> None:
-    """What one noun loses bounds it from below: 0.3 here, of which the other gains 0.1."""
+    """It is at least what one noun loses: 0.3 here, of which the other gains 0.1."""
     before = torch.tensor([[0.8, 0.1, 0.1], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     after = torch.tensor([[0.5, 0.2, 0.3], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
     torch.testing.assert_close(
