@@ -1,13 +1,14 @@
-"""Do instruction tuning and quantisation change what holds?"""
+"""Do size, instruction tuning and quantisation change what holds?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fixtures.records import READING, asked_of_both, comparable, losses, read
+from fixtures.records import READING, asked_of_both, comparable, losses, mean_value, read
 from fixtures.sources import WRITE_UP, study_file
 from vsg_core import (
     QUANTISATION,
+    SIZE,
     TUNING,
     Evidence,
     Records,
@@ -16,12 +17,16 @@ from vsg_core import (
     claim,
     control,
     more,
+    mostly,
     rate,
     sometimes,
     trials,
 )
 
 FEWEST_QUESTIONS = 20
+# With fewer, no count of successes decides about one half.
+FEWEST_SERIES = 6
+RETAINED, BLEND = "lighter_token_keeps_less_than_half_of_its_weight", "geometric blend"
 ALL_NOUNS = "also where a noun itself is not named"
 
 
@@ -62,6 +67,45 @@ def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
             ALL_NOUNS: losses(asked),
         },
     )
+
+
+@claim(
+    "In most series of models the largest keeps less of a mixture's lighter token than the smallest",
+    rule=mostly(trials=FEWEST_SERIES),
+    comparisons={
+        BLEND: "success if the share falls in the geometric blend too, whose fall is due to sharper predictions alone"
+    },
+    no_control="both models share series, kind and form, and the claim that their records are of calibrates the share",
+)
+def test_pruning_grows_with_size(records: Records) -> Evidence:
+    """Success: the lighter token's mean retained share is lower on the larger model, for a mixture of 0.7 and 0.3.
+
+    A unit is a series, of which the smallest and the largest model of one kind and form are compared, and not a prompt:
+    the sentence is about models. At best six series decide, if all agree: the power is low. The four models
+    measured first, of which only two are of one series, had shares of 0.25, 0.24, 0.17 and 0.10 from 135 million to
+    1.5 billion parameters, and the direction was chosen by someone who had seen this.
+    """
+    pairs = records.pairs(SIZE, [RETAINED])
+    series = {pair.first.series for pair in pairs}
+    if len(series) < FEWEST_SERIES:
+        raise RecordsUnavailable(
+            f"needs records of {RETAINED} on two sizes of {FEWEST_SERIES} series, has {len(series)}",
+            records.command(SIZE),
+        )
+
+    def falls(arm: str | None) -> list[Trial]:
+        shares = [[mean_value(record, arm) for record in pair.records[RETAINED]] for pair in pairs]
+        return trials(
+            [f"{pair.first.name} and {pair.second.name}" for pair in pairs],
+            success=[larger < smaller for smaller, larger in shares],
+            inputs={
+                "share on the smaller": [smaller for smaller, _ in shares],
+                "share on the larger": [larger for _, larger in shares],
+            },
+            cluster=[pair.first.series or "" for pair in pairs],
+        )
+
+    return Evidence(falls(None), {BLEND: falls(BLEND)})
 
 
 @claim(

@@ -14,11 +14,22 @@ from hypotheses import test_across_models as claims
 from hypotheses.test_reading import BOTH, lighter_noun_named
 from tests.support.judging import MODEL, judged_record, successes
 from tests.support.report_records import make_claim
-from vsg_core import Evidence, Generation, NotApplicable, Records, RecordsUnavailable, Trial, always, rate
+from vsg_core import (
+    Evidence,
+    Generation,
+    NotApplicable,
+    Records,
+    RecordsUnavailable,
+    Trial,
+    always,
+    less,
+    rate,
+)
 from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.judge.judging import Judgement, judge
 from vsg_core.records.across import DIFFERENCES, QUANTISATION, SIZE, TUNING
 from vsg_core.records.files import write_record
+from vsg_core.records.record import ModelReference
 
 CLAIMS = {claim.id: claim for claim in load_claims(Path(__file__).parents[2] / "hypotheses")}
 NOUNS = [
@@ -186,6 +197,42 @@ def test_the_claim_does_not_apply_without_a_mean_to_judge(
     write_readings(tmp_path, "small", read=read, known=known)
     with pytest.raises(NotApplicable, match=why):
         claims.test_instruction_tuning_makes_brittle(Records(tmp_path))
+
+
+def write_share(folder: Path, model: ModelReference, share: float, blend: float) -> None:
+    retained = make_claim(
+        claims.RETAINED, "It is pruned", "Is it?", less(than=0.5), comparisons=[claims.BLEND]
+    )
+    own, of_blend = ([Trial(f"{i}", value=mean + i % 2) for i in range(40)] for mean in (share, blend))
+    record = judged_record(retained, Evidence(own, {claims.BLEND: of_blend}), model)
+    write_record(record, folder / "records")
+
+
+def test_pruning_is_compared_by_series(tmp_path: Path) -> None:
+    """In six series the largest of three models keeps least; in one of them a pair of another kind does not agree."""
+    for i in range(6):
+        for size, share in ((100, -0.2), (300, 0.9), (900, -0.4)):
+            name = f"series-{i}-{size}"
+            model = MODELS["small"].model_copy(
+                update={"name": name, "series": f"series-{i}", "parameters": size}
+            )
+            write_share(tmp_path, model, share, blend=size / 100)
+        if i == 4:
+            with pytest.raises(RecordsUnavailable, match="on two sizes of 6 series, has 5"):
+                claims.test_pruning_grows_with_size(Records(tmp_path))
+    judgement = judged(claims.test_pruning_grows_with_size(Records(tmp_path)), "pruning_grows_with_size")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("holds", 1, 6)
+    assert estimates(judgement) == {"geometric blend": 0}
+    for size, share in ((100, 0.1), (900, 0.2)):
+        base = MODELS["base"].model_copy(
+            update={"name": f"base-{size}", "series": "series-5", "parameters": size}
+        )
+        write_share(tmp_path, base, share, blend=0.5)
+    evidence = claims.test_pruning_grows_with_size(Records(tmp_path))
+    assert len(evidence.trials) == 7
+    judgement = judged(evidence, "pruning_grows_with_size")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("inconclusive", 5.5 / 6, 6)
+    assert (evidence.trials[0].inputs or {})["share on the larger"] == pytest.approx(-0.4 + 0.5)
 
 
 def test_verdicts_that_differ_by_quantisation_are_counted_by_question(tmp_path: Path) -> None:
