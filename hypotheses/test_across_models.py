@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fixtures.records import READING, asked_of_both, comparable, differences, read, with_room
-from fixtures.sources import STUDY, WRITE_UP, study_file
+from fixtures.records import READING, asked_of_both, comparable, losses, mean_value, read
+from fixtures.sources import WRITE_UP, study_file
 from vsg_core import (
     QUANTISATION,
     SIZE,
@@ -17,53 +17,22 @@ from vsg_core import (
     claim,
     control,
     more,
+    mostly,
     rate,
     sometimes,
     trials,
 )
 
 FEWEST_QUESTIONS = 20
+# With fewer, no count of successes decides about one half.
+FEWEST_SERIES = 6
+RETAINED, BLEND = "lighter_token_keeps_less_than_half_of_its_weight", "geometric blend"
 ALL_NOUNS = "also where a noun itself is not named"
 
 
 @claim(
-    "Reading ability grows with size within a family: the larger model reads more than 5 in 100 mixtures more",
-    source=STUDY("README, Loose Ends; docs/qwen-implementation.md, Expected Outcomes", "#loose-ends"),
-    reported="a question: could reading emerge in models larger than those available? GPT-2 and Qwen2.5-1.5B, which "
-    "were tried, differ in more than size",
-    rule=more(than=0.05),
-    unit="of mixtures",
-    comparisons={
-        "smaller model": "the share of these mixtures that the smaller model reads",
-        "larger model": "the share that the larger model reads",
-        ALL_NOUNS: "the same difference over all pairs of nouns and all frames",
-    },
-    no_control="the value is a paired difference: the smaller model of the same series is what the larger is "
-    "compared with",
-)
-def test_reading_grows_with_size(records: Records) -> Evidence:
-    """Value: the larger model reads a mixture of two nouns, minus the smaller one does, over three claims on reading.
-
-    Paired by the two nouns and the frame. Only pairs whose nouns both models can name from their own embeddings, so
-    that better copying does not count as better reading; and only frames in which the smaller model leaves room for a
-    5-point gain. The models share series, kind and form; of more than two sizes the smallest and the largest count.
-    Two sizes make one step: further growth, or growth in another family, is not measured.
-    """
-    asked = asked_of_both(records.pairs(SIZE, READING))
-    counted = with_room([one for one in asked if one.known])
-    return Evidence(
-        comparable(differences(counted, sign=1)),
-        {
-            "smaller model": read(counted, 0),
-            "larger model": read(counted, 1),
-            ALL_NOUNS: differences(asked, sign=1),
-        },
-    )
-
-
-@claim(
-    "Instruction-tuned models are more brittle to embeddings than base models: they read more than 5 in 100 mixtures "
-    "less",
+    "The instruction-tuned models asked are more brittle to embeddings than their base models: they read more than 5 "
+    "in 100 mixtures less",
     source=WRITE_UP("5.2"),
     reported="chat-formatted embeddings gave empty output, plain ones did not; no base model of the same size was "
     "asked, and slicing the reply explains the emptiness",
@@ -82,20 +51,61 @@ def test_reading_grows_with_size(records: Records) -> Evidence:
 def test_instruction_tuning_makes_brittle(records: Records) -> Evidence:
     """Value: the base model reads a mixture of two nouns, minus the instruction-tuned one does; no chat format.
 
-    A token's own embedding gives the same as its id, so only vectors that are not tokens can break a model: the
-    mixtures count only where both models name the nouns' own embeddings in the same frame. The models share series,
-    size and form.
+    To read is to name the lighter noun, or both nouns where both are asked for, in three claims on reading. A token's
+    own embedding gives the same as its id, so only vectors that are not tokens can break a model: the mixtures count
+    only where both models name the second noun after the nouns' own embeddings in the same frame. The models share
+    series, size and form. The units are pairs of nouns, so the verdict is about the models asked, and not about
+    instruction tuning in general.
     """
     asked = asked_of_both(records.pairs(TUNING, READING))
     counted = [one for one in asked if one.known]
     return Evidence(
-        comparable(differences(counted, sign=-1)),
+        comparable(losses(counted)),
         {
             "the base model reads": read(counted, 0),
             "instruction-tuned model": read(counted, 1),
-            ALL_NOUNS: differences(asked, sign=-1),
+            ALL_NOUNS: losses(asked),
         },
     )
+
+
+@claim(
+    "In most series of models the largest keeps less of a mixture's lighter token than the smallest",
+    rule=mostly(trials=FEWEST_SERIES),
+    comparisons={
+        BLEND: "success if the share falls in the geometric blend too, whose fall is due to sharper predictions alone"
+    },
+    no_control="both models share series, kind and form, and the claim that their records are of calibrates the share",
+)
+def test_pruning_grows_with_size(records: Records) -> Evidence:
+    """Success: the lighter token's mean retained share is lower on the larger model, for a mixture of 0.7 and 0.3.
+
+    A unit is a series, of which the smallest and the largest model of one kind and form are compared, and not a prompt:
+    the sentence is about models. At best six series decide, if all agree: the power is low. The four models
+    measured first, of which only two are of one series, had shares of 0.25, 0.24, 0.17 and 0.10 from 135 million to
+    1.5 billion parameters, and the direction was chosen by someone who had seen this.
+    """
+    pairs = records.pairs(SIZE, [RETAINED])
+    series = {pair.first.series for pair in pairs}
+    if len(series) < FEWEST_SERIES:
+        raise RecordsUnavailable(
+            f"needs records of {RETAINED} on two sizes of {FEWEST_SERIES} series, has {len(series)}",
+            records.command(SIZE),
+        )
+
+    def falls(arm: str | None) -> list[Trial]:
+        shares = [[mean_value(record, arm) for record in pair.records[RETAINED]] for pair in pairs]
+        return trials(
+            [f"{pair.first.name} and {pair.second.name}" for pair in pairs],
+            success=[larger < smaller for smaller, larger in shares],
+            inputs={
+                "share on the smaller": [smaller for smaller, _ in shares],
+                "share on the larger": [larger for _, larger in shares],
+            },
+            cluster=[pair.first.series or "" for pair in pairs],
+        )
+
+    return Evidence(falls(None), {BLEND: falls(BLEND)})
 
 
 @claim(

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.readings import COMPLETION, EVEN, Readings, components
-from fixtures.records import READING
+from fixtures.readings import COMPLETION, SECOND_WEIGHTS, Readings, naming
+from fixtures.records import OWN_EMBEDDINGS, READING
 from hypotheses import test_across_models as claims
-from hypotheses.test_reading import BOTH_ALONE, either_noun_named
+from hypotheses.test_reading import BOTH, lighter_noun_named
 from tests.support.judging import MODEL, judged_record, successes
 from tests.support.report_records import make_claim
-from vsg_core import Evidence, Generation, NotApplicable, Records, RecordsUnavailable, Trial, always, rate
+from vsg_core import (
+    Evidence,
+    Generation,
+    NotApplicable,
+    Records,
+    RecordsUnavailable,
+    Trial,
+    always,
+    less,
+    rate,
+)
 from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.judge.judging import Judgement, judge
 from vsg_core.records.across import DIFFERENCES, QUANTISATION, SIZE, TUNING
 from vsg_core.records.files import write_record
+from vsg_core.records.record import ModelReference
 
 CLAIMS = {claim.id: claim for claim in load_claims(Path(__file__).parents[2] / "hypotheses")}
 NOUNS = [
@@ -47,28 +59,35 @@ def write(folder: Path, claim: Claim, model: str, evidence: Evidence | list[Tria
 
 
 def write_readings(folder: Path, model: str, read: Collection[int], known: Collection[int]) -> None:
-    """Write the records on reading of a model that reads these mixtures and names these nouns alone."""
+    """Write the records on reading of a model that reads these mixtures and names these nouns side by side."""
     for name in READING:
         if name != "reader_names_both_components":
-            write(folder, CLAIMS[name], model, either_noun_named(readings(read, known)))
+            write(folder, CLAIMS[name], model, lighter_noun_named(readings(read, known)))
     claim = CLAIMS["reader_names_both_components"]
-    mixtures = [
-        Trial(f"<0.5 {a} + 0.5 {b}>", success=i in read, mixture=mixture)
-        for i, ((a, b), mixture) in enumerate(zip(NOUNS, components(NOUNS, EVEN), strict=True))
-    ]
-    alone = [Trial(f"<{a}> <{b}>", success=i in known) for i, (a, b) in enumerate(NOUNS[:60])]
-    nothing = [Trial("nothing", success=False)] * 120
-    arms = {arm.name: alone if arm.name == BOTH_ALONE else nothing for arm in claim.arms}
-    write(folder, claim, model, Evidence(mixtures, arms))
+
+    def both_named(named: Collection[int], of: int = 120) -> list[Trial]:
+        return naming(NOUNS[:of], both_or_nothing(named, of), "<{}> <{}>", NOUNS[:of])
+
+    arms = {arm.name: both_named(known, 60) if arm.name == BOTH else both_named([]) for arm in claim.arms}
+    write(folder, claim, model, Evidence(both_named(read), arms))
+
+
+def both_or_nothing(named: Collection[int], of: int = 120) -> list[Generation]:
+    """Replies that name both of these nouns."""
+    texts = [" ".join(NOUNS[i]) if i in named else "nothing" for i in range(of)]
+    return [Generation([], text, "length") for text in texts]
 
 
 def readings(read: Collection[int], known: Collection[int]) -> Readings:
-    """Replies that name the first noun of these mixtures, and these first nouns alone."""
-
-    def replies(named: Collection[int], of: int = 120) -> list[Generation]:
-        return [Generation([], NOUNS[i][0] if i in named else "nothing", "length") for i in range(of)]
-
-    return Readings(NOUNS, COMPLETION, replies(read), replies([]), replies(known, 60))
+    """Replies that name both nouns of these mixtures, and these nouns side by side."""
+    return Readings(
+        NOUNS,
+        COMPLETION,
+        both_or_nothing(read),
+        both_or_nothing([]),
+        both_or_nothing(known, 60),
+        {weight: both_or_nothing([], 40) for weight in SECOND_WEIGHTS},
+    )
 
 
 def judged(evidence: Evidence, claim: str) -> Judgement:
@@ -100,50 +119,45 @@ def test_a_pair_needs_records_of_every_claim(tmp_path: Path) -> None:
         Records(tmp_path).pairs(SIZE, ["works", "other"])
 
 
-def test_the_claims_on_reading_have_the_arm_of_the_nouns_alone() -> None:
-    assert all(alone in [arm.name for arm in CLAIMS[name].arms] for name, alone in READING.items())
+def test_the_claims_on_reading_have_the_arm_of_the_nouns_own_embeddings() -> None:
+    assert all(OWN_EMBEDDINGS in [arm.name for arm in CLAIMS[name].arms] for name in READING)
     assert all(CLAIMS[name].kinds == ("base", "instruct") for name in READING)
 
 
+def test_the_lighter_noun_counts_and_not_the_heavier() -> None:
+    """The replies to 30 of 120 mixtures name both nouns; those to the heavier noun alone name neither."""
+    evidence = lighter_noun_named(readings(range(30), range(60)))
+    judgement = judged(evidence, "mixture_cannot_be_copied")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("refuted", 0.25, 120)
+    assert "of 120 pairs" in judgement.reason
+    assert judged(lighter_noun_named(readings([0], range(60))), "mixture_cannot_be_copied").verdict == "holds"
+    # Only 30 of 60 replies have room for a second noun: that nothing is read in the mixtures shows nothing.
+    unable = judged(lighter_noun_named(readings([0], range(30))), "mixture_cannot_be_copied")
+    assert unable.verdict == "inconclusive"
+    heavier = [replace(reply, text=pair[0]) for reply, pair in zip(both_or_nothing([]), NOUNS, strict=True)]
+    copied = lighter_noun_named(replace(readings([], range(60)), mixture=heavier))
+    assert judged(copied, "mixture_cannot_be_copied").verdict == "holds"
+    assert estimates(judged(copied, "mixture_cannot_be_copied"))["names the heavier noun"] == 1
+
+
 def test_reading_counts_where_both_models_name_the_nouns(tmp_path: Path) -> None:
-    """Both name 50 pairs of nouns alone; of these mixtures the smaller model reads 10, the larger 30."""
+    """Both name 50 pairs of nouns side by side; of these mixtures the base model reads 30, the tuned one 10."""
+    write_readings(tmp_path, "base", read=[*range(30), *range(50, 60)], known=range(60))
     write_readings(tmp_path, "small", read=range(10), known=range(50))
-    write_readings(tmp_path, "large", read=[*range(30), *range(50, 60)], known=range(60))
     records = Records(tmp_path)
-    judgement = judged(claims.test_reading_grows_with_size(records), "reading_grows_with_size")
+    evidence = claims.test_instruction_tuning_makes_brittle(records)
+    assert len(evidence.trials) == 3 * 50
+    judgement = judged(evidence, "instruction_tuning_makes_brittle")
     assert (judgement.verdict, judgement.n) == ("holds", 50)
     assert judgement.estimate == pytest.approx((30 - 10) / 50)
     assert estimates(judgement) == pytest.approx(
         {
-            "smaller model": 10 / 50,
-            "larger model": 30 / 50,
+            "the base model reads": 30 / 50,
+            "instruction-tuned model": 10 / 50,
             "also where a noun itself is not named": (40 - 10) / 120,
         }
     )
     assert len(records.used) == 6
-
-
-def test_growth_counts_frames_with_room_to_grow(tmp_path: Path) -> None:
-    """A frame in which the smaller model reads every mixture is left out: it would only dilute the growth."""
-    write_readings(tmp_path, "small", read=range(30), known=range(60))
-    write_readings(tmp_path, "large", read=range(50), known=range(60))
-    for model in ("small", "large"):
-        full = either_noun_named(readings(read=range(120), known=range(60)))
-        write(tmp_path, CLAIMS["mixture_cannot_be_copied"], model, full)
-    evidence = claims.test_reading_grows_with_size(Records(tmp_path))
-    frames = {(trial.inputs or {})["asked in"] for trial in evidence.trials}
-    assert frames == {"mixture_cannot_be_read_in_completion_frame", "reader_names_both_components"}
-    assert sum(trial.value or 0 for trial in evidence.trials) == 2 * 20
-
-
-def test_a_frame_has_room_below_95_in_100(tmp_path: Path) -> None:
-    """The smaller model reads 57 of the 60 mixtures whose nouns both name in each frame, then 56."""
-    write_readings(tmp_path, "large", read=range(60), known=range(60))
-    write_readings(tmp_path, "small", read=range(57), known=range(60))
-    with pytest.raises(NotApplicable, match=r"^0 pairs of nouns"):
-        claims.test_reading_grows_with_size(Records(tmp_path))
-    write_readings(tmp_path, "small", read=range(56), known=range(60))
-    assert len(claims.test_reading_grows_with_size(Records(tmp_path)).trials) == 3 * 60
 
 
 def test_the_brittle_model_reads_less(tmp_path: Path) -> None:
@@ -179,10 +193,46 @@ def test_the_claim_does_not_apply_without_a_mean_to_judge(
     tmp_path: Path, read: range, known: range, why: str
 ) -> None:
     """Too few nouns that both models name, or no difference anywhere, is neither a verdict nor an error."""
+    write_readings(tmp_path, "base", read=range(30), known=range(60))
     write_readings(tmp_path, "small", read=read, known=known)
-    write_readings(tmp_path, "large", read=range(30), known=range(60))
     with pytest.raises(NotApplicable, match=why):
-        claims.test_reading_grows_with_size(Records(tmp_path))
+        claims.test_instruction_tuning_makes_brittle(Records(tmp_path))
+
+
+def write_share(folder: Path, model: ModelReference, share: float, blend: float) -> None:
+    retained = make_claim(
+        claims.RETAINED, "It is pruned", "Is it?", less(than=0.5), comparisons=[claims.BLEND]
+    )
+    own, of_blend = ([Trial(f"{i}", value=mean + i % 2) for i in range(40)] for mean in (share, blend))
+    record = judged_record(retained, Evidence(own, {claims.BLEND: of_blend}), model)
+    write_record(record, folder / "records")
+
+
+def test_pruning_is_compared_by_series(tmp_path: Path) -> None:
+    """In six series the largest of three models keeps least; in one of them a pair of another kind does not agree."""
+    for i in range(6):
+        for size, share in ((100, -0.2), (300, 0.9), (900, -0.4)):
+            name = f"series-{i}-{size}"
+            model = MODELS["small"].model_copy(
+                update={"name": name, "series": f"series-{i}", "parameters": size}
+            )
+            write_share(tmp_path, model, share, blend=size / 100)
+        if i == 4:
+            with pytest.raises(RecordsUnavailable, match="on two sizes of 6 series, has 5"):
+                claims.test_pruning_grows_with_size(Records(tmp_path))
+    judgement = judged(claims.test_pruning_grows_with_size(Records(tmp_path)), "pruning_grows_with_size")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("holds", 1, 6)
+    assert estimates(judgement) == {"geometric blend": 0}
+    for size, share in ((100, 0.1), (900, 0.2)):
+        base = MODELS["base"].model_copy(
+            update={"name": f"base-{size}", "series": "series-5", "parameters": size}
+        )
+        write_share(tmp_path, base, share, blend=0.5)
+    evidence = claims.test_pruning_grows_with_size(Records(tmp_path))
+    assert len(evidence.trials) == 7
+    judgement = judged(evidence, "pruning_grows_with_size")
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("inconclusive", 5.5 / 6, 6)
+    assert (evidence.trials[0].inputs or {})["share on the larger"] == pytest.approx(-0.4 + 0.5)
 
 
 def test_verdicts_that_differ_by_quantisation_are_counted_by_question(tmp_path: Path) -> None:
