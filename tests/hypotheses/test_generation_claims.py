@@ -13,8 +13,6 @@ import torch
 from fixtures.generation import (
     Attempts,
     Continuations,
-    Feedback,
-    Texts,
     Traces,
     WorkedProblems,
     first_number,
@@ -23,7 +21,6 @@ from fixtures.generation import (
 )
 from fixtures.prompts import Problem, Question
 from hypotheses import test_generation, test_word_problems
-from hypotheses.test_feedback import collapsed
 from hypotheses.test_word_problems import lead
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.mixing.mixture import Mixture
@@ -178,41 +175,6 @@ def test_only_the_heaviest_tokens_are_compared_between_seeds():
     assert evidence.trials[0].success is True
     assert evidence.trials[0].outputs == {"the other trace": "5"}
     assert evidence.arms["the same seed"][0].success is False
-
-
-def texts(tokens: list[list[int]], bits: list[float | None]) -> Texts:
-    return Texts(tokens, [str(text) for text in tokens], bits)
-
-
-def test_repetition_is_two_tokens_at_most_at_the_end():
-    """One or two tokens over and over repeat; three, a late change, or a text that ended before do not."""
-    begin = list(range(20, 28))
-    ends = [[5] * 8, [5, 6] * 4, [5, 6, 7, 5, 6, 7, 5, 6], [5] * 7 + [6], list(range(8))]
-    found = texts([*(begin + end for end in ends), [5] * 8], [None] * 6)
-    assert found.repeats == [True, True, False, True, False, False]
-
-
-def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
-    """Of texts that do not repeat themselves, those that cost more bits than nearly all drawn ones."""
-    fine, again = list(range(16)), [5] * 16
-    raw = texts([fine, fine, again, []], [4.0, 4.1, 1.0, None])
-    greedy = texts([[0, 9, 2], fine, fine, fine], [1.0] * 4)
-    drawn = texts([fine] * 4, [4.0] * 4)
-    feedback = Feedback(raw, raw, raw, drawn, greedy, greedy)
-    found = collapsed(list("abcd"), feedback, raw)
-    assert [trial.success for trial in found] == [False, True, True, False]
-    assert found[0].inputs == {
-        "different tokens of the last 8": 8,
-        "bits a token": 4.0,
-        "unlikely from": 4.0,
-        "tokens as in the greedy text": 2,
-    }
-
-
-def test_few_drawn_texts_cost_more_than_the_unlikely_bits():
-    """95 of 100, and texts without tokens are left out."""
-    drawn = texts([[1]] * 102, [None, *map(float, range(101))])
-    assert Feedback(drawn, drawn, drawn, drawn, drawn, drawn).unlikely == 95.0
 
 
 def test_the_control_gives_each_question_the_vectors_of_one_half_the_list_away(monkeypatch):
