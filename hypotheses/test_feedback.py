@@ -63,7 +63,7 @@ NO_CONTROL = "the rate is over that after another fact's states, read in the sam
 def test_raw_hidden_states_do_not_tell_the_answer(thoughts: Thoughts) -> Evidence:
     """Feed the last hidden state (after the final norm) back 8 times, and read the 8 vectors without their prompt.
 
-    They stand in a frame of three worked examples, "Note: <8 vectors> Answer:", and an answer counts if its first line
+    Their frame has three worked examples: "Note: <8 vectors> Answer:". An answer counts if its first line
     names the fact's answer. Asked of facts whose answer is among the model's own 8 greedy tokens: the first state is
     then the one from which the model names it. What a state adds where the prompt stays in sight is another claim.
     """
@@ -142,7 +142,7 @@ def alone(thoughts: Thoughts, way: str) -> Evidence:
 def test_raw_hidden_states_cost_the_answer(thoughts: Thoughts) -> Evidence:
     """Ask "Note: <the beginning of a fact> <8 raw states> Answer:" after three worked examples.
 
-    Whatever stands between a prompt and its question may distract, so random tokens must leave most answers as they are
+    Whatever is put between a prompt and its question may distract, so random tokens must leave most answers as they are
     before a loss is put down to the states.
     """
     return Evidence(
