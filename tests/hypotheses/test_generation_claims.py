@@ -11,22 +11,29 @@ import pytest
 import torch
 
 from fixtures.generation import (
+    Agreement,
     Attempts,
     Continuations,
     Traces,
     WorkedProblems,
+    compare_with_greedy,
     first_number,
     has_sum,
     mean_weight,
+    share_agreeing,
+    share_before_departure,
+    uniform_draws,
 )
 from fixtures.prompts import Problem, Question
 from hypotheses import test_generation, test_word_problems
 from hypotheses.test_word_problems import lead
+from tests.support.architectures import tiny
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.mixing.mixture import Mixture
-from vsg_core.generator.writing.decoding import Trace
+from vsg_core.generator.mixing.presets import SOFT_THINKING
+from vsg_core.generator.writing.decoding import Trace, decode
 from vsg_core.generator.writing.thinking import GivenWriter, Thought
-from vsg_core.generator.writing.writers import ConceptToken
+from vsg_core.generator.writing.writers import ConceptToken, TokenWriter
 
 if TYPE_CHECKING:
     from vsg_core.generator.model.language_model import LanguageModel
@@ -146,22 +153,32 @@ def test_concept_tokens_as_columns():
     assert mean_weight([]) == 1.0
 
 
-def test_soft_traces_are_compared_up_to_the_end_of_the_greedy_text():
-    """The first agrees that far, the second differs; the mean weight is the whole trace's."""
-    lm = SPELLING
-    greedy = Continuations(lm, [Trace([5]), Trace([5, 7])])
-    soft = Continuations(lm, [concepts(0.75, 0.5), concepts(0.75, 0.5)])
-    traces = Traces(greedy, greedy, soft, soft, soft, soft, soft)
-    evidence = test_generation.test_soft_traces_are_greedy_traces(lm, ["a", "b"], traces)
-    assert [trial.success for trial in evidence.trials] == [True, False]
-    assert [trial.output for trial in evidence.trials] == ["5", "5 6"]
-    assert evidence.trials[1].inputs == {
-        "tokens": 2,
-        "tokens that agree": 1,
-        "mean weight of the heaviest": 0.625,
-    }
-    assert [trial.success for trial in evidence.arms["sampled tokens"]] == [True, True]
-    assert evidence.arms["sampled tokens"][0].mixture is None
+def test_agreement_is_counted_up_to_the_end_of_the_greedy_text():
+    """The first position is left out, a missing token does not agree, and a text of one token is no trial."""
+    assert share_agreeing([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.5
+    assert share_before_departure([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.25
+    assert share_before_departure([5, 6, 7], [5, 6]) == 1.0
+    soft = Continuations(SPELLING, [concepts(0.75, 0.5, 0.5), concepts(0.75, 0.5)])
+    found = Agreement([[5, 6, 9], [5]], soft, [[4, 6, 8], [5]], [[5, 6, 9], [5]])
+    own, arms = test_generation.agreement_trials(SPELLING, ["a", "b"], found)
+    assert [trial.value for trial in own] == [-0.5]
+    assert own[0].outputs == {"greedy": "5 6 9", "sampled": "4 6 8"}
+    assert [trial.value for trial in arms["before the first departure"]] == [-0.5]
+    assert [trial.value for trial in arms["against the sampled tokens"]] == [0.0]
+
+
+def test_the_most_probable_token_is_kept_beside_a_sampled_one():
+    """The paths are those that the writers write alone."""
+    lm, prompts = tiny("llama"), ["w5 w9", "w7"]
+    found = compare_with_greedy(lm, prompts, 4)
+    draws = uniform_draws(2, 4, seed=0)
+    sampled = decode(lm, prompts, TokenWriter(lm, SOFT_THINKING, draws), 4)
+    assert found.sampled == [trace.tokens for trace in sampled]
+    for prompt, tokens, likeliest in zip(prompts, found.sampled, found.likeliest, strict=True):
+        for n, token in enumerate(likeliest):
+            text = torch.cat([lm.tokenize(prompt), torch.tensor(tokens[:n], dtype=torch.long)])
+            assert lm.next_logits([text]).argmax().item() == token
+    assert [tokens[0] for tokens in found.soft.tokens] == [tokens[0] for tokens in found.greedy]
 
 
 def test_only_the_heaviest_tokens_are_compared_between_seeds():
@@ -170,7 +187,7 @@ def test_only_the_heaviest_tokens_are_compared_between_seeds():
     first, same, other = (
         Continuations(lm, [trace]) for trace in (concepts(0.75, 0.5), concepts(0.5, 0.75), concepts(0.75))
     )
-    traces = Traces(first, first, first, first, first, same, other)
+    traces = Traces(first, first, first, same, other)
     evidence = test_generation.test_gumbel_softmax_is_not_deterministic(["a"], traces)
     assert evidence.trials[0].success is True
     assert evidence.trials[0].outputs == {"the other trace": "5"}
