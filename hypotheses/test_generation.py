@@ -76,8 +76,8 @@ def test_soft_traces_agree_with_greedy_traces(lm: LanguageModel, draw_openings: 
 
     Value: the share of the greedy tokens that are the heaviest along the concept tokens, minus the share of them that
     are the most probable along the sampled tokens. A sample is often not the most probable token, whatever came before,
-    so sampled tokens themselves are only a comparison. The first position agrees by construction and does not count; paths
-    are compared up to where the greedy text ends.
+    so sampled tokens themselves are only a comparison. The first position agrees by construction and does not count;
+    paths are compared up to where the greedy text ends.
     """
     prompts = [opening.text for opening in draw_openings(spread=0.25)]
     return Evidence(*agreement_trials(lm, prompts, compare_with_greedy(lm, prompts, COMPARED)))
@@ -101,18 +101,18 @@ def agreement_trials(
 
     own = arm(
         share_agreeing,
-        found.likeliest,
+        found.most_probable,
         output=texts(found.soft.tokens),
         mixture=[found.soft.first_mixtures[row] for row in rows],
         inputs={
             "heaviest tokens that are greedy": shares(share_agreeing, found.soft.tokens),
-            "most probable tokens that are greedy": shares(share_agreeing, found.likeliest),
+            "most probable tokens that are greedy": shares(share_agreeing, found.most_probable),
             "mean weight of the heaviest": [found.soft.mean_weights[row] for row in rows],
         },
         outputs={"greedy": texts(found.greedy), "sampled": texts(found.sampled)},
     )
     return own, {
-        "before the first departure": arm(share_before_departure, found.likeliest),
+        "before the first departure": arm(share_before_departure, found.most_probable),
         "against the sampled tokens": arm(share_agreeing, found.sampled),
     }
 

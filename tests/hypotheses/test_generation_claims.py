@@ -154,7 +154,7 @@ def test_concept_tokens_as_columns():
 
 
 def test_agreement_is_counted_up_to_the_end_of_the_greedy_text():
-    """The first position is left out, a missing token does not agree, and a text of one token is no trial."""
+    """The first position is left out, a missing token does not agree, and a text of one token is left out."""
     assert share_agreeing([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.5
     assert share_before_departure([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.25
     assert share_before_departure([5, 6, 7], [5, 6]) == 1.0
@@ -174,8 +174,8 @@ def test_the_most_probable_token_is_kept_beside_a_sampled_one():
     draws = uniform_draws(2, 4, seed=0)
     sampled = decode(lm, prompts, TokenWriter(lm, SOFT_THINKING, draws), 4)
     assert found.sampled == [trace.tokens for trace in sampled]
-    for prompt, tokens, likeliest in zip(prompts, found.sampled, found.likeliest, strict=True):
-        for n, token in enumerate(likeliest):
+    for prompt, tokens, most_probable in zip(prompts, found.sampled, found.most_probable, strict=True):
+        for n, token in enumerate(most_probable):
             text = torch.cat([lm.tokenize(prompt), torch.tensor(tokens[:n], dtype=torch.long)])
             assert lm.next_logits([text]).argmax().item() == token
     assert [tokens[0] for tokens in found.soft.tokens] == [tokens[0] for tokens in found.greedy]
