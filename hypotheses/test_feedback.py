@@ -9,8 +9,10 @@ from fixtures.thoughts import (
     FEWEST,
     MIXTURES,
     NOTHING,
+    OWN_TOKENS,
     RANDOM,
     RAW,
+    READS_TOKENS,
     TOKENS,
     Asked,
     Thoughts,
@@ -39,12 +41,6 @@ THINKS = (
 # A twentieth of the range of a rate
 MATTERS = 0.05
 ANOTHER = "another fact's states"
-READS_TOKENS = {
-    "its own greedy tokens": control(
-        mostly(),
-        "8 greedy tokens in the place of the states: the model must be able to read the answer there",
-    )
-}
 NO_CONTROL = "the rate is over that after another fact's states, read in the same frame"
 
 
@@ -116,7 +112,7 @@ def alone(thoughts: Thoughts, way: str) -> Evidence:
     return Evidence(
         thoughts.trials(Asked(way)),
         {
-            "its own greedy tokens": thoughts.trials(Asked(TOKENS)),
+            OWN_TOKENS: thoughts.trials(Asked(TOKENS)),
             ANOTHER: thoughts.trials(Asked(way, another=True)),
         },
     )
@@ -163,7 +159,7 @@ def test_raw_hidden_states_cost_the_answer(thoughts: Thoughts) -> Evidence:
     reported=THINKS,
     rule=rate(above=0, over=ANOTHER, trials=40, matters=MATTERS),
     positive_controls={
-        "its own greedy tokens": control(
+        OWN_TOKENS: control(
             rate(above=0, over="another fact's greedy tokens", trials=40),
             "8 greedy tokens in the place of the states: a model that answers from the prompt whatever comes after it "
             "shows nothing",
@@ -186,7 +182,7 @@ def test_own_states_serve_in_sight_of_the_prompt(thoughts: Thoughts) -> Evidence
     return Evidence(
         in_sight(thoughts, AT_LENGTH),
         {
-            "its own greedy tokens": in_sight(thoughts, TOKENS),
+            OWN_TOKENS: in_sight(thoughts, TOKENS),
             ANOTHER: in_sight(thoughts, AT_LENGTH, another=True),
             "another fact's greedy tokens": in_sight(thoughts, TOKENS, another=True),
             NOTHING: in_sight(thoughts, NOTHING),
