@@ -1,109 +1,196 @@
-"""Can a model continue from its own hidden states without training for it?"""
+"""Does a thought in hidden states, fed back without training for it, hold the answer?"""
 
 from __future__ import annotations
 
-from operator import eq
-
-from fixtures.generation import Feedback, Texts
 from fixtures.sources import LATENT_MAS, SOFT_THINKING
-from vsg_core import Evidence, Trial, claim, control, mostly, not_mostly, trials
+from fixtures.thoughts import (
+    ALIGNED,
+    AT_LENGTH,
+    FEWEST,
+    MIXTURES,
+    NOTHING,
+    OWN_TOKENS,
+    RANDOM,
+    RAW,
+    READS_TOKENS,
+    TOKENS,
+    Asked,
+    Thoughts,
+)
+from vsg_core import (
+    Evidence,
+    LanguageModel,
+    NotApplicable,
+    Trial,
+    cannot,
+    claim,
+    control,
+    mostly,
+    rate,
+)
 
 COCONUT_TF = SOFT_THINKING("table 3 (COCONUT-TF); the method is of arXiv 2412.06769")
-REPORTED = (
-    "QwQ-32B, untrained for it and fed its raw states, solved none of the problems of two benchmarks and ran to the "
-    "limit of 32,768 tokens each time"
+SOLVED_NONE = (
+    "QwQ-32B, untrained for it and fed its raw states with the prompt in sight, solved none of the problems of two "
+    "benchmarks and ran to the limit of 32,768 tokens each time"
 )
-TOKENS = "greedy tokens after the same prompts, because small models repeat themselves anyway"
-DRAWN = "tokens drawn at temperature 1: by construction, one text in twenty is unlikely"
-CONTROLS = {"greedy tokens": control(not_mostly(), TOKENS), "drawn tokens": control(not_mostly(), DRAWN)}
-CONCEPTS = "concept tokens of vanilla Soft Thinking after the same prompts"
-REPETITION = {"by repetition alone": "the claim's own texts, counted only if they repeat themselves"}
+THINKS = (
+    "with the prompt in sight, untrained models work through latent thoughts, and answer up to 14.6 % better; the "
+    "states go through a closed-form ridge map from the head's rows to the embedding table's"
+)
+# A twentieth of the range of a rate
+MATTERS = 0.05
+ANOTHER = "another fact's states"
+NO_CONTROL = "the rate is over that after another fact's states, read in the same frame"
 
 
 @claim(
-    "Raw hidden-state feedback collapses in a model not trained for it, into repetition or into text that the model "
-    "itself finds unlikely, for most prompts",
+    "In place of the prompt, 8 raw hidden states do not tell the model the answer to a fact: it names the answer "
+    "hardly more often than after another fact's states",
     source=COCONUT_TF,
-    reported=REPORTED,
-    rule=mostly(),
-    controls=CONTROLS,
-    comparisons={"concept tokens": CONCEPTS, **REPETITION},
-)
-def test_raw_hidden_state_feedback_collapses(forking_prompts: list[str], feedback: Feedback) -> Evidence:
-    """Feed the last hidden state (after the final norm) back as the next position, 16 times.
-
-    The text is the most probable token at each position. It has collapsed if its last 8 tokens are at most 2 different
-    ones, or if it costs the model more bits per token than 95 of 100 texts drawn after these prompts do. The paper
-    counted solved problems, which small models do not solve; this measures the generation itself.
-    """
-    return collapse(forking_prompts, feedback, feedback.raw)
-
-
-@claim(
-    "Hidden-state feedback collapses in a model not trained for it even at the length of a token embedding, for most "
-    "prompts",
-    source=COCONUT_TF,
-    reported=f"{REPORTED}; it reports nothing for states at a token's length, which are about what LatentMAS (arXiv "
-    "2511.20639) feeds back where head and embedding table are the same, reportedly with success",
-    rule=mostly(),
-    controls=CONTROLS,
-    comparisons={"concept tokens": CONCEPTS, **REPETITION},
-)
-def test_norm_matched_feedback_collapses(forking_prompts: list[str], feedback: Feedback) -> Evidence:
-    """Scale each state to the mean length of a token embedding, so that only its direction is unfamiliar."""
-    return collapse(forking_prompts, feedback, feedback.norm_matched)
-
-
-@claim(
-    "Through a ridge-regression aligner hidden-state feedback does not collapse in a model not trained for it, for "
-    "most prompts",
-    source=LATENT_MAS,
-    reported="with a closed-form ridge map from the space of last hidden states to that of input embeddings, untrained "
-    "models work through latent thoughts, and answer up to 14.6 % better",
-    rule=not_mostly(),
-    positive_controls={
-        "raw hidden states": control(
-            mostly(), "states fed back raw: without a collapse there is none to prevent"
-        )
+    reported=SOLVED_NONE,
+    rule=cannot(over=ANOTHER, trials=FEWEST),
+    positive_controls=READS_TOKENS,
+    comparisons={
+        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one"
     },
-    comparisons={"greedy tokens": TOKENS, "concept tokens": CONCEPTS, "drawn tokens": DRAWN, **REPETITION},
-    no_control="the arm that must behave differently, raw hidden states, is the positive control: without a "
-    "collapse there is none to prevent",
+    no_control=NO_CONTROL,
 )
-def test_aligned_feedback_does_not_collapse(forking_prompts: list[str], feedback: Feedback) -> Evidence:
-    """Map each state by LatentMAS's ridge regression from the head's rows to the embedding table's, then scale it.
+def test_raw_hidden_states_do_not_tell_the_answer(thoughts: Thoughts) -> Evidence:
+    """Feed the last hidden state (after the final norm) back 8 times, and read the 8 vectors without their prompt.
 
-    If head and table are the same, the map changes only the length: this is then the opposite of the previous claim.
-    An aligner that repeats the greedy tokens would not collapse either: each trial counts the tokens that agree.
+    Their frame has three worked examples: "Note: <8 vectors> Answer:". An answer counts if its first line
+    names the fact's answer. Asked of facts whose answer is among the model's own 8 greedy tokens: the first state is
+    then the one from which the model names it. What a state adds where the prompt stays in sight is another claim.
     """
-    evidence = collapse(forking_prompts, feedback, feedback.aligned)
-    raw = collapsed(forking_prompts, feedback, feedback.raw)
-    return Evidence(evidence.trials, {"raw hidden states": raw, **evidence.arms})
+    return alone(thoughts, RAW)
 
 
-def collapse(prompts: list[str], feedback: Feedback, texts: Texts) -> Evidence:
-    """The collapse of the texts and of the baselines, and that of the texts by repetition alone."""
-    baselines = {
-        "greedy tokens": feedback.greedy,
-        "drawn tokens": feedback.drawn,
-        "concept tokens": feedback.soft,
-    }
-    arms = {name: collapsed(prompts, feedback, baseline) for name, baseline in baselines.items()}
-    arms["by repetition alone"] = trials(prompts, output=texts.text, success=texts.repeats)
-    return Evidence(collapsed(prompts, feedback, texts), arms)
+@claim(
+    "In place of the prompt, 8 hidden states at the length of a token's embedding tell the model the answer to a "
+    "fact: it names the answer more often than after another fact's states",
+    source=LATENT_MAS,
+    reported=f"{THINKS}, which changes nothing but the length where head and table are the same",
+    rule=rate(above=0, over=ANOTHER, trials=40, matters=MATTERS),
+    positive_controls=READS_TOKENS,
+    comparisons={
+        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one"
+    },
+    no_control=NO_CONTROL,
+)
+def test_states_at_token_length_tell_the_answer(thoughts: Thoughts) -> Evidence:
+    """Scale each state to the mean length of a token's embedding, feed it back, and read 8 without the prompt."""
+    return alone(thoughts, AT_LENGTH)
 
 
-def collapsed(prompts: list[str], feedback: Feedback, texts: Texts) -> list[Trial]:
-    """One trial per prompt: its text repeats itself, or the model finds it unlikely."""
-    as_greedy = [sum(map(eq, *pair)) for pair in zip(texts.tokens, feedback.greedy.tokens, strict=True)]
-    return trials(
-        prompts,
-        output=texts.text,
-        success=feedback.collapsed(texts),
-        inputs={
-            "different tokens of the last 8": texts.different_at_the_end,
-            "bits a token": texts.bits,
-            "unlikely from": [feedback.unlikely] * len(prompts),
-            "tokens as in the greedy text": as_greedy,
+@claim(
+    "In place of the prompt, 8 hidden states mapped by ridge regression from the head's rows to the embeddings tell "
+    "the model the answer to a fact: it names the answer more often than after another fact's states",
+    source=LATENT_MAS,
+    reported=THINKS,
+    rule=rate(above=0, over=ANOTHER, trials=40, matters=MATTERS),
+    positive_controls=READS_TOKENS,
+    comparisons={
+        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one"
+    },
+    no_control=NO_CONTROL,
+)
+def test_aligned_states_tell_the_answer(lm: LanguageModel, thoughts: Thoughts) -> Evidence:
+    """Map each state as LatentMAS does, feed it back, and read 8 of them without the prompt.
+
+    Where head and table are the same, the map changes the length alone, which is the claim about a token's length.
+    """
+    if Asked(ALIGNED) not in thoughts.answers:
+        raise NotApplicable(
+            f"the head of {lm.name} has the directions of its embedding table: the map changes the length alone"
+        )
+    return alone(thoughts, ALIGNED)
+
+
+def alone(thoughts: Thoughts, way: str) -> Evidence:
+    """The answers after thoughts without their prompts, after others' thoughts, and after greedy tokens."""
+    return Evidence(
+        thoughts.trials(Asked(way)),
+        {
+            OWN_TOKENS: thoughts.trials(Asked(TOKENS)),
+            ANOTHER: thoughts.trials(Asked(way, another=True)),
         },
     )
+
+
+@claim(
+    "After 8 raw hidden states, with the prompt in sight, the model names the answer to a fact less often than right "
+    "after the prompt",
+    source=COCONUT_TF,
+    reported=SOLVED_NONE,
+    rule=rate(below=0, over=NOTHING, trials=40, matters=MATTERS),
+    controls={
+        RANDOM: control(
+            mostly(), "8 random tokens in the place of the states: any 8 positions may cost answers"
+        )
+    },
+    comparisons={
+        NOTHING: "the question right after the prompt",
+        "another fact's raw states": "the raw states of a fact with another answer",
+        TOKENS: "8 greedy tokens in the place of the states",
+    },
+)
+def test_raw_hidden_states_cost_the_answer(thoughts: Thoughts) -> Evidence:
+    """Ask "Note: <the beginning of a fact> <8 raw states> Answer:" after three worked examples.
+
+    Whatever is put between a prompt and its question may distract, so random tokens must leave most answers as they are
+    before a loss is put down to the states.
+    """
+    return Evidence(
+        in_sight(thoughts, RAW),
+        {
+            RANDOM: in_sight(thoughts, RANDOM),
+            NOTHING: in_sight(thoughts, NOTHING),
+            "another fact's raw states": in_sight(thoughts, RAW, another=True),
+            TOKENS: in_sight(thoughts, TOKENS),
+        },
+    )
+
+
+@claim(
+    "With the prompt in sight, the model names the answer to a fact more often after 8 hidden states of its own, at "
+    "the length of a token's embedding, than after another fact's",
+    source=LATENT_MAS,
+    reported=THINKS,
+    rule=rate(above=0, over=ANOTHER, trials=40, matters=MATTERS),
+    positive_controls={
+        OWN_TOKENS: control(
+            rate(above=0, over="another fact's greedy tokens", trials=40),
+            "8 greedy tokens in the place of the states: a model that answers from the prompt whatever comes after it "
+            "shows nothing",
+        )
+    },
+    comparisons={
+        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one",
+        "another fact's greedy tokens": "the 8 greedy tokens of that fact",
+        NOTHING: "the question right after the prompt",
+        MIXTURES: "8 plain concept tokens in the place of the states",
+    },
+    no_control="the rate is over that after another fact's states, which disturb as much and say something else",
+)
+def test_own_states_serve_in_sight_of_the_prompt(thoughts: Thoughts) -> Evidence:
+    """Ask as above, with the states of the fact itself or of another between the prompt and the question.
+
+    This is how latent thoughts are used. Another fact's states may also mislead, so the claim is about a difference
+    that the content of the states makes, not about a gain: for that, compare with no thought.
+    """
+    return Evidence(
+        in_sight(thoughts, AT_LENGTH),
+        {
+            OWN_TOKENS: in_sight(thoughts, TOKENS),
+            ANOTHER: in_sight(thoughts, AT_LENGTH, another=True),
+            "another fact's greedy tokens": in_sight(thoughts, TOKENS, another=True),
+            NOTHING: in_sight(thoughts, NOTHING),
+            MIXTURES: in_sight(thoughts, MIXTURES),
+        },
+    )
+
+
+def in_sight(thoughts: Thoughts, way: str, another: bool = False) -> list[Trial]:
+    """The answers after thoughts that follow their prompt, or another's."""
+    return thoughts.trials(Asked(way, another, in_sight=True))

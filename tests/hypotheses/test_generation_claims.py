@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from fixtures.generation import (
+    Agreement,
     Continuations,
-    Feedback,
-    Texts,
     Traces,
+    compare_with_greedy,
     mean_weight,
+    share_agreeing,
+    share_before_departure,
+    uniform_draws,
 )
 from fixtures.prompts import Question
 from hypotheses import test_generation
-from hypotheses.test_feedback import collapsed
+from tests.support.architectures import tiny
 from vsg_core.generator.mixing.mixture import Mixture
-from vsg_core.generator.writing.decoding import Trace
+from vsg_core.generator.mixing.presets import SOFT_THINKING
+from vsg_core.generator.writing.decoding import Trace, decode
 from vsg_core.generator.writing.thinking import GivenWriter, Thought
-from vsg_core.generator.writing.writers import ConceptToken
+from vsg_core.generator.writing.writers import ConceptToken, TokenWriter
 
 if TYPE_CHECKING:
     from vsg_core.generator.model.language_model import LanguageModel
@@ -62,22 +66,32 @@ def test_concept_tokens_as_columns():
     assert mean_weight([]) == 1.0
 
 
-def test_soft_traces_are_compared_up_to_the_end_of_the_greedy_text():
-    """The first agrees that far, the second differs; the mean weight is the whole trace's."""
-    lm = SPELLING
-    greedy = Continuations(lm, [Trace([5]), Trace([5, 7])])
-    soft = Continuations(lm, [concepts(0.75, 0.5), concepts(0.75, 0.5)])
-    traces = Traces(greedy, greedy, soft, soft, soft, soft, soft)
-    evidence = test_generation.test_soft_traces_are_greedy_traces(lm, ["a", "b"], traces)
-    assert [trial.success for trial in evidence.trials] == [True, False]
-    assert [trial.output for trial in evidence.trials] == ["5", "5 6"]
-    assert evidence.trials[1].inputs == {
-        "tokens": 2,
-        "tokens that agree": 1,
-        "mean weight of the heaviest": 0.625,
-    }
-    assert [trial.success for trial in evidence.arms["sampled tokens"]] == [True, True]
-    assert evidence.arms["sampled tokens"][0].mixture is None
+def test_agreement_is_counted_up_to_the_end_of_the_greedy_text():
+    """The first position is left out, a missing token does not agree, and a text of one token is left out."""
+    assert share_agreeing([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.5
+    assert share_before_departure([5, 6, 9, 8], [5, 6, 7, 8, 9]) == 0.25
+    assert share_before_departure([5, 6, 7], [5, 6]) == 1.0
+    soft = Continuations(SPELLING, [concepts(0.75, 0.5, 0.5), concepts(0.75, 0.5)])
+    found = Agreement([[5, 6, 9], [5]], soft, [[4, 6, 8], [5]], [[5, 6, 9], [5]])
+    own, arms = test_generation.agreement_trials(SPELLING, ["a", "b"], found)
+    assert [trial.value for trial in own] == [-0.5]
+    assert own[0].outputs == {"greedy": "5 6 9", "sampled": "4 6 8"}
+    assert [trial.value for trial in arms["before the first departure"]] == [-0.5]
+    assert [trial.value for trial in arms["against the sampled tokens"]] == [0.0]
+
+
+def test_the_most_probable_token_is_kept_beside_a_sampled_one():
+    """The paths are those that the writers write alone."""
+    lm, prompts = tiny("llama"), ["w5 w9", "w7"]
+    found = compare_with_greedy(lm, prompts, 4)
+    draws = uniform_draws(2, 4, seed=0)
+    sampled = decode(lm, prompts, TokenWriter(lm, SOFT_THINKING, draws), 4)
+    assert found.sampled == [trace.tokens for trace in sampled]
+    for prompt, tokens, most_probable in zip(prompts, found.sampled, found.most_probable, strict=True):
+        for n, token in enumerate(most_probable):
+            text = torch.cat([lm.tokenize(prompt), torch.tensor(tokens[:n], dtype=torch.long)])
+            assert lm.next_logits([text]).argmax().item() == token
+    assert [tokens[0] for tokens in found.soft.tokens] == [tokens[0] for tokens in found.greedy]
 
 
 def test_only_the_heaviest_tokens_are_compared_between_seeds():
@@ -86,46 +100,11 @@ def test_only_the_heaviest_tokens_are_compared_between_seeds():
     first, same, other = (
         Continuations(lm, [trace]) for trace in (concepts(0.75, 0.5), concepts(0.5, 0.75), concepts(0.75))
     )
-    traces = Traces(first, first, first, first, first, same, other)
+    traces = Traces(first, first, first, same, other)
     evidence = test_generation.test_gumbel_softmax_is_not_deterministic(["a"], traces)
     assert evidence.trials[0].success is True
     assert evidence.trials[0].outputs == {"the other trace": "5"}
     assert evidence.arms["the same seed"][0].success is False
-
-
-def texts(tokens: list[list[int]], bits: list[float | None]) -> Texts:
-    return Texts(tokens, [str(text) for text in tokens], bits)
-
-
-def test_repetition_is_two_tokens_at_most_at_the_end():
-    """One or two tokens over and over repeat; three, a late change, or a text that ended before do not."""
-    begin = list(range(20, 28))
-    ends = [[5] * 8, [5, 6] * 4, [5, 6, 7, 5, 6, 7, 5, 6], [5] * 7 + [6], list(range(8))]
-    found = texts([*(begin + end for end in ends), [5] * 8], [None] * 6)
-    assert found.repeats == [True, True, False, True, False, False]
-
-
-def test_a_text_has_collapsed_that_repeats_or_is_unlikely():
-    """Of texts that do not repeat themselves, those that cost more bits than nearly all drawn ones."""
-    fine, again = list(range(16)), [5] * 16
-    raw = texts([fine, fine, again, []], [4.0, 4.1, 1.0, None])
-    greedy = texts([[0, 9, 2], fine, fine, fine], [1.0] * 4)
-    drawn = texts([fine] * 4, [4.0] * 4)
-    feedback = Feedback(raw, raw, raw, drawn, greedy, greedy)
-    found = collapsed(list("abcd"), feedback, raw)
-    assert [trial.success for trial in found] == [False, True, True, False]
-    assert found[0].inputs == {
-        "different tokens of the last 8": 8,
-        "bits a token": 4.0,
-        "unlikely from": 4.0,
-        "tokens as in the greedy text": 2,
-    }
-
-
-def test_few_drawn_texts_cost_more_than_the_unlikely_bits():
-    """95 of 100, and texts without tokens are left out."""
-    drawn = texts([[1]] * 102, [None, *map(float, range(101))])
-    assert Feedback(drawn, drawn, drawn, drawn, drawn, drawn).unlikely == 95.0
 
 
 def test_the_control_gives_each_question_the_vectors_of_one_half_the_list_away(monkeypatch):
