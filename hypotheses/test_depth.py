@@ -1,19 +1,18 @@
-"""Where is the second path lost: with depth, with training?"""
+"""Where is the second path of a mixture lost?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fixtures.forks import DEPTHS, PEAKED, Forks, SecondShares, untrained_strays
+from fixtures.forks import DEPTHS, PEAKED, Forks, SecondShares
 from fixtures.sources import ILLUSION, WU
-from vsg_core import Evidence, LanguageModel, NotApplicable, Trial, claim, control, doses, less, more, trials
+from vsg_core import Evidence, Trial, claim, control, doses, less, more, trials
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LAST = "in the next distribution, less its weight"
 LENS = "by the lens after a quarter, less its weight"
-SCALED = "against untrained logits spread as far"
 PERCENT = [100 * depth for depth in DEPTHS]
 CURVES = doses("lens at {:g} % of the depth", PERCENT, "% of the depth") | doses(
     "hidden state at {:g} %", PERCENT, "% of the depth"
@@ -90,44 +89,3 @@ def curves(forks: Forks, shares: SecondShares) -> dict[str, list[Trial]]:
     """The second token's share at each depth, by the lens and in the hidden states."""
     columns = zip(CURVES, [*shares.lens.T, *shares.hidden.T], strict=True)
     return {arm: trials(forks.prompts, value=column) for arm, column in columns}
-
-
-@claim(
-    "Training makes mixtures less faithful: the next distribution strays further from the blend of its branches than "
-    "with the weights that training began with",
-    source=ILLUSION,
-    reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
-    "models commit to a token; untrained weights were not compared",
-    # Shares are 0 to 1: a twentieth of that range, as 5 points of a rate.
-    rule=more(matters=0.05),
-    unit="of the divergence",
-    controls={
-        SCALED: control(
-            more(), "untrained logits scaled to the trained ones' standard deviation after the first token"
-        )
-    },
-    comparisons={
-        "trained": "how far the model itself strays",
-        "untrained": "how far the same architecture strays with random weights",
-    },
-)
-def test_training_reduces_mixture_fidelity(lm: LanguageModel, forks: Forks) -> Evidence:
-    """Value: how far half of each of a prompt's two most probable tokens strays, trained minus untrained.
-
-    How far it strays: the divergence to the even blend of the branches, as a share of that and of the divergence
-    between the branches; 0 is a perfect blend. The untrained weights are one draw, with the spread and the tied head
-    of the published configuration; how far they stray depends on both. Untrained logits are nearly equal, which makes
-    any softmax a blend, so the control spreads them as far as the trained ones.
-    """
-    if lm.initial is None:
-        raise NotApplicable(f"the random weights that the training of {lm.name} began with are not known")
-    trained = forks.strays
-    untrained, scaled = untrained_strays(lm, forks)
-
-    def arm(values: Tensor) -> list[Trial]:
-        return trials(forks.prompts, output=forks.even.follows, value=values, mixture=forks.even.spelled)
-
-    return Evidence(
-        arm(trained - untrained),
-        {SCALED: arm(trained - scaled), "trained": arm(trained), "untrained": arm(untrained)},
-    )
