@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from fixtures.forks import Fed, Forks
-from fixtures.sources import SUPERPOSED_DECODING, WU
-from vsg_core import Evidence, Trial, claim, control, less, more, torch, trials
+from fixtures.sources import WU
+from vsg_core import Evidence, Trial, claim, control, less, more, trials
 
 REVERSED = "after a prompt that ranks the two the other way, less here"
-NOISE = "noise as near to the blend"
 
 
 @claim(
@@ -88,38 +87,3 @@ def leads(forks: Forks, fed: Fed) -> list[Trial]:
         },
         outputs={"first branch": forks.first_follows, "second branch": forks.second_follows},
     )
-
-
-@claim(
-    "After an even mixture of two tokens the next distribution is nearer to the blend of both branches than to either",
-    source=SUPERPOSED_DECODING,
-    reported="one pass over superposed embeddings serves several drafts, which read as well as sampled ones",
-    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
-    rule=more(matters=0.05),
-    unit="bits",
-    controls={
-        NOISE: control(
-            less(), "the mixture's divergence to the blend minus that of noise with the mixture's norm"
-        )
-    },
-)
-def test_even_mixture_follows_the_blend(forks: Forks) -> Evidence:
-    """The rival of top-1 dominance. Value, in bits: the divergence to the nearer branch minus that to the even blend.
-
-    A blend is flat, and any flat distribution is near it: what follows noise must be farther away.
-    """
-    even, noise = forks.even, forks.noise
-    nearer = torch.minimum(even.to_first, even.to_second)
-    own = trials(
-        forks.prompts,
-        output=even.follows,
-        value=nearer - even.to_blend,
-        mixture=even.spelled,
-        inputs={
-            "bits to the nearer branch": nearer,
-            "bits to the blend": even.to_blend,
-            "bits from branch to branch": forks.apart,
-        },
-        outputs={"norm-matched noise": noise.follows},
-    )
-    return Evidence(own, {NOISE: trials(forks.prompts, value=even.to_blend - noise.to_blend)})
