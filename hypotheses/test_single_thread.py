@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.forks import Fed, Forks
+from fixtures.listed_forks import Fed, Forks
 from fixtures.sources import WU
 from vsg_core import Evidence, Trial, claim, control, less, more, trials
 
