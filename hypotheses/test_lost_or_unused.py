@@ -66,8 +66,8 @@ def test_weights_can_be_read_halfway_up(
     mixture and compares; so this reader has seen neither the prompt nor the tokens. It gets the states at the mixture
     and at either token in the same place and is fitted on a third of the openings: a projection onto the way from one
     token's state to the other's, and a cubic. At depth 0 the weights can be read exactly by construction. If the
-    weight could be told from the distance to one token or from the norm, the other token would not matter, so it is
-    exchanged. If the reader is too weak for random weights too, a miss is no evidence of loss.
+    weight could be read from the distance to one token or from the norm, the other token would not matter, so it is
+    exchanged. If the reader is too weak for random weights too, a miss does not show a loss.
     """
     prompts = [opening.text for opening in draw_openings(OPENINGS)]
     ids = lm.next_logits(prompts).topk(2).indices
