@@ -1,133 +1,71 @@
-"""Where is the second path lost: with depth, with training?"""
+"""Where is the second path of a mixture lost?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fixtures.forks import DEPTHS, PEAKED, Forks, SecondShares, untrained_strays
-from fixtures.sources import ILLUSION, WU
-from vsg_core import Evidence, LanguageModel, NotApplicable, Trial, claim, control, doses, less, more, trials
+from fixtures.depths import DEPTHS, LAST, PEAKED, measure_depth_shares
+from fixtures.draws import Draw
+from fixtures.forks import Fork, draw_forks
+from fixtures.pools.openings import Opening
+from fixtures.sources import ILLUSION
+from vsg_core import Evidence, LanguageModel, Trial, claim, control, doses, less, more, trials
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LAST = "in the next distribution, less its weight"
-LENS = "by the lens after a quarter, less its weight"
-SCALED = "against untrained logits spread as far"
+LEFT = "at the last layer, minus its weight"
 PERCENT = [100 * depth for depth in DEPTHS]
-CURVES = doses("lens at {:g} % of the depth", PERCENT, "% of the depth") | doses(
-    "hidden state at {:g} %", PERCENT, "% of the depth"
-)
-WEIGHT = PEAKED[1]
+SECOND = doses("second token at {:g} % of the depth", PERCENT, "% of the depth")
+OTHER = doses("another prompt's token at {:g} %", PERCENT, "% of the depth")
+# Of the values, guessed before any were seen: a tenth of a share per quarter.
+SPREAD = 0.1
 
 
 @claim(
-    "The second path is pruned with depth: its share of a 0.6 to 0.4 mixture falls from the middle to the last layer",
-    source=WU,
-    reported="the logit lens shows both paths at first, then the top-1 path's share of top predictions rising to 1",
-    # Shares are 0 to 1: a twentieth of that range, as 5 points of a rate.
-    rule=more(matters=0.05),
-    unit="share",
-    controls={
-        LAST: control(less(), "the second token's share in the next distribution minus its weight of 0.4")
-    },
-    comparisons=CURVES,
-)
-def test_second_path_is_pruned_with_depth(forks: Forks, second_shares: SecondShares) -> Evidence:
-    """Value: the second token's share at the middle layer minus that in the next distribution.
-
-    The share is where the lens's distribution at the mixture lies between those at either token, at the same layer,
-    by least squares: 0 is the first token's, 1 the second's, and a blend at 0.6 to 0.4 has 0.4. An early lens does not
-    predict yet, and its share may have any value. A fall is therefore not enough, and the share must also end below
-    its weight. The shares of the hidden states themselves need no lens.
-    """
-    fallen = second_shares.lens_at(0.5) - second_shares.lens_at(1.0)
-    left = second_shares.lens_at(1.0) - WEIGHT
-    return Evidence(
-        paths(forks, second_shares, fallen),
-        {LAST: paths(forks, second_shares, left), **curves(forks, second_shares)},
-    )
-
-
-@claim(
-    "The second path collapses within the first layers: after a quarter of them half of its weight is gone",
+    "The hidden states lose the second token of a mixture faster in the first quarter of the layers than in the rest",
     source=ILLUSION("and its workshop version, ICLR 2026 LIT"),
-    reported="models off the shelf collapse a superposed input within the first few layers; the pull to commit to a "
-    "token is located in the last ones",
-    rule=less(than=-0.2),
-    unit="share",
+    reported="models off the shelf collapse a superposed input within the first few layers; its rival, Wu et al. "
+    "(arXiv 2508.03440), sees both paths by the logit lens at first, and the second one pruned with depth",
+    # A twentieth of the second token's weight of 0.4, all that there is to lose.
+    rule=more(matters=0.02),
+    unit="share per quarter",
     controls={
-        LENS: control(less(), "the share that the logit lens shows after a quarter of the layers minus 0.4")
+        LEFT: control(less(), "what is left of the second token's share, minus its weight of 0.4", "both")
     },
-    comparisons=CURVES,
+    comparisons=SECOND | OTHER,
 )
-def test_second_path_collapses_in_the_first_layers(forks: Forks, second_shares: SecondShares) -> Evidence:
-    """The rival in time. Value: the second token's share after a quarter of the layers minus its weight of 0.4.
+def test_second_path_is_lost_early(lm: LanguageModel, draw_openings: Draw[Opening]) -> Evidence:
+    """Value: share lost in the first quarter of the layers, minus the mean loss per quarter of the layers in the rest.
 
-    The share is that of the hidden states, because the softmax of an early lens takes away most of it by itself: at
-    depth 0, before any layer, the hidden state's share is 0.4 and the lens shows 0.1 to 0.2.
+    A positive mean is the collapse in the first layers, a negative one the pruning with depth. The state at 0.6 of a
+    fork's more probable token and 0.4 of the other is fitted, at each depth, as a weighted sum of the states at either
+    token and at a token of another prompt in the same place, each dimension divided by its standard deviation over the
+    forks' branches. A state that drifts towards what any token leaves there gets a larger share of every token; so the
+    second token's share counts only beyond that of the token that is not in the mixture. At depth 0 the two are 0.4 and
+    0. If nothing is lost by the last layer, there is no part that loses it faster: that control guards all verdicts.
+    The openings have a top-1 probability under 0.6 and branches at least 0.2 bits apart.
     """
-    in_states = second_shares.hidden_at(0.25).double() - WEIGHT
-    by_lens = second_shares.lens_at(0.25).double() - WEIGHT
+    forks = draw_forks(lm, draw_openings, spread=SPREAD)
+    shares = measure_depth_shares(lm, forks)
+    columns = zip(SECOND | OTHER, [*shares.second.T, *shares.other.T], strict=True)
     return Evidence(
-        paths(forks, second_shares, in_states),
-        {LENS: paths(forks, second_shares, by_lens), **curves(forks, second_shares)},
+        paths(forks, shares.early_loss, shares.kept),
+        {
+            LEFT: paths(forks, shares.kept[:, LAST] - PEAKED[1], shares.kept),
+            **{arm: trials([fork.prompt for fork in forks], value=column) for arm, column in columns},
+        },
     )
 
 
-def paths(forks: Forks, shares: SecondShares, values: Tensor) -> list[Trial]:
-    """One trial per fork: its value [forks], with the second token's share at every depth by the lens."""
+def paths(forks: list[Fork], values: Tensor, kept: Tensor) -> list[Trial]:
+    """One trial per fork: its value [forks], with what is kept of the second token at every depth [forks, depths]."""
     return trials(
-        forks.prompts,
-        output=forks.peaked.follows,
+        [fork.prompt for fork in forks],
         value=values,
-        mixture=forks.peaked.spelled,
-        inputs={"share by depth": shares.lens},
-    )
-
-
-def curves(forks: Forks, shares: SecondShares) -> dict[str, list[Trial]]:
-    """The second token's share at each depth, by the lens and in the hidden states."""
-    columns = zip(CURVES, [*shares.lens.T, *shares.hidden.T], strict=True)
-    return {arm: trials(forks.prompts, value=column) for arm, column in columns}
-
-
-@claim(
-    "Training makes mixtures less faithful: the next distribution strays further from the blend of its branches than "
-    "with the weights that training began with",
-    source=ILLUSION,
-    reported="only models trained from scratch on latent thoughts use superposition, and pretraining on language makes "
-    "models commit to a token; untrained weights were not compared",
-    # Shares are 0 to 1: a twentieth of that range, as 5 points of a rate.
-    rule=more(matters=0.05),
-    unit="of the divergence",
-    controls={
-        SCALED: control(
-            more(), "untrained logits scaled to the trained ones' standard deviation after the first token"
-        )
-    },
-    comparisons={
-        "trained": "how far the model itself strays",
-        "untrained": "how far the same architecture strays with random weights",
-    },
-)
-def test_training_reduces_mixture_fidelity(lm: LanguageModel, forks: Forks) -> Evidence:
-    """Value: how far half of each of a prompt's two most probable tokens strays, trained minus untrained.
-
-    How far it strays: the divergence to the even blend of the branches, as a share of that and of the divergence
-    between the branches; 0 is a perfect blend. The untrained weights are one draw, with the spread and the tied head
-    of the published configuration; how far they stray depends on both. Untrained logits are nearly equal, which makes
-    any softmax a blend, so the control spreads them as far as the trained ones.
-    """
-    if lm.initial is None:
-        raise NotApplicable(f"the random weights that the training of {lm.name} began with are not known")
-    trained = forks.strays
-    untrained, scaled = untrained_strays(lm, forks)
-
-    def arm(values: Tensor) -> list[Trial]:
-        return trials(forks.prompts, output=forks.even.follows, value=values, mixture=forks.even.spelled)
-
-    return Evidence(
-        arm(trained - untrained),
-        {SCALED: arm(trained - scaled), "trained": arm(trained), "untrained": arm(untrained)},
+        mixture=[fork.spelled(PEAKED) for fork in forks],
+        inputs={
+            "share by depth": kept,
+            "bits from branch to branch": [fork.apart for fork in forks],
+        },
     )
