@@ -69,7 +69,7 @@ def test_direct_feeding_beats_translation_framing(
     which alone makes Paris likely; without it, what is named comes from the vector. The positive controls show that
     either way gets a second noun named. Otherwise the two would differ in how they make a model speak of any word.
     """
-    direct = read(lm, noun_vectors, lambda vectors: lm.join("\n", vectors), prompt="{}")
+    direct = read(lm, noun_vectors, lambda vectors: lm.join("\n", vectors), prompt="{}", weights=())
     return Evidence(
         direct.on_mixtures(mixture=components(direct.pairs, WEIGHTS)),
         {
