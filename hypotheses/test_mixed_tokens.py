@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.draws import Draw
-from fixtures.fact_branches import ANSWER_TOKENS, first_named, follow_branches
+from fixtures.fact_branches import ANSWER_TOKENS, FactBranches, first_named, follow_branches
 from fixtures.prompts import Fact
 from fixtures.related_tokens import Cosines, measure_cosines, tokens_by_form
 from fixtures.sources import STUDY
@@ -73,7 +73,7 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
 
 
 @claim(
-    "Where the second most probable token after a factual prompt leads to an answer, it is mostly a rival one",
+    "Where the second or third most probable token after a factual prompt leads to an answer, it is mostly a rival one",
     source=STUDY("README, Results", "#results"),
     reported="superpositions of truly different potential responses: Paris, located on a river, a popular destination; "
     "only the first of the three names an answer",
@@ -86,52 +86,58 @@ def related(prompts: list[str], cosines: Cosines) -> list[Trial]:
         )
     },
     comparisons={
-        ANSWERS: "whether the second branch names an answer at all, of all prompts whose first branch does: "
+        ANSWERS: "whether the second and third branch name an answer at all, of all prompts whose first branch does: "
         '"located on a river" is not a rival capital'
     },
 )
 def test_second_token_leads_to_a_rival_answer(lm: LanguageModel, draw_facts: Draw[Fact]) -> Evidence:
-    """A prompt succeeds when its second branch names a different answer from the first.
+    """A branch succeeds when it names a different answer from the first; the branches of a prompt are one unit.
 
-    A branch is the prompt, its most or second most probable token, and greedy tokens up to 12 in all. Its answer is
+    A branch is the prompt, one of its three most probable tokens, and greedy tokens up to 12 in all. Its answer is
     the first of all answers of that kind (cities, languages, months, ...), right or wrong, in its first clause. What
-    follows is another sentence ("Finnish. However, Swedish"), or the options of a quiz, and no longer the second
-    token's answer. Prompts are left out of which either branch names no answer; in the control, those whose first
-    branch or whose text after the sentence names none.
+    follows is another sentence ("Finnish. However, Swedish"), or the options of a quiz, and no longer that token's
+    answer. Branches are left out that name no answer, and those of prompts whose first branch names none; in the
+    control, prompts of which the first branch or the text after the sentence names none.
     """
-    facts = draw_facts(150)
-    branches = follow_branches(lm, facts)
-    known = [(fact, one) for fact, one in zip(facts, branches, strict=True) if one.answer is not None]
-    answered = [one for _, one in known]
-    kept = at_least(40, [one for one in answered if one.second_answer is not None], "facts with two answers")
-    begun = [f"{BEFORE} {one.prompt}" for one in answered]
+    facts = draw_facts(180)
+    followed = zip(facts, follow_branches(lm, facts), strict=True)
+    known = [(fact, one) for fact, one in followed if one.answers[0] is not None]
+    further = [(one, place) for _, one in known for place in (1, 2)]
+    kept = [(one, place) for one, place in further if one.answers[place] is not None]
+    at_least(40, {one.prompt for one, _ in kept}, "facts with an answer from a second or third token")
+
+    def arm(branches: list[tuple[FactBranches, int]], success: list[bool]) -> list[Trial]:
+        return trials(
+            [one.prompt for one, _ in branches],
+            output=[one.texts[place] for one, place in branches],
+            success=success,
+            cluster=[one.prompt for one, _ in branches],
+            inputs={
+                "token, by probability": [place + 1 for _, place in branches],
+                "its probability": [one.probabilities[place] for one, place in branches],
+                "its answer": [one.answers[place] for one, place in branches],
+                "first answer": [one.answers[0] for one, _ in branches],
+            },
+            outputs={"first branch": [one.texts[0] for one, _ in branches]},
+        )
+
+    arms = {
+        ELSEWHERE: asked_after_a_sentence(lm, known[:100]),
+        ANSWERS: arm(further, [one.answers[place] is not None for one, place in further]),
+    }
+    return Evidence(arm(kept, [one.answers[place] != one.answers[0] for one, place in kept]), arms)
+
+
+def asked_after_a_sentence(lm: LanguageModel, known: list[tuple[Fact, FactBranches]]) -> list[Trial]:
+    """One trial per fact that is answered again after a sentence: success where the answer is another one."""
+    begun = [f"{BEFORE} {one.prompt}" for _, one in known]
     replies = lm.generate(begun, max_new_tokens=ANSWER_TOKENS)
     named = [first_named(fact, reply.text) for (fact, _), reply in zip(known, replies, strict=True)]
-    asked_twice = zip(answered, begun, replies, named, strict=True)
-    again = at_least(40, [row for row in asked_twice if row[-1] is not None], "facts answered again")
-    own = trials(
-        [one.prompt for one in kept],
-        output=[one.second for one in kept],
-        success=[one.second_answer != one.answer for one in kept],
-        inputs={
-            "answer": [one.answer for one in kept],
-            "second answer": [one.second_answer for one in kept],
-            "probabilities": [one.probabilities for one in kept],
-        },
-        outputs={"first branch": [one.first for one in kept]},
+    rows = [row for row, answer in enumerate(named) if answer is not None]
+    at_least(40, rows, "facts answered again")
+    return trials(
+        [begun[row] for row in rows],
+        output=[replies[row] for row in rows],
+        success=[named[row] != known[row][1].answers[0] for row in rows],
+        inputs={"answer": [named[row] for row in rows], "before": [known[row][1].answers[0] for row in rows]},
     )
-    arms = {
-        ELSEWHERE: trials(
-            [prompt for _, prompt, _, _ in again],
-            output=[reply for _, _, reply, _ in again],
-            success=[answer != one.answer for one, _, _, answer in again],
-            inputs={"answer": [one.answer for one, _, _, _ in again]},
-        ),
-        ANSWERS: trials(
-            [one.prompt for one in answered],
-            output=[one.second for one in answered],
-            success=[one.second_answer is not None for one in answered],
-            inputs={"answer": [one.answer for one in answered]},
-        ),
-    }
-    return Evidence(own, arms)

@@ -32,11 +32,16 @@ def drawing(facts: list[Fact]) -> Draw[Fact]:
 
 
 def test_only_branches_that_name_an_answer_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 100 facts 50 have two answers, 30 of them different; after the sentence 25 of 90 are answered otherwise."""
+    """Of 90 facts with an answer 50 have a second and 30 a third; after the sentence 25 of 50 have another one."""
     facts = [Fact("capital", "Peru", "Lima", f"prompt {i}", "", ("Lima", "Cusco")) for i in range(100)]
     seconds = ["Cusco"] * 30 + ["Lima"] * 20 + [None] * 50
     branches = [
-        FactBranches(fact.prompt, [0.5, 0.2], "first", "second", None if row >= 90 else "Lima", second)
+        FactBranches(
+            fact.prompt,
+            [0.5, 0.2, 0.1],
+            ["first", "second", "third"],
+            [None if row >= 90 else "Lima", second, "Cusco" if row < 30 else None],
+        )
         for row, (fact, second) in enumerate(zip(facts, seconds, strict=True))
     ]
     monkeypatch.setattr(mixed_tokens, "follow_branches", lambda *_: branches)
@@ -50,9 +55,10 @@ def test_only_branches_that_name_an_answer_count(monkeypatch: pytest.MonkeyPatch
     lm = cast("LanguageModel", SimpleNamespace(generate=generate))
     evidence = mixed_tokens.test_second_token_leads_to_a_rival_answer(lm, drawing(facts))
     counts = {name: [trial.success for trial in arm] for name, arm in evidence.arms.items()}
-    assert [trial.success for trial in evidence.trials] == [True] * 30 + [False] * 20
+    assert [trial.success for trial in evidence.trials] == [True] * 60 + [False] * 20
+    assert len({trial.cluster for trial in evidence.trials}) == 50
     assert counts[mixed_tokens.ELSEWHERE] == [True] * 25 + [False] * 25
-    assert counts[mixed_tokens.ANSWERS] == [True] * 50 + [False] * 40
+    assert (len(counts[mixed_tokens.ANSWERS]), sum(map(bool, counts[mixed_tokens.ANSWERS]))) == (180, 80)
 
 
 def test_names_are_mixed_place_by_place() -> None:
