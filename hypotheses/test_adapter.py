@@ -44,7 +44,7 @@ REPORTED = (
         ),
         SINGLE: control(
             more(trials=100),
-            "bits by which the adapter makes a heavier noun more probable as the name of its own embedding",
+            "by how much the adapter makes a heavier noun more probable as the name of its own embedding",
             protects="refuted",
         ),
     },
@@ -94,7 +94,7 @@ def test_adapter_makes_mixtures_readable(
             RANDOM: lighter(random(mixture)),
             SINGLE: trials(
                 [COMPLETION.format(f"<{pair.first}>") for pair in pairs],
-                value=(heavier_named(adapter(heavier)) / heavier_named(heavier)).log2(),
+                value=heavier_named(adapter(heavier)) - heavier_named(heavier),
             ),
             BIAS: lighter(mixture + adapter.bias),
             SCALE: lighter(adapter.scale * mixture),
@@ -108,9 +108,11 @@ def test_adapter_makes_mixtures_readable(
     "its bias adds alone",
     source=SELF_INTERPRETATION,
     reported=REPORTED,
-    rule=more(trials=100, matters=GAIN),
-    unit="of the adapter's gain",
-    positive_controls={ADAPTER: control(more(than=GAIN, trials=100), "what it adds to that probability")},
+    # In shares of the adapter's mean gain: 5 points of it.
+    rule=more(trials=100, matters=0.05),
+    positive_controls={
+        ADAPTER: control(more(than=GAIN, trials=100), "what it adds, as a probability and not as a share")
+    },
     comparisons={SCALE: "what the trained scale adds without the bias, less half of what the adapter adds"},
     no_control="the value is a difference: the bias is compared with the adapter that it is part of",
 )

@@ -47,7 +47,8 @@ RANDOM, TOWARDS, IN_FITTED = (
 
 
 @claim(
-    "A vector whose nearest token is one noun can be continued like another noun, in prompts it was not fitted to",
+    "For most pairs of nouns, a vector whose nearest token is the first can be continued like the second, in prompts "
+    "that it was not fitted to",
     source=WAYWARDNESS,
     reported="prompts of several vectors, trained on classification tasks, solve them within 2 % of the best while "
     "their nearest tokens spell any other text",
@@ -59,7 +60,7 @@ RANDOM, TOWARDS, IN_FITTED = (
         ),
         ANYWHERE: control(
             mostly(trials=FREE),
-            f"the same steps from the first {FREE} nouns, as far as they lead",
+            f"the same steps for the first {FREE} pairs, as far as they lead",
             protects="refuted",
         ),
     },
@@ -80,8 +81,11 @@ def test_vector_acts_as_another_than_its_nearest_token(
     than half of the divergence between these two, summed over both prompts. Pairs are those whose own continuations
     are at least 0.2 bits apart after these prompts. In the arms other than the claim's own the nearest token is not
     asked.
-    """
 
+    The number and the size of the steps were chosen on pairs of the hand-written list, by the loss in the prompts that
+    are fitted. More steps could find what these do not, so a model is refuted only where they suffice once the nearest
+    token is not held.
+    """
     pairs = draw_noun_pairs(40, lambda some: apart(*continuations(lm, some)))
     start, end = embedded(lm, pairs)
     first, second = continuations(lm, pairs)
