@@ -62,7 +62,7 @@ def test_superposition_is_retained_after_training_for_it(
     the lighter one has a weight of 0.2, 0.3, 0.4 or 0.5. The retained share is the branch's coefficient in the
     least-squares fit of the next distribution, over its weight (`retained_shares`). The graphs are those of a split
     that neither training nor any choice has seen. This calibrates the instrument: it can find what was kept. That
-    training by mixtures teaches to keep mixtures is no surprise.
+    training on mixtures teaches a model to keep mixtures is to be expected.
     """
     records.rests_on(trained_pair.weights)
     own = kept_trials(pair_shares.superposed)
@@ -163,8 +163,9 @@ def test_lighter_token_keeps_less_than_half_of_its_weight(
     most probable ones after an opening; of every second opening the less probable one is the heavier. Forks count if
     their branches are at least 0.2 bits apart and a fit can tell them apart. A network that is linear up to its logits
     gives the geometric blend, and one linear up to its last layer the blend of the final states: a loss that these
-    show too would be due to the softmax. What both tokens lose went to neither branch. Along the curve of weights it is the share of one token at all weights; along
-    that of concept tokens each of several in a row is mixed from the next tokens of both greedy paths.
+    show too would be due to the softmax. What both tokens lose went to neither branch. Along the curve of weights it is
+    the share of one token at all weights; along that of concept tokens each of several in a row is mixed from the next
+    tokens of both greedy paths.
 
     A pilot on SmolLM2 135M preceded this claim: the lighter token kept 0.21 of its weight, in the geometric blend
     0.71 and in the blend of final states 0.78. The direction was chosen by someone who had seen this.

@@ -30,7 +30,7 @@ KINDS = ("superposed", "discrete")
 
 @dataclass(frozen=True)
 class Plan:
-    """How the pair is trained.
+    """Settings by which the pair is trained.
 
     Args:
         layers, width, heads: of a Llama.
@@ -147,7 +147,7 @@ def batches(plan: Plan, superposed: bool) -> Iterator[tuple[torch.Tensor, torch.
 
 
 def train(plan: Plan, superposed: bool, save: Path, every: int = 500) -> LlamaForCausalLM:
-    """Train one of the pair, with its weights saved and validated every so many steps."""
+    """Train one of the pair, with its weights saved and validated every `every` steps."""
     model = new_model(plan)
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
     rising = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / plan.warmup, total_iters=plan.warmup)
