@@ -10,7 +10,7 @@ PAGES  := README.md docs/adding-a-claim.md docs/judging.md docs/models.md docs/p
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report catalogue test sweep kills lint docs bench growth clean weights
+.PHONY: help setup report catalogue test sweep kills lint docs bench growth pair clean weights
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ bench: weights ## Compare decoding speed with transformers' generate and bare pa
 
 growth: weights ## Measure how cost grows with prompts, claims, models, ..., and write docs/speed.* (8 minutes)
 	$(BIN)/python -m benchmarks.growth
+
+pair: setup ## Train the two small models that calibrate retained shares (10 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.train_pair
 
 clean: ## Remove .venv, caches and reports (weights stay in the user's cache)
 	rm -rf .coverage .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info

@@ -176,3 +176,28 @@ def test_a_worker_does_not_judge_it(two_sizes):
     result.assert_outcomes(errors=1, deselected=2)
     result.stdout.fnmatch_lines(["claims run in the process and thread that pytest was started in*"])
     assert not list(two_sizes.reports.glob("records/across-models/*"))
+
+
+OWN = """
+@claim("It keeps half", rule=difference(above=0.4), **ABOUT)
+def test_keeps_half(records):
+    records.rests_on({"twin": "{twin}", "own": "a1"})
+    return [Trial(f"fork {i}", value=0.5 + 0.01 * (i % 2)) for i in range(40)]
+"""
+
+
+def test_a_claim_that_measures_models_of_its_own_names_their_weights(two_sizes):
+    """They identify the record, and the recorded verdict is comparable with the same ones only."""
+    two_sizes.claims(OWN.replace("{twin}", "b2"), "own.py")
+    two_sizes.run("-k", "keeps_half", "--record").assert_outcomes(passed=1)
+    record = two_sizes.record("keeps_half")
+    assert record.weights == "own a1, twin b2"
+    assert record.model.source == "models of this project: own, twin"
+    assert record.evidence.dtype == "float32"
+    assert record.run.records == ()
+    accepted = (two_sizes.pytester.path / "hypotheses" / "recorded" / "across-models.toml").read_text()
+    assert 'weights = "own a1, twin b2"' in accepted
+    two_sizes.claims(OWN.replace("{twin}", "c3"), "own.py")
+    result = two_sizes.run("-k", "keeps_half")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*not comparable: the recorded verdict is of different weights*"])

@@ -63,8 +63,14 @@ class AcrossRun(ClaimRun):
         return given if isinstance(given, Records) else None
 
     def model(self) -> ModelReference:
-        models = self.records.models if self.records else []
-        return ModelReference(name=ACROSS, source=f"records of {', '.join(models)}" if models else None)
+        records = self.records
+        if records is None:
+            return ModelReference(name=ACROSS)
+        sources = [f"records of {', '.join(records.models)}"] if records.models else []
+        sources += (
+            [f"models of this project: {', '.join(sorted(records.own_models))}"] if records.own_models else []
+        )
+        return ModelReference(name=ACROSS, source="; ".join(sources) or None, sha256=records.weights)
 
     @property
     def dtype(self) -> str | None:

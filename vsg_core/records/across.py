@@ -76,16 +76,19 @@ class ModelPair:
 
 @dataclass
 class Records:
-    """The records of a folder of reports, for a claim across models; it notes which of them the claim rests on.
+    """The records of a folder of reports, for a claim across models; it notes what the claim rests on.
 
     Args:
         reports: the folder.
         command: the command that measures a pair with a difference; empty where there is none.
+        used: the records that it rests on.
+        own_models: models outside the registry that it measures itself, with the sha256 of their weights.
     """
 
     reports: Path
     command: Callable[[str], str] = lambda difference: ""
     used: list[Record] = field(default_factory=list)
+    own_models: dict[str, str] = field(default_factory=dict)
 
     def pairs(self, difference: str, claims: Collection[str] | None = None) -> list[ModelPair]:
         """The pairs of measured models with that difference, SIZE, TUNING or QUANTISATION, and their records.
@@ -123,6 +126,10 @@ class Records:
         self.used += [record for pair in pairs for records in pair.records.values() for record in records]
         return pairs
 
+    def rests_on(self, models: Mapping[str, str]) -> None:
+        """Note that the claim measures models itself, which the project keeps: the sha256 of their weights by name."""
+        self.own_models |= models
+
     def _measured(self, claims: Collection[str] | None) -> dict[str, dict[str, Record]]:
         """The records with trials, by model and claim."""
         measured: dict[str, dict[str, Record]] = {}
@@ -151,9 +158,14 @@ class Records:
         )
 
     @property
+    def weights(self) -> str | None:
+        """The weights of the models that the claim measured itself, as `Record.weights` lists several."""
+        return ", ".join(f"{name} {sha256}" for name, sha256 in sorted(self.own_models.items())) or None
+
+    @property
     def dtype(self) -> str | None:
-        """The dtype of the records that the claim rests on, where they share one."""
-        dtypes = {record.evidence.dtype for record in self.used}
+        """The dtype of the records that the claim rests on, where they share one; it measures in float32 itself."""
+        dtypes = {record.evidence.dtype for record in self.used} | ({"float32"} if self.own_models else set())
         return dtypes.pop() if len(dtypes) == 1 else None
 
     @property
