@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fixtures.draws import Draw
 from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
@@ -74,8 +73,8 @@ def test_tolerance_to_noise_falls_with_its_scale(
 
 
 @claim(
-    "A factual prompt that the model answers still gets its answer with two vectors of noise in its second half, in "
-    "most cases",
+    "A factual prompt that a model answers still gets its answer with two vectors of noise among its tokens, in most "
+    "cases",
     source=STUDY(f"{BYPASS}, test 3; {LOG}", FILE + LOG),
     reported="the model was said to ignore the noise; the one output, 正确 (correct), had been sliced",
     rule=mostly(),
@@ -86,21 +85,18 @@ def test_tolerance_to_noise_falls_with_its_scale(
     comparisons={"two random tokens instead": "two random tokens in place of the noise"},
 )
 def test_mixed_real_and_noise_still_answers(
-    lm: LanguageModel, draw_facts: Draw[Fact], generator: torch.Generator
+    lm: LanguageModel, facts: list[Fact], generator: torch.Generator
 ) -> Evidence:
     """Put noise of the table's standard deviation between two of the prompt's tokens, at random; 12 greedy tokens.
 
-    A prompt begins with an introduction, "as everyone knows," and noise there is far from the fact, so its place is
-    in the second half. Only prompts that the model answers without noise. Two random tokens show what any intrusion
-    does.
+    Only prompts that the model answers without noise. Two random tokens show what any intrusion does.
     """
-    facts = draw_facts(150)
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
     replies = lm.generate(prompts, max_new_tokens=ANSWER_TOKENS)
     alone = judged(facts, replies, [fact.prompt for fact in facts])
     answered = [row for row, trial in enumerate(alone) if trial.success]
     known, kept = [facts[row] for row in answered], [prompts[row] for row in answered]
-    places = [int(torch.randint(len(ids) // 2, len(ids), (), generator=generator)) for ids in kept]
+    places = [int(torch.randint(1, len(ids), (), generator=generator)) for ids in kept]
     halves = [(ids[:place], ids[place:]) for ids, place in zip(kept, places, strict=True)]
     tokens = lm.random_tokens(len(kept), 2, generator=generator)  # [known, 2]
     noisy = [lm.join(a, lm.noise(2, generator=generator), b) for a, b in halves]
