@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fixtures.sources import LATENT_SFT
+from typing import TYPE_CHECKING
+
+from fixtures.draws import Draw
+from fixtures.paths import measure_averages
+from fixtures.pools.openings import Opening
+from fixtures.sources import LATENT_SFT, SOFT_THINKING
 from fixtures.thoughts import (
     AT_LENGTH,
     MIXTURES,
@@ -14,7 +19,10 @@ from fixtures.thoughts import (
     Asked,
     Thoughts,
 )
-from vsg_core import Evidence, claim, doses, rate
+from vsg_core import Evidence, LanguageModel, Trial, claim, control, doses, more, rate, trials
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # A twentieth of the range of a rate
 MATTERS = 0.05
@@ -59,5 +67,71 @@ def test_vocabulary_thoughts_keep_answers_that_hidden_states_lose(thoughts: Thou
             AT_LENGTH: thoughts.trials(Asked(AT_LENGTH)),
             RAW: thoughts.trials(Asked(RAW)),
             **shorter,
+        },
+    )
+
+
+# Sampled thoughts whose predictions are averaged, and the numbers of positions after which they are
+SAMPLES, POSITIONS = 16, (1, 2, 4)
+FLATTENED, HALVES = "greedy prediction flattened", "average over other samples"
+AT_EACH_K = doses("k = {:g}", POSITIONS[:-1], "concept tokens")
+
+
+@claim(
+    "After 4 plain concept tokens the next prediction is nearer to its average over sampled continuations than it is "
+    "after 4 greedy tokens",
+    source=SOFT_THINKING("the derivation of concept tokens"),
+    reported="the sum over all paths of discrete tokens is approximated by a single path of their mixtures",
+    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
+    unit="bits",
+    controls={
+        FLATTENED: control(
+            more(),
+            "the prediction after greedy tokens at the temperature that gives it the entropy of the concept tokens': "
+            "an average is flat, and whatever is flat is nearer to it",
+        )
+    },
+    positive_controls={
+        HALVES: control(
+            more(),
+            "the average over 8 of the samples in the place of the concept tokens, measured against that over the "
+            "other 8",
+        )
+    },
+    comparisons=AT_EACH_K,
+)
+def test_concept_tokens_predict_the_average_over_samples(
+    lm: LanguageModel, draw_openings: Draw[Opening]
+) -> Evidence:
+    """Sample 16 paths of 4 tokens after each opening, each token from the model's own distribution.
+
+    Value: the Jensen-Shannon divergence, in bits, of the next-token distribution after 4 greedy tokens from the average
+    of those after the samples, minus the divergence of the one after 4 concept tokens, which are mixtures of the whole
+    distribution. The average is what a model that kept all paths at once would predict.
+    """
+    prompts = [opening.text for opening in draw_openings(120)]
+    found = measure_averages(lm, prompts, POSITIONS, SAMPLES)
+
+    def arm(values: Tensor) -> list[Trial]:
+        return trials(prompts, value=values)
+
+    nearer = found.greedy - found.concepts
+    own = trials(
+        prompts,
+        output=found.heaviest,
+        value=nearer[:, -1],
+        inputs={
+            "greedy tokens to average": found.greedy[:, -1],
+            "concept tokens to average": found.concepts[:, -1],
+        },
+        outputs={"greedy tokens": found.texts},
+    )
+    return Evidence(
+        own,
+        {
+            FLATTENED: arm((found.flattened - found.concepts)[:, -1]),
+            HALVES: arm((found.greedy_to_half - found.half_to_half)[:, -1]),
+            **{name: arm(column) for name, column in zip(AT_EACH_K, nearer.T[:-1], strict=True)},
         },
     )
