@@ -12,45 +12,33 @@ from fixtures.generation import (
     Continuations,
     Traces,
     compare_with_greedy,
-    mean_weight,
     share_agreeing,
     share_before_departure,
 )
 from fixtures.pools.openings import Opening
-from fixtures.prompts import Fact, Question
-from fixtures.sources import FILE, STUDY, WU
+from fixtures.prompts import Fact
+from fixtures.sources import WU
 from vsg_core import (
     ConceptWriter,
     Evidence,
-    GivenWriter,
     LanguageModel,
     Mixing,
     Source,
-    Thought,
-    TokenWriter,
     Trial,
-    Writer,
     always,
-    at_least,
     claim,
     control,
     decode,
-    first_line,
-    mentions,
     more,
     mostly,
-    nearly_always,
     not_mostly,
     presets,
     rarely,
-    rate,
-    think,
-    torch,
     trials,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 # Positions that are compared with greedy tokens
@@ -194,86 +182,4 @@ def concept_trials(
         mixture=written.first_mixtures,
         inputs={"mean weight of the heaviest": written.mean_weights},
         **columns,
-    )
-
-
-@claim(
-    "Deferring discretisation by 8 vectors does not change the answer: nearly all questions answered right after "
-    "tokens are answered right after vectors",
-    source=STUDY("docs/hypothesis.md", FILE + "docs/hypothesis.md"),
-    reported="planned as a measurement and never made: accuracy on facts when up to N vectors come before the first "
-    "token; the study was open about which way it would go",
-    rule=nearly_always(),
-    positive_controls={
-        "answered after an answer in tokens": control(
-            rate(above=0.34, trials=100), "all questions, after the model's own sentence in greedy tokens"
-        )
-    },
-    controls={
-        "another question's vectors": control(
-            rate(below=0.9),
-            "the vectors of a question far away in the list; the question itself stays in sight",
-        )
-    },
-    comparisons={
-        "vectors that are nearly tokens too": "all questions answered right after tokens, however heavy the heaviest"
-    },
-)
-def test_deferring_discretisation_keeps_the_answer(
-    lm: LanguageModel, common_knowledge: list[Question]
-) -> Evidence:
-    """Answer each question in a sentence of up to 8 positions, then after "In one word:" in 3 greedy tokens.
-
-    The sentence is written in greedy tokens or in the study's concept tokens, and generation continues from these.
-    Questions that the model gets wrong after tokens are excluded; there is nothing to keep. So are questions whose
-    vectors put 0.9 or more on one token on average: such a vector defers nothing. The question stays in sight, so a
-    model might ignore the sentence and answer anew: the control must therefore change more answers.
-    """
-    in_tokens, in_vectors = in_one_word(
-        lm, common_knowledge, TokenWriter(lm), ConceptWriter(lm, presets.STUDY)
-    )
-    after_tokens, after_vectors = (
-        answered(common_knowledge, thoughts) for thoughts in (in_tokens, in_vectors)
-    )
-    right = [i for i, trial in enumerate(after_tokens) if trial.success]
-    known = at_least(
-        40,
-        [i for i in right if mean_weight(in_vectors[i].steps) < 0.9],
-        f"of {len(right)} questions that {lm.name} answers after tokens have vectors that are not nearly tokens",
-    )
-    asked, half = [common_knowledge[i] for i in known], len(in_vectors) // 2
-    far_away = in_vectors[half:] + in_vectors[:half]
-    (elsewhere,) = in_one_word(lm, asked, GivenWriter([vectors(lm, far_away[i]) for i in known]))
-    return Evidence(
-        [after_vectors[i] for i in known],
-        {
-            "answered after an answer in tokens": after_tokens,
-            "another question's vectors": answered(asked, elsewhere),
-            "vectors that are nearly tokens too": [after_vectors[i] for i in right],
-        },
-    )
-
-
-def in_one_word(lm: LanguageModel, questions: list[Question], *writers: Writer) -> list[list[Thought]]:
-    """By writer: a sentence of up to 8 positions after each question, then one word in greedy tokens."""
-    prompts = [question.prompt for question in questions]
-    named = {str(i): writer for i, writer in enumerate(writers)}
-    return list(think(lm, prompts, named, "\nIn one word:", steps=8, answer_tokens=3).values())
-
-
-def vectors(lm: LanguageModel, sentence: Thought) -> Tensor:
-    """The vectors [positions, hidden] of a sentence in concept tokens; it may have none."""
-    concepts = sentence.steps
-    return torch.stack([concept.vector for concept in concepts]) if concepts else lm.embedding_table[:0]
-
-
-def answered(questions: list[Question], thoughts: list[Thought]) -> list[Trial]:
-    """One trial per question: the one word answers it."""
-    words = [first_line(thought.answer) for thought in thoughts]
-    answers = [question.answers for question in questions]
-    return trials(
-        [question.question for question in questions],
-        output=words,
-        success=map(mentions, words, answers),
-        inputs={"sentence": [thought.trace for thought in thoughts], "answers that count": answers},
     )

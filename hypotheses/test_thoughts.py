@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fixtures.sources import LATENT_SFT
+from typing import TYPE_CHECKING
+
+from fixtures.draws import Draw
+from fixtures.paths import measure_averages
+from fixtures.pools.openings import Opening
+from fixtures.sources import FILE, LATENT_SFT, SOFT_THINKING, STUDY
 from fixtures.thoughts import (
     AT_LENGTH,
     MIXTURES,
@@ -10,11 +15,28 @@ from fixtures.thoughts import (
     RAW,
     READS_TOKENS,
     SHORTER,
+    STUDYS,
     TOKENS,
     Asked,
     Thoughts,
 )
-from vsg_core import Evidence, claim, doses, rate
+from vsg_core import (
+    Evidence,
+    LanguageModel,
+    Trial,
+    at_least,
+    claim,
+    control,
+    doses,
+    more,
+    mostly,
+    nearly_always,
+    rate,
+    trials,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # A twentieth of the range of a rate
 MATTERS = 0.05
@@ -59,5 +81,125 @@ def test_vocabulary_thoughts_keep_answers_that_hidden_states_lose(thoughts: Thou
             AT_LENGTH: thoughts.trials(Asked(AT_LENGTH)),
             RAW: thoughts.trials(Asked(RAW)),
             **shorter,
+        },
+    )
+
+
+# At least this mean weight of the heaviest token, and vectors are nearly tokens.
+NEARLY_TOKENS = 0.9
+
+
+@claim(
+    "Deferring discretisation by 8 vectors does not change the answer: nearly all facts named after 8 tokens are named "
+    "after 8 of the study's concept tokens",
+    source=STUDY("docs/hypothesis.md", FILE + "docs/hypothesis.md"),
+    reported="planned as a measurement and never made: accuracy on facts when up to N vectors come before the first "
+    "token; the study was open about which way it would go",
+    rule=nearly_always(),
+    positive_controls={
+        "named after greedy tokens": control(mostly(), "all facts, asked for after 8 greedy tokens")
+    },
+    controls={
+        "another fact's vectors": control(
+            rate(below=0.9), "8 vectors of another fact; the beginning of the fact itself stays in sight"
+        )
+    },
+    comparisons={
+        "vectors that are nearly tokens too": "all facts named after tokens, however heavy the heaviest tokens"
+    },
+)
+def test_deferring_discretisation_keeps_the_answer(lm: LanguageModel, thoughts: Thoughts) -> Evidence:
+    """Continue the beginning of a fact by 8 greedy tokens or 8 concept tokens, then ask for the answer in tokens.
+
+    Facts that the model does not name after tokens are left out: there is nothing to keep. So are facts whose vectors
+    put 0.9 or more on one token on average: such a vector defers nothing. The beginning stays in sight, so a model may
+    ignore what follows it and answer anew: the control must therefore change more answers.
+    """
+    after_tokens, after_vectors, elsewhere = (
+        thoughts.trials(asked)
+        for asked in (
+            Asked(TOKENS, in_sight=True),
+            Asked(STUDYS, in_sight=True),
+            Asked(STUDYS, another=True, in_sight=True),
+        )
+    )
+    right = [i for i, trial in enumerate(after_tokens) if trial.success]
+    kept = at_least(
+        40,
+        [i for i in right if thoughts.weights[STUDYS][i] < NEARLY_TOKENS],
+        f"of {len(right)} facts that {lm.name} names after tokens have vectors that are not nearly tokens",
+    )
+    return Evidence(
+        [after_vectors[i] for i in kept],
+        {
+            "named after greedy tokens": after_tokens,
+            "another fact's vectors": [elsewhere[i] for i in kept],
+            "vectors that are nearly tokens too": [after_vectors[i] for i in right],
+        },
+    )
+
+
+# Sampled thoughts whose predictions are averaged, and the numbers of positions after which they are
+SAMPLES, POSITIONS = 16, (1, 2, 4)
+FLATTENED, HALVES = "greedy prediction flattened", "average over other samples"
+AT_EACH_K = doses("k = {:g}", POSITIONS[:-1], "concept tokens")
+
+
+@claim(
+    "After 4 plain concept tokens the next prediction is nearer to its average over sampled continuations than it is "
+    "after 4 greedy tokens",
+    source=SOFT_THINKING("the derivation of concept tokens"),
+    reported="the sum over all paths of discrete tokens is approximated by a single path of their mixtures",
+    # A divergence is at most 1 bit: a twentieth of that range, as 5 points of a rate.
+    rule=more(matters=0.05),
+    unit="bits",
+    controls={
+        FLATTENED: control(
+            more(),
+            "the prediction after greedy tokens at the temperature that gives it the entropy of the concept tokens': "
+            "an average is flat, and whatever is flat is nearer to it",
+        )
+    },
+    positive_controls={
+        HALVES: control(
+            more(),
+            "the average over 8 of the samples in the place of the concept tokens, measured against that over the "
+            "other 8",
+        )
+    },
+    comparisons=AT_EACH_K,
+)
+def test_concept_tokens_predict_the_average_over_samples(
+    lm: LanguageModel, draw_openings: Draw[Opening]
+) -> Evidence:
+    """Sample 16 paths of 4 tokens after each opening, each token from the model's own distribution.
+
+    Value: the Jensen-Shannon divergence, in bits, of the next-token distribution after 4 greedy tokens from the average
+    of those after the samples, minus the divergence of the one after 4 concept tokens, which are mixtures of the whole
+    distribution. The average is what a model that kept all paths at once would predict.
+    """
+    prompts = [opening.text for opening in draw_openings(120)]
+    found = measure_averages(lm, prompts, POSITIONS, SAMPLES)
+
+    def arm(values: Tensor) -> list[Trial]:
+        return trials(prompts, value=values)
+
+    nearer = found.greedy - found.concepts
+    own = trials(
+        prompts,
+        output=found.heaviest,
+        value=nearer[:, -1],
+        inputs={
+            "greedy tokens to average": found.greedy[:, -1],
+            "concept tokens to average": found.concepts[:, -1],
+        },
+        outputs={"greedy tokens": found.texts},
+    )
+    return Evidence(
+        own,
+        {
+            FLATTENED: arm((found.flattened - found.concepts)[:, -1]),
+            HALVES: arm((found.greedy_to_half - found.half_to_half)[:, -1]),
+            **{name: arm(column) for name, column in zip(AT_EACH_K, nearer.T[:-1], strict=True)},
         },
     )

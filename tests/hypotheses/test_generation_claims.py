@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -17,25 +17,15 @@ from fixtures.generation import (
     share_before_departure,
     uniform_draws,
 )
-from fixtures.prompts import Question
 from hypotheses import test_generation
 from tests.support.architectures import tiny
 from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.mixing.presets import SOFT_THINKING
 from vsg_core.generator.writing.decoding import Trace, decode
-from vsg_core.generator.writing.thinking import GivenWriter, Thought
 from vsg_core.generator.writing.writers import ConceptToken, TokenWriter
 
 if TYPE_CHECKING:
     from vsg_core.generator.model.language_model import LanguageModel
-
-
-def test_no_question_is_answered_by_its_examples(common_knowledge: list[Question]):
-    """120 different questions, none of them among the worked ones."""
-    assert len({asked.question for asked in common_knowledge}) == 120
-    for asked in common_knowledge:
-        assert asked.prompt.count(asked.question) == 1
-        assert not {"cold", "dog", "Rome"} & set(asked.answers)
 
 
 class Spelling(SimpleNamespace):
@@ -105,35 +95,3 @@ def test_only_the_heaviest_tokens_are_compared_between_seeds():
     assert evidence.trials[0].success is True
     assert evidence.trials[0].outputs == {"the other trace": "5"}
     assert evidence.arms["the same seed"][0].success is False
-
-
-def test_the_control_gives_each_question_the_vectors_of_one_half_the_list_away(monkeypatch):
-    """Of 80 questions the answers after tokens are right, and the first half's vectors are not nearly tokens."""
-    questions = [Question(f"question {i}", "", ["yes"]) for i in range(80)]
-    thoughts = [
-        [Thought([], "end", "", "yes") for _ in questions],
-        [Thought(concepts(0.5 if i < 40 else 0.95).steps, "end", str(i), "no") for i in range(80)],
-    ]
-    given: list[GivenWriter] = []
-
-    def in_one_word(lm: Any, asked: list[Question], *writers: Any) -> list[list[Thought]]:
-        if len(writers) == 2:
-            return thoughts
-        given.extend(writers)
-        return [[Thought([], "end", "", "yes") for _ in asked]]
-
-    for place, thought in enumerate(thoughts[1]):
-        thought.steps[0].vector[:] = place
-    monkeypatch.setattr(test_generation, "in_one_word", in_one_word)
-    lm = cast("LanguageModel", SimpleNamespace(name="tiny"))
-    monkeypatch.setattr(test_generation, "TokenWriter", lambda *_: None)
-    monkeypatch.setattr(test_generation, "ConceptWriter", lambda *_: None)
-    evidence = test_generation.test_deferring_discretisation_keeps_the_answer(lm, questions)
-    assert [trial.prompt for trial in evidence.trials] == [f"question {i}" for i in range(40)]
-    assert not any(trial.success for trial in evidence.trials)
-    assert [vectors[0, 0].item() for vectors in given[0].given] == list(range(40, 80))
-    assert {name: len(arm) for name, arm in evidence.arms.items()} == {
-        "answered after an answer in tokens": 80,
-        "another question's vectors": 40,
-        "vectors that are nearly tokens too": 80,
-    }
