@@ -115,7 +115,6 @@ def test_rounding_changes_mixtures_more_than_tokens(
         TOP: "whether the most probable next token after the mixture changes",
         TOP_OF_TOKEN: "whether the most probable next token after the more probable of the two tokens changes",
     },
-    seed=1,
 )
 def test_rounding_changes_which_token_a_mixture_follows(
     lm: LanguageModel, draw_openings: Draw[Opening]
