@@ -153,6 +153,7 @@ def by_weight(fitted: Fitted, own: list[Trial]) -> dict[str, list[Trial]]:
         **doses(WEIGHT, DOSES, "of the weight"),
         **doses(LENGTH, LENGTHS, "concept tokens"),
     },
+    seed=1,
 )
 def test_lighter_token_keeps_less_than_half_of_its_weight(
     lm: LanguageModel, draw_openings: Draw[Opening], pair_shares: PairShares
