@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.report_records import make_claim, measured, values
@@ -69,3 +71,17 @@ def test_trials_that_decide_nothing_name_the_bound_and_no_control():
     found = cell(OPEN, LEAK_FAILS, FLOOR_FAILS)
     assert found.record.verdict == "inconclusive"
     assert found.undecided == "0 bits is inside the interval"
+
+
+def test_a_control_that_guards_negligible_is_named_where_that_may_be_the_verdict():
+    """Only the narrower interval is inside the margin, and records do not keep it."""
+    margin = replace(CLAIM, rule=difference(above=0.0, matters=0.1))
+    (found,) = report_of(
+        [measured(margin, 0, values(0.0, 0.22), {LEAK: LEAK_PASSES, FLOOR: FLOOR_FAILS})]
+    ).cells
+    assert found.record.verdict == "inconclusive"
+    assert found.undecided.startswith(f"0 bits is inside the interval; failed control “{FLOOR}” ")
+    (found,) = report_of(
+        [measured(margin, 0, values(0.0, 0.22), {LEAK: LEAK_PASSES, FLOOR: FLOOR_PASSES})]
+    ).cells
+    assert found.record.verdict == "negligible"

@@ -147,16 +147,24 @@ def undecided(record: Record, arms: Sequence[Arm]) -> str:
         return ""
     by_itself = verdict_of(rule, interval)
     if by_itself != "inconclusive":
-        controls = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
-        failed = [arm for arm in controls if guards(arm.protects, by_itself)]
-        clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
-        return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}"
+        return _failed_controls(arms, by_itself)
     if rule.side == "at most":
         high = number_text(interval[1], rule.unit)
         return f"up to {high} are left open, more than {exact_text(rule.limit, rule.unit)}"
     limit = limit_text(rule.side, rule.limit, rule.unit).split(" ", 1)[1]
     bound = in_unit(limit, rule.unit, record.claim.value_unit)
-    return f"{'an end of ' if rule.side == 'within' else ''}{bound} is inside the interval"
+    inside = f"{'an end of ' if rule.side == 'within' else ''}{bound} is inside the interval"
+    # Whether the effect would be negligible depends on a narrower interval, which records do not keep.
+    failed = _failed_controls(arms, "negligible") if rule.matters is not None else ""
+    return "; ".join(filter(None, (inside, failed)))
+
+
+def _failed_controls(arms: Sequence[Arm], verdict: Verdict) -> str:
+    """Name the controls that took a verdict away; empty if none did."""
+    controls = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
+    failed = [arm for arm in controls if guards(arm.protects, verdict)]
+    clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
+    return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}" if failed else ""
 
 
 def started(record: Record) -> datetime:
