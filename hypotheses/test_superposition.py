@@ -19,8 +19,7 @@ from vsg_core import (
     claim,
     control,
     decompose,
-    less,
-    more,
+    mostly,
     nearest_tokens,
     nearly_always,
     not_mostly,
@@ -34,6 +33,7 @@ RESULTS = STUDY("README, Results", "#results")
 HEAVIEST = "the heaviest token"
 NOISE, GEOMETRIC = "noise of its norm", "geometric blend"
 FEWEST_OPENINGS = 40
+KEPT = 0.8
 
 
 @claim(
@@ -98,20 +98,18 @@ def spelled(lm: LanguageModel, mixture: Mixture) -> str:
 
 
 @claim(
-    "Of the weight that the study's concept token gives to tokens other than its heaviest, more than 80 % is found "
-    "again in the next distribution",
+    "After the study's concept token, for most prompts, more than 80 % of the weight of its tokens other than the "
+    "heaviest is found again in the next distribution",
     source=RESULTS,
     headline=True,
     reported="the vectors were superpositions of different potential responses, each with its own continuation",
-    rule=more(than=0.8),
+    rule=mostly(),
     positive_controls={
-        SUPERPOSED: control(
-            more(than=0.8), "the least retained share at forks of graphs that it has not seen"
-        )
+        SUPERPOSED: control(mostly(), "the least retained share at forks of graphs that it has not seen")
     },
     controls={
-        NOISE: control(less(than=0.8), "noise of the concept token's norm in its place"),
-        DISCRETE: control(less(than=0.8), "the twin that was trained on tokens: a share can be found lost"),
+        NOISE: control(not_mostly(), "noise of the concept token's norm in its place"),
+        DISCRETE: control(not_mostly(), "the twin that was trained on tokens: a share can be found lost"),
     },
     comparisons={
         HEAVIEST: "the retained share of the heaviest token",
@@ -122,7 +120,7 @@ def spelled(lm: LanguageModel, mixture: Mixture) -> str:
 def test_concept_token_keeps_its_lesser_branches(
     lm: LanguageModel, draw_openings: Draw[Opening], pair_shares: PairShares
 ) -> Evidence:
-    """Value: the retained share of all tokens but the heaviest, taken together.
+    """A prompt succeeds when the retained share of all tokens but the heaviest, taken together, is above 0.8.
 
     The next distribution after the concept token is fitted by least squares as a combination of the branch of its
     heaviest token and of the blend of its other branches, weighed as in the mixture. The coefficient of that blend,
@@ -130,7 +128,9 @@ def test_concept_token_keeps_its_lesser_branches(
     token is followed. The branches are those of the 10 most probable tokens; with sharpening, the study's other 40 have
     next to no weight. Openings count if the tokens other than the heaviest have at least a fifth of the weight, and if
     the branch and the blend are at least 0.2 bits apart and a fit can tell them apart. The same trained pair as in the
-    claims on retained shares shows that the instrument finds what was kept, and misses what was not.
+    claims on retained shares shows that the instrument finds what was kept, and misses what was not. Prompts are
+    counted, because single shares may be far above 1 where the next distribution is hardly made of the branches (the
+    residual is shown with each trial), and would carry a mean.
 
     It replaces two claims that asked whether the next distribution is nearer to the blend of all branches or to the
     heaviest token's: their verdicts, and a pilot in which the lighter token of a 0.7 to 0.3 mixture kept 0.21 of its
@@ -142,7 +142,7 @@ def test_concept_token_keeps_its_lesser_branches(
     return Evidence(
         concept_trials(own, own.mixture),
         {
-            **pair_shares.calibration,
+            **{name: kept(given) for name, given in pair_shares.calibration.items()},
             HEAVIEST: concept_trials(own, own.mixture, own.mixture.heavier),
             NOISE: concept_trials(own, own.noise),
             GEOMETRIC: concept_trials(own, own.geometric),
@@ -153,5 +153,10 @@ def test_concept_token_keeps_its_lesser_branches(
 
 def concept_trials(shares: ConceptShares, fitted: Fitted, values: list[float] | None = None) -> list[Trial]:
     """One trial per opening: the retained share of the tokens other than the heaviest; all tokens are shown."""
-    given = share_trials(fitted, values or fitted.lighter)
+    given = kept(share_trials(fitted, values or fitted.lighter))
     return [replace(trial, mixture=spelled) for trial, spelled in zip(given, shares.spelled, strict=True)]
+
+
+def kept(given: list[Trial]) -> list[Trial]:
+    """The trials, of which those succeed whose retained share is above 0.8."""
+    return [replace(trial, success=trial.value is not None and trial.value > KEPT) for trial in given]

@@ -118,6 +118,8 @@ def test_concept_tokens_show_all_their_tokens(monkeypatch, pair_shares):
         superposition.test_concept_token_keeps_its_lesser_branches, None, Openings(), pair_shares
     )
     assert set(values(evidence.trials)) == {0.0}
+    assert not any(trial.success for trial in evidence.trials)
+    assert all(trial.success for trial in evidence.arms[superposition.HEAVIEST])
     assert list(evidence.trials[0].mixture) == spelled[0]
     found = {name: set(values(arm)) for name, arm in evidence.arms.items()}
     assert found[superposition.HEAVIEST] == {1.0}
