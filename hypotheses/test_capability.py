@@ -84,8 +84,9 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     """Ask in the study's frame, "The meaning of [UNKNOWN] in plain English is", for 15 greedy tokens.
 
     Success: the reply has the placeholder's word, or one of a few that an explanation of it would use, listed
-    beforehand. The placeholder itself, in its capitals, is removed first, since to repeat it is not to read it. A
-    model that filled in something else, or translated, would use neither.
+    beforehand. The placeholder in its capitals is removed first. A reply that repeats the word in small letters and
+    says nothing about it counts too, so this is about what the reply takes up, not about what is understood; the first
+    comparison counts the word alone. A model that filled in something else, or translated, would use neither.
     """
     words = placeholders.words
     explained = Glossary(
