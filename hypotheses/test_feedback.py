@@ -59,9 +59,10 @@ NO_CONTROL = "the rate is over that after another fact's states, read in the sam
 def test_raw_hidden_states_do_not_tell_the_answer(thoughts: Thoughts) -> Evidence:
     """Feed the last hidden state (after the final norm) back 8 times, and read the 8 vectors without their prompt.
 
-    Their frame has three worked examples: "Note: <8 vectors> Answer:". An answer counts if its first line
-    names the fact's answer. Asked of facts whose answer is among the model's own 8 greedy tokens, so that the first state
-    is the one from which the model begins to name it, though not always with the answer's own first token. What a state adds where the prompt stays in sight is another claim.
+    Their frame has three worked examples: "Note: <8 vectors> Answer:". An answer counts if its first line names the
+    fact's answer. Asked of facts whose answer is among the model's own 8 greedy tokens, so that the first state is the
+    one from which the model begins to name it, though not always with the answer's own first token. What a state adds
+    where the prompt stays in sight is another claim.
     """
     return alone(thoughts, RAW)
 

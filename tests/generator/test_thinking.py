@@ -74,7 +74,13 @@ def test_answers_have_their_own_length_and_end():
     whole = [generation.ids for generation in lm.generate(prompts, 5)]
     stop = lm.token(whole[0][2])
     answers = think(
-        lm, SEQUENCES, {"": GivenWriter(given)}, CLOSING, steps=3, answer_tokens=5, ends=lambda t: t == stop
+        lm,
+        SEQUENCES,
+        {"": GivenWriter(given, 0)},
+        CLOSING,
+        steps=3,
+        answer_tokens=5,
+        ends=lambda t: t == stop,
     )[""]
     lengths = set()
     for ids, thought in zip(whole, answers, strict=True):
@@ -106,7 +112,9 @@ def test_given_vectors_are_written_as_they_are():
     lm = tiny("llama")
     greedy = think(lm, SEQUENCES, {"": TokenWriter(lm)}, CLOSING, steps=3, answer_tokens=4, ends=never)[""]
     given = [lm.embed(torch.tensor(thought.steps))[: 1 + i % 3] for i, thought in enumerate(greedy)]
-    again = think(lm, SEQUENCES, {"": GivenWriter(given)}, CLOSING, steps=3, answer_tokens=4, ends=never)[""]
+    again = think(lm, SEQUENCES, {"": GivenWriter(given, 0)}, CLOSING, steps=3, answer_tokens=4, ends=never)[
+        ""
+    ]
     closing = lm.embed(lm.tokenize(CLOSING, special=False))
     for sequence, vectors, thought in zip(SEQUENCES, given, again, strict=True):
         (expected,) = lm.generate([torch.cat([lm.embed(sequence), vectors, closing])], 4)

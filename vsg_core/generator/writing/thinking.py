@@ -135,18 +135,22 @@ class ThinkingWriter:
 
 
 class GivenWriter:
-    """Writes given vectors, [n, hidden] per sequence, and ends after them; for controls."""
+    """Writes given vectors, [n, hidden] per sequence, all of them, and ends after them; for controls.
 
-    def __init__(self, given: Sequence[Tensor]) -> None:
-        self.given = given
+    Args:
+        token: what stands for each position in the trace, whatever the model would have written there; it should end
+            no thought.
+    """
+
+    def __init__(self, given: Sequence[Tensor], token: int) -> None:
+        self.given, self.token = given, token
 
     def __call__(self, logits: Tensor, rows: Tensor, step: int, hidden: Tensor | None = None) -> Written:
         given = [self.given[row] for row in rows.tolist()]
         nothing = given[0].new_zeros(given[0].shape[-1])  # fed to sequences that have ended
         inputs = torch.stack([vectors[step] if step < len(vectors) else nothing for vectors in given])
         stopped = [None if step < len(vectors) else "end" for vectors in given]
-        (tokens,) = engine.lists(logits.argmax(-1))
-        return Written(inputs, tokens, stopped)
+        return Written(inputs, [self.token] * len(given), stopped)
 
 
 def think(
