@@ -2,7 +2,8 @@
 
     python -m tools.example REPORTS...
 
-Each REPORTS is a folder of reports of a later run. Records of claims that are no longer there are left out.
+Each REPORTS is a folder of reports of a later run. What has a verdict that is not the recorded one is left out, and so
+are records of claims that are no longer there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vsg_core.judge.claims import load_claims
 from vsg_core.records.files import ARCHIVE, read_records, read_run, write_archive
 from vsg_core.records.making import reworded
 from vsg_core.records.record import Record
-from vsg_core.records.recorded import RecordedVerdict, compared, read_recorded
+from vsg_core.records.recorded import RecordedVerdict, compared, read_recorded, recorded_verdict
 from vsg_core.report import report_of, write_report
 
 ROOT = Path(__file__).parents[1]
@@ -30,10 +31,15 @@ MICROSCOPE = "microscope"
 
 
 def newest(places: Iterable[Path]) -> list[Record]:
-    """Return the records of all places, the later place's of two, in the words of today's claims."""
+    """Return the records of recorded verdicts, the later place's of two, in the words of today's claims."""
     claims = {claim.id: claim for claim in load_claims(CLAIMS)}
     found = {(record.model.name, record.claim.id): record for place in places for record in read_run(place)}
-    known = [record for (_, claim), record in sorted(found.items()) if claim in claims]
+    known = [
+        record
+        for (model, claim), record in sorted(found.items())
+        if claim in claims
+        and (not record.is_finding or accepted(model).get(claim) == recorded_verdict(record))
+    ]
     return [
         compared(reworded(record, claims[record.claim.id]), accepted(record.model.name).get(record.claim.id))[
             0
