@@ -52,8 +52,8 @@ class Assumed:
 
 @cache
 def recorded() -> dict[str, tuple[int, float]]:
-    """Return the parameters of each recorded model and the seconds of all its claims."""
-    seconds: dict[str, float] = defaultdict(float)
+    """Return the parameters of each recorded model and the seconds of the claims that all models have records of."""
+    seconds: dict[str, dict[str, float]] = defaultdict(dict)
     parameters: dict[str, int] = {}
     with ZipFile(RECORDS) as archive:
         for name in archive.namelist():
@@ -61,9 +61,10 @@ def recorded() -> dict[str, tuple[int, float]]:
                 continue
             record = json.loads(archive.read(name))
             if record["run"].get("seconds") and record["model"].get("parameters"):
-                seconds[record["model"]["name"]] += record["run"]["seconds"]
+                seconds[record["model"]["name"]][record["claim"]["id"]] = record["run"]["seconds"]
                 parameters[record["model"]["name"]] = record["model"]["parameters"]
-    return {name: (parameters[name], seconds[name]) for name in parameters}
+    common = set.intersection(*map(set, seconds.values()))
+    return {name: (parameters[name], sum(own[claim] for claim in common)) for name, own in seconds.items()}
 
 
 def growth(models: dict[str, tuple[int, float]]) -> float:
@@ -133,9 +134,7 @@ def growth_text() -> str:
     models = recorded()
     sizes = sorted(models.items(), key=lambda each: each[1])
     listed = ", ".join(f"{name} {time / 60:.0f} min" for name, (_, time) in sizes)
-    return (
-        f"Recorded on two cores: {listed}. The time grows with the {growth(models):.2f}th power of the size."
-    )
+    return f"The claims recorded on all models took, on two cores: {listed}. The time grows with the {growth(models):.2f}th power of the size."
 
 
 def main() -> None:
