@@ -134,7 +134,10 @@ def growth_text() -> str:
     models = recorded()
     sizes = sorted(models.items(), key=lambda each: each[1])
     listed = ", ".join(f"{name} {time / 60:.0f} min" for name, (_, time) in sizes)
-    return f"The claims recorded on all models took, on two cores: {listed}. The time grows with the {growth(models):.2f}th power of the size."
+    return (
+        f"The claims recorded on all models took, on two cores: {listed}. The time grows with the "
+        f"{growth(models):.2f}th power of the size."
+    )
 
 
 def main() -> None:
