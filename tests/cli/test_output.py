@@ -54,8 +54,12 @@ def test_output_that_cannot_be_written_is_one_line_at_most(shell, code, errors):
     assert found == dict.fromkeys(COMMANDS, (code, "", errors))
 
 
-def test_the_exit_code_does_not_depend_on_stderr():
-    wrong, failed = start("nonsense", "2> /dev/full"), start("report --reports nowhere", "2> /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_the_exit_code_does_not_depend_on_stderr(unbuffered):
+    wrong, failed = (
+        start(command, "2> /dev/full", PYTHONUNBUFFERED=unbuffered)
+        for command in ("nonsense", "report --reports nowhere")
+    )
     assert [ended(wrong), ended(failed)] == [(2, "", ""), (1, "", "")]
 
 

@@ -476,23 +476,23 @@ def test_a_copy_elsewhere_has_the_same_keys(copy: Path) -> None:
 
 
 def test_a_change_of_a_measured_fixture_makes_stale_what_reaches_it_and_nothing_else(copy: Path) -> None:
-    """The catalogue itself: `forks`, and what asks for it."""
-    path = copy / "fixtures" / "forks.py"
+    """The catalogue itself: `thoughts`, and what asks for it."""
+    path = copy / "fixtures" / "thoughts.py"
     before, text = catalogue(copy), path.read_text()
     path.write_text(
-        text.replace("def forks(", "def forks(*, _unused=1, ", 1).replace("(*, _unused=1, lm", "(lm", 1)
+        text.replace("def thoughts(", "def thoughts(*, _unused=1, ", 1).replace("(*, _unused=1, lm", "(lm", 1)
     )
     assert catalogue(copy) == before
-    changed = re.sub(r"(\ndef forks\([^)]*\)[^:]*:\n)", r"\1    _ = 1\n", text, count=1)
+    changed = re.sub(r"(\ndef thoughts\([^)]*\)[^:]*:\n)", r"\1    _ = 1\n", text, count=1)
     assert changed != text
     path.write_text(changed)
     now = catalogue(copy)
     path.write_text(text)
     stale = {name for name in now if now[name] != before[name]}
-    assert stale == {name for name, parts in before.items() if "fixture forks" in parts}
+    assert stale == {name for name, parts in before.items() if "fixture thoughts" in parts}
     assert 0 < len(stale) < len(before)
     assert all(
-        {n for n in now[name] if now[name][n] != before[name][n]} == {"fixture forks"} for name in stale
+        {n for n in now[name] if now[name][n] != before[name][n]} == {"fixture thoughts"} for name in stale
     )
 
 

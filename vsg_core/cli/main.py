@@ -12,7 +12,7 @@ from vsg_core.cli.concept import concept
 from vsg_core.cli.merge import merge
 from vsg_core.cli.models import models
 from vsg_core.cli.new import new
-from vsg_core.cli.printing import open_output, os_error_text
+from vsg_core.cli.printing import flush_errors, open_output, os_error_text
 from vsg_core.cli.publish import publish
 from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.cli.run import run
@@ -45,6 +45,7 @@ def main() -> None:
         code = 128 + 13
     except OSError as error:
         code = _complain(os_error_text(error), 1)
+    flush_errors()
     sys.exit(code)
 
 

@@ -75,6 +75,15 @@ def _discard(output: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
+def flush_errors() -> None:
+    """Flush standard error. One that cannot be written would make Python end with a code of its own, 120."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _discard(sys.stderr)
+
+
 def os_error_text(error: OSError) -> str:
     """Return one line for an error of the system; one without a file's name is of the output."""
     why = error.strerror or str(error)
