@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.draws import Draw
 from fixtures.pools.openings import Opening
-from fixtures.retention import DOSES, LENGTHS, Fitted, measure_lighter, share_trials
+from fixtures.retention import DOSES, KEPT, LENGTHS, Fitted, kept, measure_lighter, share_trials
 from fixtures.sources import WU
 from fixtures.trained_pair import DISCRETE, LIGHTER_WEIGHTS, SUPERPOSED, PairShares, TrainedPair
 from vsg_core import (
@@ -30,8 +30,8 @@ COT2 = Source(
 SUPERPOSITION = Source(
     "Zhu et al., Reasoning by Superposition, arXiv 2505.12514", "https://arxiv.org/abs/2505.12514"
 )
-# A branch of this retained share is kept; at half of it and less it is on its way to being pruned.
-KEPT, HALF = 0.8, 0.5
+# Below this retained share a branch is on its way to being pruned.
+HALF = 0.5
 BRANCH = "lighter branch at {:g}"
 NOISE, GEOMETRIC, FINAL_STATE = "noise of its norm", "geometric blend", "blend of the final states"
 HEAVIER = "the heavier token"
@@ -65,11 +65,11 @@ def test_superposition_is_retained_after_training_for_it(
     training on mixtures teaches a model to keep mixtures is to be expected.
     """
     records.rests_on(trained_pair.weights)
-    own = kept_trials(pair_shares.superposed)
+    own = kept(share_trials(pair_shares.superposed, pair_shares.superposed.least))
     return Evidence(
         own,
         {
-            DISCRETE: kept_trials(pair_shares.discrete),
+            DISCRETE: kept(share_trials(pair_shares.discrete, pair_shares.discrete.least)),
             **by_weight(pair_shares.superposed, own),
         },
     )
@@ -103,11 +103,6 @@ def test_twin_trained_on_tokens_prunes(
             **by_weight(pair_shares.discrete, own),
         },
     )
-
-
-def kept_trials(fitted: Fitted) -> list[Trial]:
-    """One trial per fork; it succeeds if both branches are kept."""
-    return share_trials(fitted, fitted.least, [share > KEPT for share in fitted.least])
 
 
 def by_weight(fitted: Fitted, own: list[Trial]) -> dict[str, list[Trial]]:

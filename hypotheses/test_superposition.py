@@ -7,7 +7,15 @@ from typing import Any
 
 from fixtures.draws import Draw
 from fixtures.pools.openings import Opening
-from fixtures.retention import SPECIFICATIONS, STUDYS, ConceptShares, Fitted, measure_concepts, share_trials
+from fixtures.retention import (
+    SPECIFICATIONS,
+    STUDYS,
+    ConceptShares,
+    Fitted,
+    kept,
+    measure_concepts,
+    share_trials,
+)
 from fixtures.sources import STUDY
 from fixtures.trained_pair import DISCRETE, SUPERPOSED, PairShares
 from vsg_core import (
@@ -33,7 +41,6 @@ RESULTS = STUDY("README, Results", "#results")
 HEAVIEST = "the heaviest token"
 NOISE, GEOMETRIC = "noise of its norm", "geometric blend"
 FEWEST_OPENINGS = 40
-KEPT = 0.8
 
 
 @claim(
@@ -155,8 +162,3 @@ def concept_trials(shares: ConceptShares, fitted: Fitted, values: list[float] | 
     """One trial per opening: the retained share of the tokens other than the heaviest; all tokens are shown."""
     given = kept(share_trials(fitted, values or fitted.lighter))
     return [replace(trial, mixture=spelled) for trial, spelled in zip(given, shares.spelled, strict=True)]
-
-
-def kept(given: list[Trial]) -> list[Trial]:
-    """The trials, of which those succeed whose retained share is above 0.8."""
-    return [replace(trial, success=trial.value is not None and trial.value > KEPT) for trial in given]
