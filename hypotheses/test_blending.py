@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fixtures.draws import Draw
-from fixtures.forks import EVEN, after
+from fixtures.forks import after
 from fixtures.measured import FORKING
 from fixtures.pools.openings import Opening
-from fixtures.readings import mix_two
+from fixtures.readings import EVEN, mix_two
 from vsg_core import (
     Evidence,
     LanguageModel,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fixtures.draws import Draw
-from fixtures.forks import EVEN, Followed, Fork, draw_forks, measure_forks
+from fixtures.forks import Followed, Fork, draw_forks, measure_forks
 from fixtures.pools.openings import Opening
+from fixtures.readings import EVEN
 from fixtures.sources import WU
 from vsg_core import Evidence, LanguageModel, Trial, claim, control, mostly, not_mostly, rate, torch, trials
 
