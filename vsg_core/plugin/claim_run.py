@@ -307,6 +307,7 @@ def record_command(item: pytest.Item, selected: Selected | None) -> str:
         "--model": selected and selected.target,
         "--dtype": option.vsg_dtype,
         "--device": option.vsg_device if option.vsg_device != "auto" else None,
+        "--engine": option.vsg_engine,
         "--weights": option.vsg_weights,
         "--thinking": option.vsg_thinking,
         "--reports": option.vsg_reports,
