@@ -76,6 +76,7 @@ def load_model(
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
     import_engine()
+    from vsg_core.generator.engine.paths import Paths
     from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
 
@@ -108,7 +109,7 @@ def load_model(
             identity=found.identity,
             paths=known,
         )
-    if known is None:
+    if known is None and isinstance(lm.engine.paths, Paths):
         keep_paths(key, lm.engine.paths)
     return lm
 
