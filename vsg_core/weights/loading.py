@@ -26,6 +26,7 @@ from vsg_core.weights.gguf_header import PART, check_whole, is_gguf, scan
 from vsg_core.weights.hub import cached
 from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
+from vsg_core.weights.sources import Weights
 
 if TYPE_CHECKING:
     from vsg_core.generator.engine import Packing
@@ -91,6 +92,8 @@ def load_model(
         raise WeightsUnavailable(
             error.reason, shlex.join(["vsg", "models", "fetch", str(name_or_path)])
         ) from error
+    if entry.engine == "llama.cpp":
+        return _load_in_llama_cpp(entry, found, dtype, device, thinking, progress)
     as_devices(device, entry.name, int(parameters(found.folder) * each))
     key = check_key(found.identity, str(as_dtype(dtype)), device_text(as_device(device)))
     known = known_paths(key)
@@ -112,6 +115,37 @@ def load_model(
     if known is None and isinstance(lm.engine.paths, Paths):
         keep_paths(key, lm.engine.paths)
     return lm
+
+
+def _load_in_llama_cpp(
+    entry: Entry, found: Weights, dtype: str | None, device: str, thinking: bool | None, progress: bool
+) -> LanguageModel:
+    """Load fetched weights in llama.cpp, with transformers' tokenizer.
+
+    Raises:
+        WrongUse: llama.cpp is missing, or asked for what only transformers can do here.
+        VsgError: it would compute another model.
+    """
+    from vsg_core.generator.engine.files import open_tokenizer
+    from vsg_core.generator.llama_cpp import LlamaCpp
+    from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.weights.llama_cpp_files import float32_gguf
+
+    if dtype not in (None, "float32"):
+        raise WrongUse(f"llama.cpp computes in float32 here, not in {dtype}: leave --dtype out")
+    if device not in ("auto", "cpu"):
+        raise WrongUse(f"llama.cpp computes on the processor here, not on {device}: leave --device out")
+    path = sources.published_gguf(entry) if entry.as_is else float32_gguf(found.folder, progress)
+    form = found.form.form if entry.as_is else "F32"
+    return LanguageModel(
+        LlamaCpp(path, found.folder, form),
+        open_tokenizer(found.folder),
+        name=entry.name,
+        family=entry.family,
+        kind=entry.kind,
+        identity=found.identity,
+        thinking=thinking,
+    )
 
 
 @cache
