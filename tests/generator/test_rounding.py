@@ -96,7 +96,10 @@ def test_numbers_of_bits_that_make_no_sense_are_refused(bits):
 def test_weights_that_memory_does_not_hold_twice_are_not_rounded(monkeypatch):
     lm = tiny("llama")
     monkeypatch.setattr(memory, "available", lambda device: 0)
-    with pytest.raises(VsgError, match=r"LlamaForCausalLM rounded to 4 bits needs about .* free"), lm.rounded(4):
+    with (
+        pytest.raises(VsgError, match=r"LlamaForCausalLM rounded to 4 bits needs about .* free"),
+        lm.rounded(4),
+    ):
         pass
 
 

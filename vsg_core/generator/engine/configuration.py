@@ -1,4 +1,4 @@
-"""What a model's configuration and modules say: context, borders, position table, end tokens."""
+"""Facts that a model's configuration and modules state: context, borders, position table, end tokens."""
 
 from __future__ import annotations
 

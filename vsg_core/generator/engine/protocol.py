@@ -1,4 +1,4 @@
-"""What an engine must be able to do, and what it may be able to do, for a LanguageModel to run on it."""
+"""The surface of an engine on which a LanguageModel runs, and the capabilities that only some engines have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = 10
 
 @dataclass(frozen=True)
 class Identity:
-    """What computed, for the records.
+    """The engine as records name it.
 
     Args:
         name: "transformers" or "llama.cpp".
@@ -64,7 +64,7 @@ class Engine(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """What computes, as it is now."""
+        """Say what computes, as it is now."""
 
     @property
     def paths(self) -> object:
@@ -96,7 +96,7 @@ class Engine(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where logits, hidden states, embeddings and the table are."""
+        """The device of logits, hidden states, embeddings and the table."""
 
     @property
     def devices(self) -> list[torch.device]:

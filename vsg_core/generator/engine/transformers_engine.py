@@ -34,8 +34,8 @@ class TransformersEngine(PaddedEngine):
     Args:
         model: as for PaddedEngine.
         paths: as for PaddedEngine.
-        special: ids of the tokenizer's special tokens. Of those that a configuration class names as its end, others
-            may be ordinary words.
+        special: ids of the tokenizer's special tokens. A configuration class has a default end, which may be an
+            ordinary word of this tokenizer.
     """
 
     def __init__(self, model: Any, paths: Paths | None = None, special: Iterable[int] = ()) -> None:
@@ -48,7 +48,7 @@ class TransformersEngine(PaddedEngine):
 
     @property
     def identity(self) -> Identity:
-        """What computes, as it is now."""
+        """Say what computes, as it is now."""
         quantizer = getattr(self.model, "hf_quantizer", None)
         form = FORMS.get(self.dtype, str(self.dtype)) if quantizer is None else _packed(quantizer)
         return Identity(
