@@ -8,7 +8,7 @@ from fixtures.pools.openings import Opening
 from vsg_core import Evidence, LanguageModel, claim, control, rarely, rate, trials
 
 PROMPTS = 300
-COARSER, DIVERGENCE = "weights rounded to 8 bits", "divergence"
+COARSER = "weights rounded to 8 bits"
 
 
 @claim(
@@ -23,7 +23,6 @@ COARSER, DIVERGENCE = "weights rounded to 8 bits", "divergence"
             "transformers with every weight matrix rounded to 8 bits, in the first 100 prompts; it must show",
         )
     },
-    comparisons={DIVERGENCE: "the larger Kullback-Leibler divergence of the two predictions, in bits"},
 )
 def test_both_engines_predict_the_same(
     lm: LanguageModel, reference: LanguageModel, draw_openings: Draw[Opening]
@@ -42,9 +41,6 @@ def test_both_engines_predict_the_same(
     with reference.rounded(8):
         coarser = agreement(lm, reference, prompts[:100], decided=False)
     return Evidence(
-        trials(prompts, success=found.agree, value=found.gaps),
-        {
-            COARSER: trials(prompts[:100], success=coarser.agree, value=coarser.gaps),
-            DIVERGENCE: trials(prompts, value=found.bits),
-        },
+        trials(prompts, success=found.agree, value=found.gaps, inputs={"divergence in bits": found.bits}),
+        {COARSER: trials(prompts[:100], success=coarser.agree, value=coarser.gaps)},
     )

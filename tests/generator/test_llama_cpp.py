@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.support.architectures import CONTEXT, END, ROWS, WINDOW, tiny
+from tests.support.engines import engine_of
 from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import llama_cpp
 from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates
@@ -33,7 +34,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for architecture in ARCHITECTURES:
         folder = found[architecture] = tmp_path_factory.mktemp(architecture.replace(" ", "-"))
-        tiny(architecture).engine.model.save_pretrained(folder)
+        engine_of(tiny(architecture)).model.save_pretrained(folder)
         write_float32_gguf(folder, folder / "model.gguf")
     return found
 
@@ -58,7 +59,7 @@ def opened(folder: Path, **options: Any) -> LlamaCpp:
 
 @cache
 def exact_model(architecture: str) -> Any:
-    return tiny(architecture, torch.float64).engine.model
+    return engine_of(tiny(architecture, torch.float64)).model
 
 
 def exact(architecture: str, inputs: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ def test_logits_are_those_of_transformers(engine: LlamaCpp, architecture: str) -
 def test_ids_and_their_embeddings_give_the_same_logits(engine: LlamaCpp, architecture: str) -> None:
     sequence = ids(9)
     vectors = engine.embed(sequence)
-    model = tiny(architecture).engine.model
+    model = engine_of(tiny(architecture)).model
     assert vectors.equal(model.get_input_embeddings()(sequence).detach())
     assert engine.table()[sequence].equal(vectors)
     assert after(engine, [sequence]).logits.equal(after(engine, [vectors]).logits)
@@ -325,7 +326,7 @@ def test_nothing_is_printed(folders: dict[str, Path], capfd: pytest.CaptureFixtu
 
 
 def test_what_llama_cpp_computes_otherwise_is_refused(tmp_path: Path, folders: dict[str, Path]) -> None:
-    tiny("gpt2").engine.model.save_pretrained(tmp_path / "gpt2")
+    engine_of(tiny("gpt2")).model.save_pretrained(tmp_path / "gpt2")
     with pytest.raises(VsgError, match=r"the architecture gpt2, which is not written for llama\.cpp"):
         write_float32_gguf(tmp_path / "gpt2", tmp_path / "model.gguf")
     copy = tmp_path / "llama"

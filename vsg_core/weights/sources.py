@@ -211,7 +211,9 @@ def published_gguf(entry: Entry) -> Path:
         VsgError: it is not on this machine any more.
     """
     if (local := _local_gguf(entry)) is None:
-        raise VsgError(f"the GGUF file of {entry.name} is not on this machine: delete its folder and fetch it again")
+        raise VsgError(
+            f"the GGUF file of {entry.name} is not on this machine: delete its folder and fetch it again"
+        )
     return local[0]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine import protocol
+from vsg_core.generator.engine.placement import device_text
 from vsg_core.generator.engine.headers import read_json
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.metering import Meter
@@ -146,6 +147,16 @@ class LlamaCpp:
     def devices(self) -> list[torch.device]:
         """The processor."""
         return [self.device]
+
+    @property
+    def device_name(self) -> str:
+        """The processor, with the vector instructions that torch names."""
+        return device_text(self.device)
+
+    @property
+    def paths(self) -> str:
+        """The one way of computing there is."""
+        return "each sequence in cells of its own, a float32 cache, no flash attention"
 
     @property
     def dtype(self) -> torch.dtype:
