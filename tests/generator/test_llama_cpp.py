@@ -309,6 +309,21 @@ def test_a_row_has_the_bits_that_it_has_alone(wide: Path) -> None:
     engine.close()
 
 
+def test_a_common_beginning_is_read_once_with_the_same_bits(wide: Path) -> None:
+    engine = opened(wide)
+    generator = torch.Generator().manual_seed(2)
+    beginning = torch.randint(512, (21,), generator=generator)
+    ends = [torch.randint(512, (length,), generator=generator) for length in (1, 4, 4, 5, 9, 30)]
+    sequences = [torch.cat([beginning, end]) for end in ends]
+    for each in (sequences, [engine.embed(sequence) for sequence in sequences]):
+        engine.meter.reset()
+        together = after(engine, each, keep=False).logits
+        assert engine.meter.tokens < sum(map(len, each)) - 80
+        for row, sequence in enumerate(each):
+            assert after(engine, [sequence], keep=False).logits[0].equal(together[row])
+    engine.close()
+
+
 def test_the_context_ends(llama: LlamaCpp) -> None:
     state = after(llama, [ids(CONTEXT - 1)])
     assert llama.context_left(state, 0) == 1

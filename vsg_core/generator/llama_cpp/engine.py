@@ -24,6 +24,8 @@ from vsg_core.generator.llama_cpp.library import kernels, library, open_weights,
 from vsg_core.generator.llama_cpp.store import PART, Part, Store
 from vsg_core.generator.llama_cpp.writing import check_architecture, head_dim, read_config, read_tensor
 
+# Positions that must be saved by reading a common beginning once.
+WORTH = 64
 # Sequences whose hidden states are watched at once.
 WATCHED = 32
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -214,9 +216,10 @@ class LlamaCpp:
         # The kernels for one position round otherwise than those for several. All but the last are read in pairs, so
         # that a sequence's numbers do not depend on the others; the last one for the first time where it makes a pair.
         before = [(length - 1) + (length - 1) % 2 for length in lengths]
+        shared = self._beginning(context, first, inputs)
         # Short passes, so that the process can be interrupted between them.
         width = POSITIONS // len(sequences) // 2 * 2
-        for begin in range(0, before[-1], width):
+        for begin in range(shared, before[-1], width):
             pieces = [(row, begin, min(begin + width, end)) for row, end in enumerate(before) if end > begin]
             self._read(context, first, inputs, pieces)
         for row, length in enumerate(lengths):
@@ -225,6 +228,18 @@ class LlamaCpp:
         if watch:
             watch.looks = True
         return self._read(context, first, inputs, last, output=True)
+
+    def _beginning(self, context: Context, first: int, inputs: Sequence[NDArray[Any]]) -> int:
+        """Read what all sequences begin with once, and copy it; return its length, 0 if it is not worth it."""
+        shared = _common(inputs) // 2 * 2
+        if shared * (len(inputs) - 1) < WORTH:
+            return 0
+        for begin in range(0, shared, POSITIONS):
+            self._read(context, first, inputs, [(0, begin, min(begin + POSITIONS, shared))])
+        saved = context.save(first)
+        for row in range(1, len(inputs)):
+            context.restore(first + row, saved)
+        return shared
 
     def _alike(self, sequences: Sequence[Tensor]) -> list[NDArray[Any]]:
         """Turn all into ids [seq] int32, or all into vectors [seq, hidden] float32 if any is."""
@@ -379,6 +394,15 @@ class LlamaCpp:
             self._store.close()
             library().llama_model_free(self._model)
             self._model = None
+
+
+def _common(inputs: Sequence[NDArray[Any]]) -> int:
+    """Number of positions with which all sequences begin, leaving each one of its own."""
+    common = min(map(len, inputs)) - 1
+    for other in inputs[1:]:
+        differ = (other[:common] != inputs[0][:common]).any(tuple(range(1, other.ndim)))
+        common = int(differ.argmax()) if differ.any() else common
+    return common
 
 
 def _own(state: protocol.State) -> State:
