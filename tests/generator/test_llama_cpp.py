@@ -203,7 +203,7 @@ def test_released_rows_are_used_again(llama: LlamaCpp) -> None:
     for _ in range(3):
         state.release()
         state.release()
-        assert taken(llama) == held - 1
+        assert taken(llama) == held - 2
         state = after(llama, [ids(4)])
         assert state.logits.equal(wanted)
         assert taken(llama) == held
@@ -217,7 +217,9 @@ def test_a_dropped_state_is_released(llama: LlamaCpp) -> None:
     del state
     gc.collect()
     kept = after(llama, [ids(3)])
-    assert taken(llama) == len(kept.lengths)
+    assert kept.lengths == [3]
+    # A row that is alone takes two sequences.
+    assert taken(llama) == 2
 
 
 def test_a_state_that_is_only_read_holds_nothing(llama: LlamaCpp) -> None:
@@ -253,27 +255,73 @@ def test_nothing_is_lost_where_memory_holds_only_some_states(folders: dict[str, 
     tight.close()
 
 
-def test_a_sequence_grows_beyond_its_room(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model wide enough for the library's own kernels, for long sequences."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    folder = tmp_path_factory.mktemp("wide")
     config = LlamaConfig(
-        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=400,
+        vocab_size=512, hidden_size=128, intermediate_size=192, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=700, initializer_range=0.08,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
-    model.save_pretrained(tmp_path)
-    write_float32_gguf(tmp_path, tmp_path / "model.gguf")
-    engine = opened(tmp_path)
-    whole = torch.randint(40, (2, 300), generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    write_float32_gguf(folder, folder / "model.gguf")
+    return folder
+
+
+def test_a_sequence_grows_beyond_its_room(wide: Path) -> None:
+    from transformers import LlamaForCausalLM
+
+    engine = opened(wide)
+    whole = torch.randint(512, (2, 300), generator=torch.Generator().manual_seed(0))
     state = after(engine, [whole[0, :254], whole[1, :250]])
     for place in range(46):
         tokens = torch.stack([whole[0, 254 + place], whole[1, 250 + place]])
         state = engine.step(state, tokens)
     assert state.lengths == [300, 296]
     with torch.no_grad():
-        wanted = model.double()(whole).logits.log_softmax(-1)
+        wanted = LlamaForCausalLM.from_pretrained(wide).double()(whole).logits.log_softmax(-1)
     assert (logprobs(state)[0] - wanted[0, 299]).abs().max() < 2e-5
     assert (logprobs(state)[1] - wanted[1, 295]).abs().max() < 2e-5
+    engine.close()
+
+
+def test_a_row_has_the_bits_that_it_has_alone(wide: Path) -> None:
+    """Whatever else is in the batch, and however long it is."""
+    engine = opened(wide)
+    generator = torch.Generator().manual_seed(1)
+    lengths = [1, 2, 2, 3, 8, 9, 10, 40, 41, 255, 256, 600]
+    sequences = [torch.randint(512, (length,), generator=generator) for length in lengths]
+    tokens = torch.randint(512, (3, len(lengths)), generator=generator)
+
+    def run(rows: list[int]) -> Tensor:
+        state = after(engine, [sequences[row] for row in rows], room=3)
+        found = [state.logits]
+        for step in tokens:
+            found.append(engine.step(state, step[rows]).logits)
+        return torch.stack(found, dim=1)
+
+    together = run(list(range(len(lengths))))
+    for rows in ([0], [5], [11], [1, 3], [2, 7, 8], [9, 10], [4, 5, 6, 11]):
+        assert run(rows).equal(together[rows]), [lengths[row] for row in rows]
+    engine.close()
+
+
+def test_a_common_beginning_is_read_once_with_the_same_bits(wide: Path) -> None:
+    engine = opened(wide)
+    generator = torch.Generator().manual_seed(2)
+    beginning = torch.randint(512, (21,), generator=generator)
+    ends = [torch.randint(512, (length,), generator=generator) for length in (1, 4, 4, 5, 9, 30)]
+    sequences = [torch.cat([beginning, end]) for end in ends]
+    for each in (sequences, [engine.embed(sequence) for sequence in sequences]):
+        engine.meter.reset()
+        together = after(engine, each, keep=False).logits
+        assert engine.meter.tokens < sum(map(len, each)) - 80
+        for row, sequence in enumerate(each):
+            assert after(engine, [sequence], keep=False).logits[0].equal(together[row])
     engine.close()
 
 
@@ -311,9 +359,10 @@ def test_batches_of_any_size_are_computed_in_order_of_length(llama: LlamaCpp) ->
 def test_passes_and_positions_are_counted(llama: LlamaCpp) -> None:
     llama.meter.reset()
     state = after(llama, [ids(4), ids(6)])
-    assert (llama.meter.passes, llama.meter.tokens) == (2, 10)
+    # The last position of each is read twice, since all others are read in pairs.
+    assert (llama.meter.passes, llama.meter.tokens) == (2, 12)
     llama.step(state, torch.tensor([1, 2]))
-    assert (llama.meter.passes, llama.meter.tokens) == (3, 12)
+    assert (llama.meter.passes, llama.meter.tokens) == (3, 14)
     assert llama.meter.forward_seconds > 0
 
 

@@ -80,8 +80,12 @@ class Context:
     def free(self, first: int, count: int) -> None:
         """Empty sequences, which can then be taken again."""
         for sequence in range(first, first + count):
-            library().llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self.forget(sequence)
         self.taken[first : first + count] = False
+
+    def forget(self, sequence: int, begin: int = 0) -> None:
+        """Drop a sequence's positions from `begin` on."""
+        library().llama_memory_seq_rm(self._memory, sequence, begin, -1)
 
     def read(
         self,

@@ -25,6 +25,8 @@ from vsg_core.generator.llama_cpp.library import kernels, library, open_weights,
 from vsg_core.generator.llama_cpp.store import PART, Part, Store
 from vsg_core.generator.llama_cpp.writing import check_architecture, head_dim, read_config, read_tensor
 
+# Positions that must be saved by reading a common beginning once.
+WORTH = 64
 # Sequences whose hidden states are watched at once.
 WATCHED = 32
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -222,19 +224,33 @@ class LlamaCpp:
         """
         lengths = [len(sequence) for sequence in sequences]
         inputs = self._alike(sequences)
+        # The kernels for one position round otherwise than those for several. All but the last are read in pairs, so
+        # that a sequence's numbers do not depend on the others; the last one for the first time where it makes a pair.
+        before = [(length - 1) + (length - 1) % 2 for length in lengths]
+        shared = self._beginning(context, first, inputs)
         # Short passes, so that the process can be interrupted between them.
-        width = max(1, POSITIONS // len(sequences))
-        for begin in range(0, lengths[-1] - 1, width):
-            pieces = [
-                (row, begin, min(begin + width, length - 1))
-                for row, length in enumerate(lengths)
-                if length - 1 > begin
-            ]
+        width = POSITIONS // len(sequences) // 2 * 2
+        for begin in range(shared, before[-1], width):
+            pieces = [(row, begin, min(begin + width, end)) for row, end in enumerate(before) if end > begin]
             self._read(context, first, inputs, pieces)
+        for row, length in enumerate(lengths):
+            context.forget(first + row, length - 1)
         last = [(row, length - 1, length) for row, length in enumerate(lengths)]
         if watch:
             watch.looks = True
         return self._read(context, first, inputs, last, output=True)
+
+    def _beginning(self, context: Context, first: int, inputs: Sequence[NDArray[Any]]) -> int:
+        """Read what all sequences begin with once, and copy it; return its length, 0 if it is not worth it."""
+        shared = _common(inputs) // 2 * 2
+        if shared * (len(inputs) - 1) < WORTH:
+            return 0
+        for begin in range(0, shared, POSITIONS):
+            self._read(context, first, inputs, [(0, begin, min(begin + POSITIONS, shared))])
+        saved = context.save(first)
+        for row in range(1, len(inputs)):
+            context.restore(first + row, saved)
+        return shared
 
     def _alike(self, sequences: Sequence[Tensor]) -> list[NDArray[Any]]:
         """Turn all into ids [seq] int32, or all into vectors [seq, hidden] float32 if any is."""
@@ -271,10 +287,17 @@ class LlamaCpp:
     ) -> tuple[Tensor, Tensor]:
         sizes = (self.vocab_size, self.hidden_size) if output else None
         with self.meter.measured(self.devices, len(positions)):
+            if alone := len(positions) == 1:
+                # With a position of the sequence after it, which is kept free for this: see `_whole`.
+                sequences, positions = np.append(sequences, sequences + 1), np.append(positions, 0)
+                values = np.concatenate([values, values])
             found = context.read(sequences, positions, values, sizes)
+            if alone:
+                context.forget(int(sequences[-1]))
         if found is None:
             return torch.empty(0, self.vocab_size), torch.empty(0, self.hidden_size)
-        return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+        logits, hidden = (torch.from_numpy(each[: len(each) - alone]) for each in found)
+        return logits, hidden
 
     def step(self, state: protocol.State, inputs: Tensor) -> State:
         """Feed one more position to each row: ids [batch] or vectors [batch, hidden]; change and return `state`."""
@@ -350,14 +373,15 @@ class LlamaCpp:
         watch = LayerWatch(self.hidden_size)
         # Watching slows every pass down, so only this context is watched.
         cells = self._store.cells(len(sequences[-1]))
-        context = Context(self._model, len(sequences), cells, self._threads, watch)
+        context = Context(self._model, max(2, len(sequences)), cells, self._threads, watch)
         try:
             _, hidden = self._whole(context, 0, sequences, watch)
         finally:
             context.close()
         last = [each[-1] for each in sequences]
         embedded = torch.stack([each if each.is_floating_point() else self.embed(each) for each in last])
-        return torch.stack([embedded, *watch.seen[:-1], hidden], dim=1)
+        seen = [each[: len(sequences)] for each in watch.seen[:-1]]
+        return torch.stack([embedded, *seen, hidden], dim=1)
 
     def joins(self, positions: int) -> bool:
         """Return whether rows of several states with up to that many positions can go on in one batch."""
@@ -381,6 +405,15 @@ class LlamaCpp:
             self._store.close()
             library().llama_model_free(self._model)
             self._model = None
+
+
+def _common(inputs: Sequence[NDArray[Any]]) -> int:
+    """Number of positions with which all sequences begin, leaving each one of its own."""
+    common = min(map(len, inputs)) - 1
+    for other in inputs[1:]:
+        differ = (other[:common] != inputs[0][:common]).any(tuple(range(1, other.ndim)))
+        common = int(differ.argmax()) if differ.any() else common
+    return common
 
 
 def _own(state: protocol.State) -> State:

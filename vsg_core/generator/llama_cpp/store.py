@@ -33,6 +33,11 @@ class Part:
     saved: list[Saved] = field(default_factory=list)
     used: int = 0
 
+    @property
+    def width(self) -> int:
+        """Sequences that it takes: at least two, since a pass over one position rounds otherwise."""
+        return max(2, self.rows)
+
 
 class Store:
     """Contexts, as many as are needed within `budget` bytes, and the parts of states in them.
@@ -116,7 +121,7 @@ class Store:
             self._parts.remove(part)
             part.saved = []
             if part.context is not None:
-                part.context.free(part.first, part.rows)
+                part.context.free(part.first, part.width)
                 part.context = None
 
     def close(self) -> None:
@@ -142,7 +147,7 @@ class Store:
             if not others:
                 raise NotEnoughMemory(
                     f"{part.rows} sequences of {part.cells} positions need "
-                    f"{decimal(part.rows * part.cells * self.bytes_per_cell)} in llama.cpp, above the "
+                    f"{decimal(part.width * part.cells * self.bytes_per_cell)} in llama.cpp, above the "
                     f"{decimal(self.budget)} that may be taken: ask for fewer or shorter ones at once"
                 )
             self._copy_out(min(others, key=lambda each: each.used))
@@ -152,7 +157,7 @@ class Store:
     def _fits(self, part: Part) -> bool:
         """Put a part into a context that has room; return whether there is one."""
         for context in self._contexts:
-            first = context.take(part.rows) if context.cells == part.cells else None
+            first = context.take(part.width) if context.cells == part.cells else None
             if first is not None:
                 part.context, part.first = context, first
                 return True
@@ -160,13 +165,13 @@ class Store:
 
     def _grows(self, part: Part) -> bool:
         """Put a part into a new context, if the budget allows; empty ones are closed for it."""
-        wanted = min(MOST_SEQUENCES, max(part.rows, SHARED_CELLS // part.cells))
+        wanted = min(MOST_SEQUENCES, max(part.width, SHARED_CELLS // part.cells))
         if self._room(part.cells) < wanted:
             for context in [each for each in self._contexts if not each.taken.any()]:
                 context.close()
                 self._contexts.remove(context)
         sequences = min(wanted, self._room(part.cells))
-        if sequences < part.rows:
+        if sequences < part.width:
             return False
         self._contexts.append(self._open(sequences, part.cells))
         return self._fits(part)
@@ -179,5 +184,5 @@ class Store:
     def _copy_out(self, part: Part) -> None:
         context = self._context_of(part)
         part.saved = [context.save(part.first + row) for row in range(part.rows)]
-        context.free(part.first, part.rows)
+        context.free(part.first, part.width)
         part.context = None
