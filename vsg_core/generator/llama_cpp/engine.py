@@ -15,10 +15,10 @@ from torch import Tensor
 
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine import protocol
-from vsg_core.generator.engine.placement import device_text
 from vsg_core.generator.engine.headers import read_json
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.metering import Meter
+from vsg_core.generator.engine.placement import device_text
 from vsg_core.generator.llama_cpp.context import POSITIONS, Context
 from vsg_core.generator.llama_cpp.layers import LayerWatch
 from vsg_core.generator.llama_cpp.library import kernels, library, open_weights, versions
