@@ -6,14 +6,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import torch
 
+from fixtures.pools.noun_pairs import NounPair
 from fixtures.prompts import Glossary, read_data
 from hypotheses import test_capability as capability
+from hypotheses import test_fetching as fetching
 from vsg_core import Generation
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.reading.answers import mentions
 
 if TYPE_CHECKING:
+    from fixtures.draws import Draw
     from vsg_core import LanguageModel
 
 
@@ -59,3 +63,36 @@ def test_no_placeholder_is_explained_by_itself() -> None:
     """Neither the word nor its plural has one of the words that count."""
     for word, senses in read_data("placeholders")["placeholders"]:
         assert not mentions(f"{word} {word}s", senses)
+
+
+def test_a_mixture_is_compared_with_both_nouns_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 pairs 50 are told apart side by side, by 0.8 and 0.4: of the lesser a mixture gives half, a noun none.
+
+    Asked for other kinds, the mixture names both nouns as little as when asked for the other's kind.
+    """
+    pairs = [NounPair("owl", "drill", ("animal", "tool")) for _ in range(100)]
+    told = torch.tensor([[[0.9, 0.1], [0.1, 0.5]]] * 50 + [[[0.5, 0.5], [0.5, 0.5]]] * 50)
+    of_mixture = torch.tensor([[0.8, 0.0], [0.0, 0.2]])
+    in_doubt = torch.zeros(2, 2)
+    first_alone = torch.tensor([[0.9, 0.0], [0.9, 0.0]])
+
+    def answers(lm, shown, kinds, ids):
+        if len(shown[0]) == 3:
+            return told, []
+        assert len(shown) == 50
+        (vector,) = shown[0]
+        one = of_mixture if vector.item() == 0 else first_alone
+        one = one if kinds[0] == ("animal", "tool") else in_doubt
+        return one.expand(50, 2, 2), ["an owl"] * 50
+
+    monkeypatch.setattr(fetching, "answers", answers)
+    monkeypatch.setattr(fetching, "single_token", lambda lm, noun: {"owl": 1, "drill": 2}[noun])
+    monkeypatch.setattr(fetching, "mix_two", lambda lm, ids, weights: torch.zeros(len(ids), 1))
+    lm = cast("LanguageModel", SimpleNamespace(embed=lambda ids: ids.unsqueeze(-1), name="listed"))
+    draw = cast("Draw[NounPair]", lambda trials, usable: pairs[:trials])
+    evidence = fetching.test_nouns_of_a_mixture_can_be_fetched(lm, draw)
+    assert [trial.value for trial in evidence.trials] == pytest.approx([0.5] * 50)
+    found = {name: [trial.value for trial in arm] for name, arm in evidence.arms.items()}
+    assert found[fetching.ALONE] == pytest.approx([0] * 50)
+    assert found[fetching.ELSEWHERE] == pytest.approx([0] * 50)
+    assert found[fetching.MEAN] == pytest.approx([0.5 / 0.6] * 50)
