@@ -10,8 +10,10 @@ import torch
 
 from fixtures.pools.noun_pairs import NounPair
 from fixtures.prompts import Glossary, read_data
+from fixtures.replies import admits
 from hypotheses import test_capability as capability
 from hypotheses import test_fetching as fetching
+from hypotheses import test_noise_content as noise
 from vsg_core import Generation
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.reading.answers import mentions
@@ -96,3 +98,14 @@ def test_a_mixture_is_compared_with_both_nouns_side_by_side(monkeypatch: pytest.
     assert found[fetching.ALONE] == pytest.approx([0] * 50)
     assert found[fetching.ELSEWHERE] == pytest.approx([0] * 50)
     assert found[fetching.MEAN] == pytest.approx([0.5 / 0.6] * 50)
+
+
+def test_the_note_on_random_letters_is_not_itself_a_success() -> None:
+    """Nor are the request and the made-up words: a reply that repeats them all says nothing."""
+    data = read_data("not_understood")
+    words = " ".join(data["nonsense"])
+    assert not admits(
+        f"Decode the following embedded representation into natural text: {words} {noise.NOTE}",
+        data["phrases"],
+    )
+    assert admits("No, I can’t decode them.", data["phrases"])
