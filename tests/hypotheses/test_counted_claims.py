@@ -14,6 +14,7 @@ from fixtures.replies import admits
 from hypotheses import test_capability as capability
 from hypotheses import test_fetching as fetching
 from hypotheses import test_noise_content as noise
+from hypotheses import test_translation as translation
 from vsg_core import Generation
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.reading.answers import mentions
@@ -109,3 +110,12 @@ def test_the_note_on_random_letters_is_not_itself_a_success() -> None:
         data["phrases"],
     )
     assert admits("No, I can’t decode them.", data["phrases"])
+
+
+def test_a_translation_counts_in_quotation_marks_too() -> None:
+    """With a capital, a full stop, or a word before it; not in the second line, nor as a part of a word."""
+    texts = [" 'cat'. The Spanish word", ' "Cat"', "\n\n a cat,", " 'pet'\n cat", " 'cattle'"]
+    words = Glossary(["gato"] * 5, [["cat"]] * 5)
+    replies = [Generation([], text, "length") for text in texts]
+    judged = translation.judged(["prompt"] * 5, replies, words)
+    assert [trial.success for trial in judged] == [True, True, True, False, False]
