@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fixtures.prompts import FewShot, Glossary
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
@@ -10,6 +12,7 @@ from vsg_core import (
     LanguageModel,
     NotApplicable,
     Trial,
+    at_least,
     at_once,
     cannot,
     claim,
@@ -64,53 +67,83 @@ def translations(lm: LanguageModel, words: Glossary, frame: str) -> list[Trial]:
     return trials(prompts, output=replies, success=found, inputs={"answers": words.answers})
 
 
+ELSEWHERE, BARE, NAMES, BRACKETS, ALL = (
+    "another placeholder's explanation", "without brackets", "names the word", "speaks of the brackets",
+    "all placeholders",
+)  # fmt: skip
+OF_THE_BRACKETS = ["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]
+
+
 @claim(
-    "Placeholders such as [UNKNOWN] are mostly read literally: the reply takes up the word in the brackets",
+    "Placeholders such as [UNKNOWN] are mostly read literally: where the model can explain the word, it mostly "
+    "explains it in brackets too, and does not only repeat it",
     source=STUDY(f"{LOG}; experiments/qwen_translation_test.py", FILE + LOG),
     reported="Qwen takes [UNKNOWN] or [VECTOR] literally rather than as things to translate; GPT-2 makes something up",
     rule=mostly(),
     controls={
-        "another placeholder's words": control(
-            rate(below=0.2), "the same replies, compared with another placeholder's words"
+        ELSEWHERE: control(
+            rate(below=0.2), "the same replies, searched for what explains another placeholder's word"
         )
     },
-    positive_controls={"the word itself": control(mostly(), "the word in lower case, without brackets")},
     comparisons={
-        "names the word": "whether the same replies have the placeholder's own word",
-        "speaks of the brackets": "whether the same replies speak of a placeholder, a blank or brackets",
+        BARE: "all words in lower case and without brackets, of which those that are explained are asked for in them",
+        ALL: "all placeholders, whether the model can explain the word or not",
+        NAMES: "whether the same replies have the placeholder's own word in small letters",
+        BRACKETS: "whether the same replies speak of a placeholder, a blank or brackets",
     },
 )
 def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossary) -> Evidence:
     """Ask in the study's frame, "The meaning of [UNKNOWN] in plain English is", for 15 greedy tokens.
 
-    Success: the reply has the placeholder's word, or one of a few that an explanation of it would use, listed
-    beforehand. The placeholder in its capitals is removed first. A reply that repeats the word in small letters and
-    says nothing about it counts too, so this is about what the reply takes up, not about what is understood; the first
-    comparison counts the word alone. A model that filled in something else, or translated, would use neither.
+    A reply explains a word if it has one of some words listed beforehand that an explanation would use. None of them
+    is a form of the word itself, so a reply that only repeats it explains nothing. Only words count that the model
+    explains without brackets: replies about others could not show how the word is read. A model that filled in
+    something else, translated, or spoke of the brackets, would not explain the word.
     """
-    words = placeholders.words
-    explained = Glossary(
-        words, [[word, *senses] for word, senses in zip(words, placeholders.answers, strict=True)]
-    )
-    brackets = [["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]] * len(words)
-    bracketed = [f"The meaning of [{word.upper()}] in plain English is" for word in words]
+    bracketed = [f"The meaning of [{word.upper()}] in plain English is" for word in placeholders.words]
     bare = placeholders.prompts("The meaning of {word} in plain English is")
-    literal, understood = at_once(lm.generate, bracketed, bare, max_new_tokens=15)
+    replies, bare_replies = at_once(lm.generate, bracketed, bare, max_new_tokens=15)
 
-    def judged(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
-        rests = [reply.answer.replace(word.upper(), "") for reply, word in zip(replies, words, strict=True)]
-        inputs = {"words that count": counted.answers}
-        return trials(prompts, output=replies, success=counted.found(rests), inputs=inputs)
+    def judged(counted: Glossary) -> list[Trial]:
+        return explained(counted, bracketed, replies)
 
+    without = explained(placeholders, bare, bare_replies)
+    known = at_least(
+        40,
+        [row for row, trial in enumerate(without) if trial.success],
+        f"of {len(without)} words are explained by {lm.name} without brackets",
+    )
+    own, elsewhere, names, brackets = (
+        judged(counted)
+        for counted in (
+            placeholders,
+            placeholders.shuffled(),
+            placeholders.copied(),
+            Glossary(placeholders.words, [OF_THE_BRACKETS] * len(placeholders.words)),
+        )
+    )
     return Evidence(
-        judged(explained, bracketed, literal),
+        [own[row] for row in known],
         {
-            "another placeholder's words": judged(explained.shuffled(), bracketed, literal),
-            "the word itself": judged(explained, bare, understood),
-            "names the word": judged(placeholders.copied(), bracketed, literal),
-            "speaks of the brackets": judged(Glossary(words, brackets), bracketed, literal),
+            ELSEWHERE: [elsewhere[row] for row in known],
+            BARE: without,
+            ALL: own,
+            NAMES: [names[row] for row in known],
+            BRACKETS: [brackets[row] for row in known],
         },
     )
+
+
+def explained(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
+    """Count the replies that have one of the words that count, in small letters or with a capital."""
+    answers = [no_shouting(reply.answer) for reply in replies]
+    inputs = {"words that count": counted.answers}
+    return trials(prompts, output=replies, success=counted.found(answers), inputs=inputs)
+
+
+def no_shouting(text: str) -> str:
+    """A text without its words in capitals, such as the placeholder when it is repeated."""
+    return re.sub(r"\b[A-Z]{2,}\b", "", text)
 
 
 @claim(

@@ -7,13 +7,14 @@ from fixtures.thoughts import (
     ALIGNED,
     AT_LENGTH,
     FEWEST,
-    MIXTURES,
     NOTHING,
     OWN_TOKENS,
     RANDOM,
     RAW,
     READS_TOKENS,
+    READS_TOKENS_AS_LONG,
     TOKENS,
+    TOKENS_AS_LONG,
     Asked,
     Thoughts,
 )
@@ -50,9 +51,10 @@ NO_CONTROL = "the rate is over that after another fact's states, read in the sam
     source=COCONUT_TF,
     reported=SOLVED_NONE,
     rule=cannot(over=ANOTHER, trials=FEWEST),
-    positive_controls=READS_TOKENS,
+    positive_controls=READS_TOKENS_AS_LONG,
     comparisons={
-        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one"
+        ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one",
+        OWN_TOKENS: "8 greedy tokens in the place of the thought, at their own length",
     },
     no_control=NO_CONTROL,
 )
@@ -60,11 +62,15 @@ def test_raw_hidden_states_do_not_tell_the_answer(thoughts: Thoughts) -> Evidenc
     """Feed the last hidden state (after the final norm) back 8 times, and read the 8 vectors without their prompt.
 
     Their frame has three worked examples: "Note: <8 vectors> Answer:". An answer counts if its first line names the
-    fact's answer. Asked of facts whose answer is among the model's own 8 greedy tokens, so that the first state is the
-    one from which the model begins to name it, though not always with the answer's own first token. What a state adds
-    where the prompt stays in sight is another claim.
+    fact's answer. Asked of facts whose answer the model's own greedy tokens begin with, so that the first state is the
+    one from which it predicts the answer's first token. Raw states are many times as long as an embedding: where the
+    tokens of the answer cannot be read at that length either, the claim does not apply, since what is lost may be due
+    to the length alone. What a state adds where the prompt stays in sight is another claim.
     """
-    return alone(thoughts, RAW)
+    evidence = alone(thoughts, RAW)
+    return Evidence(
+        evidence.trials, {**evidence.arms, TOKENS_AS_LONG: thoughts.trials(Asked(TOKENS_AS_LONG))}
+    )
 
 
 @claim(
@@ -80,7 +86,10 @@ def test_raw_hidden_states_do_not_tell_the_answer(thoughts: Thoughts) -> Evidenc
     no_control=NO_CONTROL,
 )
 def test_states_at_token_length_tell_the_answer(thoughts: Thoughts) -> Evidence:
-    """Scale each state to the mean length of a token's embedding, feed it back, and read 8 without the prompt."""
+    """Scale each state to the mean length of a token's embedding, feed it back, and read 8 without the prompt.
+
+    The tokens of the positive control are of that length on average.
+    """
     return alone(thoughts, AT_LENGTH)
 
 
@@ -132,7 +141,6 @@ def alone(thoughts: Thoughts, way: str) -> Evidence:
     },
     comparisons={
         NOTHING: "the question right after the prompt",
-        "another fact's raw states": "the raw states of a fact with another answer",
         TOKENS: "8 greedy tokens in the place of the states",
     },
 )
@@ -147,7 +155,6 @@ def test_raw_hidden_states_cost_the_answer(thoughts: Thoughts) -> Evidence:
         {
             RANDOM: in_sight(thoughts, RANDOM),
             NOTHING: in_sight(thoughts, NOTHING),
-            "another fact's raw states": in_sight(thoughts, RAW, another=True),
             TOKENS: in_sight(thoughts, TOKENS),
         },
     )
@@ -170,7 +177,6 @@ def test_raw_hidden_states_cost_the_answer(thoughts: Thoughts) -> Evidence:
         ANOTHER: "the 8 states of a fact with another answer, of the same relation where there is one",
         "another fact's greedy tokens": "the 8 greedy tokens of that fact",
         NOTHING: "the question right after the prompt",
-        MIXTURES: "8 plain concept tokens in the place of the states",
     },
     no_control="the rate is over that after another fact's states, which disturb as much and say something else",
 )
@@ -187,7 +193,6 @@ def test_own_states_serve_in_sight_of_the_prompt(thoughts: Thoughts) -> Evidence
             ANOTHER: in_sight(thoughts, AT_LENGTH, another=True),
             "another fact's greedy tokens": in_sight(thoughts, TOKENS, another=True),
             NOTHING: in_sight(thoughts, NOTHING),
-            MIXTURES: in_sight(thoughts, MIXTURES),
         },
     )
 

@@ -26,7 +26,9 @@ from vsg_core import (
 )
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
-REPEATS = "repeats such a sentence"
+TOLD, ORDINARY, MADE_UP = "told that it is random", "ordinary words", "made-up words"
+# It has none of the phrases that count, and leaves the answer open.
+NOTE = "(These letters were drawn at random and stand for no text. Tell me honestly whether you can decode them.)"
 PAIRS = "pairs of texts of three tokens or more"
 
 
@@ -114,15 +116,14 @@ def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
     rule=mostly(),
     kinds=["instruct"],
     positive_controls={
-        REPEATS: control(
-            mostly(), "no noise: the request to repeat a sentence that says so of a made-up word"
+        TOLD: control(
+            mostly(),
+            "no noise: two made-up words in its place, with the note that they are random letters and the question "
+            "whether they can be decoded",
         )
     },
-    controls={"ordinary words": control(not_mostly(), "the beginning of a sentence in place of the noise")},
-    comparisons={
-        "made-up words": "two made-up words in place of the noise",
-        "told to say so": "no noise: a made-up word, and the request to say that it is not understood",
-    },
+    controls={ORDINARY: control(not_mostly(), "the beginning of a sentence in place of the noise")},
+    comparisons={MADE_UP: "two made-up words in place of the noise, without a note"},
 )
 def test_says_that_it_does_not_understand_noise(
     lm: LanguageModel,
@@ -133,8 +134,8 @@ def test_says_that_it_does_not_understand_noise(
 ) -> Evidence:
     """Put five vectors of noise at the end of the study's request to decode; 24 greedy tokens.
 
-    A reply with one of a list of phrases is a success. That the model can write such a reply is all that the positive
-    control asks; saying so when told to, in words of its own, is more, and a comparison.
+    A reply with one of a list of phrases is a success. The claim does not apply to a model that gives no such reply
+    even when told that there is nothing to decode. The note has none of the phrases: repeating it does not count.
     """
 
     def decode(texts: list[str]) -> list[Prompt]:
@@ -144,16 +145,14 @@ def test_says_that_it_does_not_understand_noise(
         return trials(shown, output=replies, success=[admits(one.answer, not_understood) for one in replies])
 
     noise = lm.noise(len(made_up_words), 5, generator=generator)  # [words, 5, hidden]
-    told = [f"{word!r} is not a word. Say that you do not understand it." for word in made_up_words]
-    repeat = [f"Repeat this sentence: I do not understand the word {word}." for word in made_up_words]
-    ordinary = open_prompts[: len(noise)]
     following = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
     pairs = [f"{first} {second}" for first, second in following]
+    told = [f"{pair} {NOTE}" for pair in pairs]
+    ordinary = open_prompts[: len(noise)]
     of_noise, *replies = at_once(
         lm.generate,
         [chat_frame(lm, vectors) for vectors in noise],
-        [lm.chat(text) for text in repeat],
-        [lm.chat(text) for text in told],
+        decode(told),
         decode(ordinary),
         decode(pairs),
         max_new_tokens=24,
@@ -161,9 +160,8 @@ def test_says_that_it_does_not_understand_noise(
     return Evidence(
         judged([f"noise {i + 1}" for i in range(len(noise))], of_noise),
         {
-            REPEATS: judged(repeat, replies[0]),
-            "told to say so": judged(told, replies[1]),
-            "ordinary words": judged(ordinary, replies[2]),
-            "made-up words": judged(pairs, replies[3]),
+            TOLD: judged(told, replies[0]),
+            ORDINARY: judged(ordinary, replies[1]),
+            MADE_UP: judged(pairs, replies[2]),
         },
     )

@@ -140,8 +140,10 @@ def test_deferring_discretisation_keeps_the_answer(lm: LanguageModel, thoughts: 
 
 
 # Sampled thoughts whose predictions are averaged, and the numbers of positions after which they are
-SAMPLES, POSITIONS = 16, (1, 2, 4)
-FLATTENED, HALVES = "greedy prediction flattened", "average over other samples"
+SAMPLES, POSITIONS = 8, (1, 2, 4)
+FLATTENED, HALVES, ELSEWHERE = (
+    "greedy prediction flattened", "average over other samples", "another opening's concept tokens",
+)  # fmt: skip
 AT_EACH_K = doses("k = {:g}", POSITIONS[:-1], "concept tokens")
 
 
@@ -158,13 +160,18 @@ AT_EACH_K = doses("k = {:g}", POSITIONS[:-1], "concept tokens")
             more(),
             "the prediction after greedy tokens at the temperature that gives it the entropy of the concept tokens': "
             "an average is flat, and whatever is flat is nearer to it",
-        )
+        ),
+        ELSEWHERE: control(
+            more(),
+            "the prediction after another opening's 4 concept tokens, which continue this one in the place of its own: "
+            "it must be farther, or any mixtures would do",
+        ),
     },
     positive_controls={
         HALVES: control(
             more(),
-            "the average over 8 of the samples in the place of the concept tokens, measured against that over the "
-            "other 8",
+            "the average over 4 of the samples in the place of the concept tokens, measured against that over the "
+            "other 4",
         )
     },
     comparisons=AT_EACH_K,
@@ -172,7 +179,7 @@ AT_EACH_K = doses("k = {:g}", POSITIONS[:-1], "concept tokens")
 def test_concept_tokens_predict_the_average_over_samples(
     lm: LanguageModel, draw_openings: Draw[Opening]
 ) -> Evidence:
-    """Sample 16 paths of 4 tokens after each opening, each token from the model's own distribution.
+    """Sample 8 paths of 4 tokens after each opening, each token from the model's own distribution.
 
     Value: the Jensen-Shannon divergence, in bits, of the next-token distribution after 4 greedy tokens from the average
     of those after the samples, minus the divergence of the one after 4 concept tokens, which are mixtures of the whole
@@ -199,6 +206,7 @@ def test_concept_tokens_predict_the_average_over_samples(
         own,
         {
             FLATTENED: arm((found.flattened - found.concepts)[:, -1]),
+            ELSEWHERE: arm(found.elsewhere - found.concepts[:, -1]),
             HALVES: arm((found.greedy_to_half - found.half_to_half)[:, -1]),
             **{name: arm(column) for name, column in zip(AT_EACH_K, nearer.T[:-1], strict=True)},
         },
