@@ -13,10 +13,9 @@ from vsg_core.records.record import Record
 from vsg_core.report.diff.runs import json_side
 from vsg_core.report.diff.text import verdict_and_measurement, wrapped
 from vsg_core.report.text.terminal import visible_lines
-from vsg_core.report.view.engines import JUDGED, RESULTS, EnginePair, Result, counts
+from vsg_core.report.view.engines import JUDGED, RESULTS, EnginePair, Result, counts, counts_text
 from vsg_core.report.view.rows import report_of
 from vsg_core.vocabulary import Replication
-from vsg_core.wording import count_text
 
 
 @dataclass(frozen=True)
@@ -78,19 +77,14 @@ def engines_text(diff: EngineDiff, width: int = 96) -> str:
 
 
 def _headline(diff: EngineDiff, name: str) -> str:
-    """smollm2-135m-instruct, transformers and llama.cpp: 41 of 52 findings replicated, 3 not, 8 undecided."""
-    found = diff.counts[name]
-    asked = sum(found.values())
-    text = (
-        f"{model_of(name)}, {engine_of(model_of(name))} and {engine_of(name)}: "
-        f"{found['replicated']} of {count_text(asked, 'finding')} that both were asked for replicated, "
-        f"{found['not replicated']} not replicated, {found['undecided']} undecided"
-    )
-    rest = len(diff.findings[name]) - asked
+    """smollm2-135m-instruct, transformers and llama.cpp: 41 of 52 findings replicated, 3 not replicated, ..."""
+    pairs = diff.findings[name]
+    text = f"{model_of(name)}, {engine_of(model_of(name))} and {engine_of(name)}: {counts_text(pairs)}"
+    rest = sum(pair.result not in JUDGED for pair in pairs)
     identities = [pair for pair in diff.pairs if pair.name == name and not pair.is_finding]
     judged = [pair for pair in identities if pair.result in JUDGED]
     same = sum(pair.result == "replicated" for pair in judged)
-    text += f"; {rest} further not compared" if rest else ""
+    text += f"; {rest} more are not compared" if rest else ""
     return text + (f". Identities: {same} of {len(judged)} replicated" if judged else "")
 
 

@@ -17,7 +17,7 @@ from vsg_core.judge.trials import Evidence, JudgingError, Trial
 from vsg_core.records.engines import engine_of, model_of
 from vsg_core.records.record import Record, StoredTrial
 from vsg_core.vocabulary import Replication
-from vsg_core.wording import Unit, exact_text, in_unit, interval_text, margin_text, number_text
+from vsg_core.wording import Unit, count_text, exact_text, in_unit, interval_text, margin_text, number_text
 
 Result = Replication | Literal["not comparable", "one engine", "no verdict"]
 
@@ -86,6 +86,18 @@ class EnginePair:
         """The second engine's measurement minus the first's; None where the trials cannot be paired."""
         return self._measured[0]
 
+    @property
+    def agrees(self) -> bool:
+        """Return whether both engines leave the claim open, with no difference that matters."""
+        verdicts = {record.verdict for record in (self.first, self.second) if record}
+        found = self.difference
+        return (
+            self.result == "undecided"
+            and verdicts == {"inconclusive"}
+            and found is not None
+            and found.is_small
+        )
+
     @cached_property
     def _result_and_reason(self) -> tuple[Result, str]:
         first, second = self.first, self.second
@@ -142,6 +154,19 @@ def difference_text(record: Record, difference: PairedDifference) -> str:
     return in_unit(number_text(difference.estimate, unit, ends[1] - ends[0]), unit, record.claim.value_unit)
 
 
+def counts_text(pairs: Sequence[EnginePair]) -> str:
+    """15 of 40 findings replicated, 2 not replicated, 23 undecided: of those that both engines were asked for."""
+    found = counts(pairs)
+    text = (
+        f"{found['replicated']} of {count_text(sum(found.values()), 'finding')} replicated, "
+        f"{found['not replicated']} not replicated, {found['undecided']} undecided"
+    )
+    agree = sum(pair.agrees for pair in pairs)
+    return text + (
+        f" ({agree} of them inconclusive on both, with no difference that matters)" if agree else ""
+    )
+
+
 def counts(pairs: Sequence[EnginePair]) -> dict[Replication, int]:
     """The number of verdicts with each result, of those that both engines were asked for."""
     return {result: sum(pair.result == result for pair in pairs) for result in JUDGED}
@@ -155,6 +180,8 @@ def _shown_margin(margin: float) -> float:
 def _verdicts(first: Record, second: Record, engines: tuple[str, str]) -> str:
     """The verdicts, where they alone keep the second from replicating the first; else empty."""
     named = list(zip((first, second), engines, strict=True))
+    if first.verdict == second.verdict == "inconclusive":
+        return "inconclusive on both"
     if not {first.verdict, second.verdict} <= set(DECIDED):
         return ", ".join(
             f"{_without_decision(record)} on {engine}"

@@ -187,6 +187,12 @@ class Report:
         }
 
     @property
+    def not_replicated(self) -> list[EnginePair]:
+        """The findings that a second engine does not replicate."""
+        pairs = [pair for pairs in self.replications.values() for pair in pairs]
+        return [pair for pair in pairs if pair.result == "not replicated"]
+
+    @property
     def asked(self) -> list[str]:
         """The questions of all claims."""
         return list(dict.fromkeys(row.record.claim.question for row in self.claims))
