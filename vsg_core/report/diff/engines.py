@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any
 
 from vsg_core.errors import VsgError
-from vsg_core.records.engines import engine_of, model_of
 from vsg_core.records.record import Record
 from vsg_core.report.diff.runs import json_side
 from vsg_core.report.diff.text import verdict_and_measurement, wrapped
@@ -16,6 +15,7 @@ from vsg_core.report.text.terminal import visible_lines
 from vsg_core.report.view.engines import JUDGED, RESULTS, EnginePair, Result, counts, counts_text
 from vsg_core.report.view.rows import report_of
 from vsg_core.vocabulary import Replication
+from vsg_core.weights.engine_names import engine_of, model_of
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from markupsafe import Markup
 
 from vsg_core.markup.literal import visible
 from vsg_core.markup.templating import environment
-from vsg_core.records.engines import engine_of, model_of
 from vsg_core.records.files import ARCHIVE, FOLDER, write_atomically
 from vsg_core.records.microscope import Microscope, read_microscopes
 from vsg_core.records.record import ModelReference, Record
@@ -34,6 +33,7 @@ from vsg_core.report.view.rows import Report
 from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.report.view.steps import parting, steps_of, together
 from vsg_core.vocabulary import ACROSS, form_text
+from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import UNIT_NAMES, count_text, exact_text
 
 HERE = Path(__file__).parent

@@ -11,6 +11,7 @@ from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
 from vsg_core.vocabulary import form_text
+from vsg_core.weights.engine_names import engine_options
 from vsg_core.wording import count_text
 
 
@@ -91,7 +92,7 @@ def model_command(record: Record) -> str:
 def _pytest(record: Record, which: Sequence[str]) -> str:
     model, dtype = record.model, record.evidence.dtype or "float32"
     on = option_words({"--model": None if model.is_across else _target(model)})
-    how = option_words({"--dtype": dtype if dtype != "float32" else None})
+    how = option_words({"--dtype": dtype if dtype != "float32" else None, **engine_options(model.name)})
     return shlex.join([*run_command().split(), *on, *which, *how])
 
 

@@ -11,7 +11,6 @@ from typing import Literal
 
 from vsg_core.judge.holm import survivals
 from vsg_core.judge.power import power_text
-from vsg_core.records.engines import model_of, on_second_engine
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
 from vsg_core.report.view import curves, findings
@@ -22,6 +21,7 @@ from vsg_core.report.view.findings import STANDINGS, Standing
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
+from vsg_core.weights.engine_names import model_of, on_second_engine
 from vsg_core.wording import in_unit
 
 COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vsg_core.judge.holm import HOLM_ALPHA
-from vsg_core.records.engines import engine_of, model_of
 from vsg_core.report.view.engines import counts_text
 from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import form_text
+from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import count_text, exact_text
 
 EXPLORATORY = "exploratory: none has been confirmed on new prompts under a rule registered beforehand."
