@@ -89,11 +89,18 @@ def schema(name: str) -> None:
 @click.command()
 @click.option("--headline", is_flag=True, help="Print only the headline claims.")
 @click.option("--short", is_flag=True, help="Print verdicts and estimates without intervals.")
+@click.option(
+    "--engines", is_flag=True,
+    help="Print the verdicts of both engines of a model instead, and which of them the second one replicates.",
+)  # fmt: skip
 @own_claims
-def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
+def table(headline: bool, short: bool, engines: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.projects import RECORDED, claim_folders
     from vsg_core.report.text.recorded_table import recorded_table
+    from vsg_core.report.text.replication_table import replication_table
 
     claims, *own = claim_folders(Path.cwd(), given)
+    if engines:
+        return click.echo(replication_table(claims, claims / RECORDED, own=own))
     click.echo(recorded_table(claims, claims / RECORDED, headline, short, own))
