@@ -117,8 +117,13 @@ def _attributes(symbol: Symbol) -> set[str]:
         node.attr
         for statement in symbol.statements
         for node in ast.walk(statement)
-        if isinstance(node, ast.Attribute)
+        if isinstance(node, ast.Attribute) and not _is_reference(node.value)
     }
+
+
+def _is_reference(owner: ast.expr) -> bool:
+    """Return whether this is the model that a gate compares with, which always runs on transformers."""
+    return isinstance(owner, ast.Name) and owner.id == "reference"
 
 
 def _of_package(symbol: Symbol) -> Iterator[tuple[str, str]]:

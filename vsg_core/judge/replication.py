@@ -31,7 +31,7 @@ from vsg_core.judge.rules import FEWEST_FOR_T, Rule
 from vsg_core.judge.trials import Evidence, JudgingError, Trial
 from vsg_core.vocabulary import Replication, Verdict
 
-# 40 pairs, the fewest of a rate, that agree one by one have an interval of about ±6 points.
+# 40 pairs, the fewest of a rate, that agree one by one have a 90 % interval of about ±6 points.
 RATE_MARGIN = 0.1
 # The size that J. Cohen calls small (Statistical Power Analysis for the Behavioral Sciences, 1988).
 VALUE_MARGIN = 0.2
@@ -44,7 +44,7 @@ Pairs = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """What a claim measured on the second engine minus what it measured on the first, over the same units.
+    """The measurement on the second engine minus that on the first, over the same units.
 
     Args:
         estimate: a difference of rates, of differences of rates, of rates of counterexamples, or of means.
@@ -133,7 +133,7 @@ def _of_rates_over(rule: Rule, own: Pairs, over: Pairs) -> PairedDifference:
 def _of_means(rule: Rule, pairs: Pairs) -> PairedDifference:
     differences = [after - before for before, after in pairs]
     estimate = mean(differences)
-    # The same digits on both engines are no spread, and no reason for doubt either.
+    # Engines that agree in every digit leave nothing to estimate.
     same = all(math.isclose(each, estimate, rel_tol=1e-9, abs_tol=1e-150) for each in differences)
     ends = [
         (estimate, estimate) if same else mean_interval(differences, alpha)

@@ -78,7 +78,7 @@ class EnginePair:
 
     @property
     def reason(self) -> str:
-        """What the result rests on, in one line."""
+        """The measurements that the result rests on, in one line."""
         return self._result_and_reason[1]
 
     @property
@@ -155,7 +155,7 @@ def difference_text(record: Record, difference: PairedDifference) -> str:
 
 
 def counts_text(pairs: Sequence[EnginePair]) -> str:
-    """15 of 40 findings replicated, 2 not replicated, 23 undecided: of those that both engines were asked for."""
+    """15 of 40 findings replicated, 2 not replicated, 23 undecided: of all that both engines were asked for."""
     found = counts(pairs)
     text = (
         f"{found['replicated']} of {count_text(sum(found.values()), 'finding')} replicated, "
@@ -168,7 +168,7 @@ def counts_text(pairs: Sequence[EnginePair]) -> str:
 
 
 def counts(pairs: Sequence[EnginePair]) -> dict[Replication, int]:
-    """The number of verdicts with each result, of those that both engines were asked for."""
+    """The number of verdicts with each result, where both engines were asked."""
     return {result: sum(pair.result == result for pair in pairs) for result in JUDGED}
 
 
