@@ -1,4 +1,4 @@
-"""What claims ask of an engine beyond what every engine can do, read from the sources.
+"""Capabilities that claims ask of an engine beyond those that every engine has, read from the sources.
 
 A claim reaches an optional capability if its function, its fixtures, or what these call in the project or in vsg_core
 mentions the member of `LanguageModel` that needs it. Nothing is imported or run.
