@@ -6,7 +6,7 @@ BIN    := .venv/bin
 STAMP  := .venv/.installed
 # The pages with generated tables, and the command that regenerates them.
 PAGES  := README.md docs/adding-a-claim.md docs/judging.md docs/models.md docs/public-face.md docs/reference.md \
-          docs/scale-out.md docs/speed.md docs/verdicts.md
+          docs/replication.md docs/scale-out.md docs/speed.md docs/verdicts.md
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help

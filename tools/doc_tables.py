@@ -28,15 +28,21 @@ from tests.judge.test_false_verdicts import (
     rate_difference_intervals,
     rate_intervals,
 )
+from tools.capabilities import is_across, lacking, optional_capabilities, reached, second_engine
+from vsg_core.judge.claims import load_claims
 from vsg_core.judge.measures import verdict_of
 from vsg_core.judge.power import trials_to_decide
 from vsg_core.judge.rules import always, more, rate
 from vsg_core.lazy import LazyModule
+from vsg_core.records.files import read_reports
 from vsg_core.report.text.recorded_table import markdown_table, recorded_table
+from vsg_core.report.text.replication_table import NONE_YET, replication_table, second_engines
+from vsg_core.weights.engine_names import on_second_engine
 
 CLAIMS = Path(__file__).parents[1] / "hypotheses"
 # Written as "4 times in 5" on the page.
 CHANCE = 0.8
+EXAMPLE = Path(__file__).parents[1] / "reports" / "example"
 SWEEP = Path(__file__).parents[1] / "docs" / "sweep.json"
 SPEED = Path(__file__).parents[1] / "docs" / "speed.json"
 # The outcomes of the sweep, as docs/models.md names them.
@@ -71,6 +77,38 @@ def headline_verdicts() -> str:
 def all_verdicts() -> str:
     """Return the tables of docs/verdicts.md, one per question."""
     return recorded_table(CLAIMS, CLAIMS / "recorded")
+
+
+def replications() -> str:
+    """Return the tables of docs/replication.md: each model's findings on both engines, by the example's trials."""
+    recorded = CLAIMS / "recorded"
+    if not any(on_second_engine(path.stem) for path in recorded.glob("*.toml")):
+        return NONE_YET
+    return replication_table(CLAIMS, recorded, second_engines(read_reports(EXAMPLE)))
+
+
+def capabilities() -> str:
+    """Return which optional capabilities the second engine has, and which claims reach each of them."""
+    methods = second_engine()
+    claims = [claim for claim in load_claims(CLAIMS) if not is_across(claim)]
+    reach = {claim.id: reached(claim) for claim in claims}
+    missing = set() if methods is None else lacking(methods)
+    rows = [
+        [
+            f"{sentence.rstrip('.')} (`{name}`)",
+            "yes",
+            "not known yet" if methods is None else "no" if name in missing else "yes",
+            ", ".join(f"`{claim}`" for claim in reach if name in reach[claim]) or "none",
+        ]
+        for name, (sentence, _) in optional_capabilities().items()
+    ]
+    plain = sum(not found for found in reach.values())
+    kept_back = sum(bool(found & missing) for found in reach.values())
+    text = f"{plain} of {len(claims)} claims reach none of these, and every engine can be asked for them."
+    if kept_back:
+        text += f" {kept_back} cannot be asked of llama.cpp, because they reach what it lacks."
+    head = ["optional capability", "transformers", "llama.cpp", "claims that reach it"]
+    return f"{markdown_table(head, rows)}\n\n{text}"
 
 
 def markdown(rows: Rows) -> str:

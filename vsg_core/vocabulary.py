@@ -18,6 +18,8 @@ Status = Literal["identity", "exploratory", "confirmed", "failed to confirm"]
 Role = Literal["positive control", "control", "comparison"]
 # The verdicts that a control guards: one whose rule does not hold makes them inconclusive.
 Protects = Literal["holds", "refuted", "both"]
+# Whether a second engine gives the verdict of the first.
+Replication = Literal["replicated", "not replicated", "undecided"]
 # Why a claim was not run. "not applicable" is a finding about the model; the others say nothing about it.
 Cause = Literal["not applicable", "weights", "records", "memory", "worker", "skipped", "error"]
 

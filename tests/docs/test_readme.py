@@ -23,7 +23,9 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) < 160
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/verdicts.md", "docs/judging.md", "docs/speed.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/verdicts.md", "docs/judging.md", "docs/replication.md", "docs/speed.md"]
+)
 def test_generated_tables_are_up_to_date(page):
     """Run `make docs` after a change of verdicts or rules."""
     cog = Cog()

@@ -45,17 +45,27 @@ def report(as_json: bool, reports: str, archive: bool) -> None:
 
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--across-engines", is_flag=True,
+    help="Compare the engines of each model, MODEL and MODEL+llama.cpp, in A and B together.",
+)  # fmt: skip
 @as_json
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Also write a page to this file.")
-def diff(a: Path, b: Path, as_json: bool, page: Path | None) -> None:
+def diff(a: Path, b: Path | None, across_engines: bool, as_json: bool, page: Path | None) -> None:
     """Compare two runs, A and B: verdicts that flipped, estimates that moved, claims that are new or gone.
 
-    A and B are folders of reports, folders of records, or archives of records.
+    A and B are folders of reports, folders of records, or archives of records. With A alone, or with --across-engines,
+    the records of two engines are compared: which verdicts of the first the second one replicates.
     """
     from vsg_core.records.files import read_run
-    from vsg_core.report.diff import compare_runs, diff_text, write_diff
+    from vsg_core.report.diff import compare_engines, compare_runs, diff_text, engines_text, write_diff
 
+    if b is None or across_engines:
+        if page:
+            raise click.UsageError("--html compares two runs: `vsg report` shows engines next to each other")
+        engines = compare_engines([record for run in (a, b) if run for record in read_run(run)])
+        return print_json(engines.as_json()) if as_json else click.echo(engines_text(engines))
     differences, names = compare_runs(read_run(a), read_run(b)), (str(a), str(b))
     if page:
         write_diff(differences, names, page)
@@ -79,11 +89,18 @@ def schema(name: str) -> None:
 @click.command()
 @click.option("--headline", is_flag=True, help="Print only the headline claims.")
 @click.option("--short", is_flag=True, help="Print verdicts and estimates without intervals.")
+@click.option(
+    "--engines", is_flag=True,
+    help="Print the verdicts of both engines of a model instead, and which of them the second one replicates.",
+)  # fmt: skip
 @own_claims
-def table(headline: bool, short: bool, given: tuple[str, ...]) -> None:
+def table(headline: bool, short: bool, engines: bool, given: tuple[str, ...]) -> None:
     """Print the recorded verdicts as Markdown tables, claims by models."""
     from vsg_core.projects import RECORDED, claim_folders
     from vsg_core.report.text.recorded_table import recorded_table
+    from vsg_core.report.text.replication_table import replication_table
 
     claims, *own = claim_folders(Path.cwd(), given)
+    if engines:
+        return click.echo(replication_table(claims, claims / RECORDED, own=own))
     click.echo(recorded_table(claims, claims / RECORDED, headline, short, own))

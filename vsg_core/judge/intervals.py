@@ -62,6 +62,22 @@ def paired_rate_difference_interval(own: Sequence[float], other: Sequence[float]
     return _square_and_add(first, n, second, n, phi, alpha)
 
 
+def difference_of_differences_interval(
+    estimates: tuple[float, float], intervals: tuple[Interval, Interval]
+) -> Interval:
+    """The interval of one difference minus another that is independent of it, built from both intervals.
+
+    It adds the squares of the distances from each estimate to the end of its interval, as Newcombe's intervals do, so
+    it keeps a width where both do.
+    """
+    (first, second), ((low, high), (other_low, other_high)) = estimates, intervals
+    difference = first - second
+    return (
+        difference - math.hypot(first - low, other_high - second),
+        difference + math.hypot(high - first, second - other_low),
+    )
+
+
 def mean_interval(values: Sequence[float], alpha: float) -> Interval:
     """Student's t interval of a mean, for at least two independent values that are not all the same."""
     from statsmodels.stats.weightstats import DescrStatsW

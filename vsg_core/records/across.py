@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from vsg_core.errors import RecordsUnavailable
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import ModelReference, Record, UsedRecord
+from vsg_core.weights.engine_names import on_second_engine
 
 # Times the parameters: an output head kept apart, as in some GGUF files, adds up to a third.
 SAME_SIZE = 1.5
@@ -131,12 +132,13 @@ class Records:
         self.own_models |= models
 
     def _measured(self, claims: Collection[str] | None) -> dict[str, dict[str, Record]]:
-        """The records with trials, by model and claim."""
+        """The records with trials, by model and claim; a second engine's are of models that are there already."""
         measured: dict[str, dict[str, Record]] = {}
         for record in read_reports(self.reports):
             if (
                 record.evidence.trials
                 and not record.model.is_across
+                and not on_second_engine(record.model.name)
                 and (claims is None or record.claim.id in claims)
             ):
                 measured.setdefault(record.model.name, {})[record.claim.id] = record

@@ -26,6 +26,7 @@ from vsg_core.records.plain import plain
 from vsg_core.records.record import SCHEMA_VERSION, ModelReference, Record, Stored, first_fault
 from vsg_core.records.upgrade import upgraded
 from vsg_core.vocabulary import ACROSS
+from vsg_core.weights.engine_names import on_second_engine
 from vsg_core.weights.names import is_name, with_digest
 
 Model = TypeVar("Model", bound=Stored)
@@ -218,14 +219,15 @@ def record_at(reports: str | Path, member: str) -> Record | None:
 
 
 def measured_digest(reports: str | Path) -> str:
-    """A digest of all that the records of a folder of reports say of claims on single models.
+    """A digest of all that the records of a folder of reports say of claims on single models, on the first engine.
 
     Of their claims, models and evidence; when and where they were made, and what they were compared with, is left out.
     """
     total = hashlib.sha256()
     for path in sorted(Path(reports, FOLDER).glob("*/*.json")):
-        if path.parent.name != ACROSS and _is_member(f"{path.parent.name}/{path.name}"):
-            total.update(f"{path.parent.name}/{path.name}\0".encode())
+        model = path.parent.name
+        if model != ACROSS and not on_second_engine(model) and _is_member(f"{model}/{path.name}"):
+            total.update(f"{model}/{path.name}\0".encode())
             # One line per field, see `record_text`.
             lines = (line for line in path.read_bytes().splitlines() if not line.startswith(_NOT_SAID))
             total.update(b"\n".join(lines))

@@ -19,6 +19,7 @@ from vsg_core.generator.engine.memory import PACKED_BYTES
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
+from vsg_core.weights.engine_names import on_second_engine
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
@@ -303,6 +304,8 @@ def _adapted(base: Entry, adapter: Hub | Local) -> Entry:
     else:
         own = slug(adapter.repo.replace("/", "--"))
         own = own if adapter.revision == "main" else f"{own}@{_shown_revision(adapter.revision)}"
+    if on_second_engine(f"{base.name}+{own}"):
+        own += "-adapter"
     here = adapter.path if isinstance(adapter, Local) else cached(adapter, None, adapter=True)
     chat = here is not None and has_tokenizer(here) and has_chat_template(here)
     kind: Kind = "instruct" if chat else base.kind

@@ -68,10 +68,11 @@ def _key(record: Record) -> tuple[str, str]:
 
 def _json_row(pair: RecordPair) -> dict[str, Any]:
     row = {"claim": pair.claim, "model": pair.model, "kind": pair.change, "notes": list(pair.notes)}
-    return {**row, "a": _json_side(pair.a), "b": _json_side(pair.b)}
+    return {**row, "a": json_side(pair.a), "b": json_side(pair.b)}
 
 
-def _json_side(record: Record | None) -> dict[str, Any] | None:
+def json_side(record: Record | None) -> dict[str, Any] | None:
+    """The measurement of a record as plain JSON values; None without a record."""
     if record is None:
         return None
     evidence = record.evidence

@@ -24,7 +24,7 @@ def diff_text(diff: RunDiff, names: tuple[str, str], width: int = 96) -> str:
     blocks = [_runs(diff, names, width), "\n".join(wrap(headline(diff), width))]
     absent = {side: [pair for pair in diff.pairs if pair.side(side) is None] for side in "AB"}
     absent = {side: pairs for side, pairs in absent.items() if len(pairs) > FEW}
-    blocks += ["\n".join(_wrapped(_lacks(side, pairs), width, 0)) for side, pairs in absent.items()]
+    blocks += ["\n".join(wrapped(_lacks(side, pairs), width, 0)) for side, pairs in absent.items()]
     collapsed = {id(pair) for pairs in absent.values() for pair in pairs}
     for change in LISTED:
         if shown := [pair for pair in diff.of(change) if id(pair) not in collapsed]:
@@ -50,7 +50,7 @@ def was_and_now(pair: RecordPair) -> str:
 
     "refuted 5 % [1 %, 17 %] → holds 82 % [67 %, 93 %]".
     """
-    texts = [_verdict_and_measurement(record) for record in (pair.a, pair.b) if record is not None]
+    texts = [verdict_and_measurement(record) for record in (pair.a, pair.b) if record is not None]
     return " → ".join(dict.fromkeys(texts))
 
 
@@ -65,11 +65,11 @@ def _runs(diff: RunDiff, names: tuple[str, str], width: int) -> str:
             text = (
                 f"the code differed: vsg_core, hypotheses or fixtures are not the same files ({digests} in B)"
             )
-            lines += _wrapped(text, width, 3)
+            lines += wrapped(text, width, 3)
             continue
         lines.append(f"   {name}")
         for side, value in zip("AB", values, strict=True):
-            lines += _wrapped(f"{side}: {value}", width, 5)
+            lines += wrapped(f"{side}: {value}", width, 5)
     return "\n".join(lines)
 
 
@@ -84,21 +84,22 @@ def _claim(pairs: Sequence[RecordPair], width: int) -> Iterator[str]:
     """One line per model; notes that all models share come once, after them."""
     shared = len({tuple(pair.notes) for pair in pairs}) == 1
     for pair in pairs:
-        yield from _wrapped(f"{pair.model}: {was_and_now(pair)}", width, 6)
+        yield from wrapped(f"{pair.model}: {was_and_now(pair)}", width, 6)
         for note in () if shared else pair.notes:
-            yield from _wrapped(note, width, 10)
+            yield from wrapped(note, width, 10)
     for note in pairs[0].notes if shared else ():
-        yield from _wrapped(note, width, 10)
+        yield from wrapped(note, width, 10)
 
 
-def _wrapped(text: str, width: int, indent: int) -> list[str]:
+def wrapped(text: str, width: int, indent: int) -> list[str]:
+    """The text in lines of `width` columns; a number keeps its percent sign."""
     margin = " " * indent
     whole = text.replace(" %", NO_BREAK + "%")
     lines = wrap(whole, width, initial_indent=margin, subsequent_indent=margin + "  ", break_on_hyphens=False)
     return [line.replace(NO_BREAK, " ") for line in lines]
 
 
-def _verdict_and_measurement(record: Record) -> str:
+def verdict_and_measurement(record: Record) -> str:
     """The verdict, its estimate and its interval, as far as there are any."""
     evidence, unit = record.evidence, record.unit
     estimate = estimate_text(evidence.estimate, evidence.interval, evidence.n, unit, record.claim.value_unit)

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +21,10 @@ from vsg_core.markup.literal import visible
 from vsg_core.markup.templating import environment
 from vsg_core.records.files import ARCHIVE, FOLDER, write_atomically
 from vsg_core.records.microscope import Microscope, read_microscopes
-from vsg_core.records.record import Record
+from vsg_core.records.record import ModelReference, Record
 from vsg_core.records.schemas import claim_row
+from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.engines import JUDGED, EnginePair, counts_text
 from vsg_core.report.view.examples import counted, heaviest
 from vsg_core.report.view.findings import STANDINGS
 from vsg_core.report.view.models import quantised_text
@@ -30,10 +33,13 @@ from vsg_core.report.view.rows import Report
 from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.report.view.steps import parting, steps_of, together
 from vsg_core.vocabulary import ACROSS, form_text
+from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import UNIT_NAMES, count_text, exact_text
 
 HERE = Path(__file__).parent
 STYLES = ("page.css", "claim.css", "microscope.css")
+# Only of a page with records of two engines.
+ENGINE_STYLE = "engines.css"
 # How much of the trials the page itself has, most first, each with the size in bytes up to which it is used: all of
 # every arm, all of the claim's own, examples, fewer examples, none. The records have the rest.
 SMALL, LARGEST = 1_200_000, 2_950_000
@@ -79,12 +85,13 @@ def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Col
     """
     template = _environment(report).get_template("page.html")
     script = (HERE / "page.js").read_text(encoding="utf-8")
+    styles = [*STYLES, *([ENGINE_STYLE] if report.replicas else [])]
     shared = {
         "report": report,
         "harness": harness_of(report),
         "microscopes": microscopes,
         "archived": archived,
-        "style": Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)),
+        "style": Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in styles)),
         "script": Markup(script),
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -125,6 +132,7 @@ def _environment(report: Report) -> Environment:
         "web": _web,
         "amount": _amount,
         "size": _size,
+        "groupby_model": _by_model,
     }
     templates.globals |= {
         "anchor": _anchor,
@@ -145,11 +153,27 @@ def _environment(report: Report) -> Environment:
         "quantised_text": quantised_text,
         "form_text": form_text,
         "exact_text": exact_text,
+        "replicas": report.replicas,
+        "engine_of": engine_of,
+        "model_of": model_of,
+        "engine_pair": _pairs_of(report),
+        "judged": JUDGED,
+        "counts_text": counts_text,
         "steps_of": steps_of,
         "parting": parting,
         "together": together,
     }
     return templates
+
+
+def _by_model(models: Sequence[ModelReference]) -> list[list[ModelReference]]:
+    """The columns of each model: one, or one per engine."""
+    return [list(same) for _, same in groupby(models, key=lambda model: model_of(model.name))]
+
+
+def _pairs_of(report: Report) -> Callable[[Cell], EnginePair | None]:
+    """A function from a cell on a second engine to the pair with the first; None of any other cell."""
+    return lambda cell: report.engine_pairs.get((cell.record.claim.id, cell.model))
 
 
 def _shown(value: Any) -> str:

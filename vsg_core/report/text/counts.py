@@ -13,7 +13,7 @@ def headline(report: Report, new: int = 0) -> str:
     Args:
         new: the number of verdicts to call new.
     """
-    models = count_text(len(report.models), "model")
+    models = count_text(len(report.measured_models), "model")
     counts = verdict_counts(report)
     found = f"{count_text(len(report.findings), 'claim')} on {models}: {counts or 'nothing measured'}"
     found += f"; {new} new" if new else ""

@@ -14,6 +14,7 @@ from vsg_core.records.recorded import RecordedVerdict, read_recorded
 from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness, weights_text
 from vsg_core.report.view.terms import share_text
 from vsg_core.vocabulary import ACROSS, form_text, is_quantised
+from vsg_core.weights.engine_names import model_of, on_second_engine
 from vsg_core.wording import estimate_text, measured_text
 
 # Marks a decided verdict that Holm's correction over the model's findings does not leave.
@@ -28,7 +29,7 @@ def recorded_table(
 
     The note says how far the verdicts are confirmed, which of them Holm's correction leaves, and in which form the
     weights were. Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in
-    it.
+    it. So are the verdicts of a second engine on a model that the first has verdicts on: see `replication_table`.
 
     Args:
         claims: the folder of claims.
@@ -38,11 +39,13 @@ def recorded_table(
         own: further folders of claims, each with its recorded verdicts in recorded/, which replace earlier ones.
     """
     folders = [recorded, *(folder / RECORDED for folder in own)]
-    models = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    found = {path.stem for folder in folders for path in folder.glob("*.toml")}
+    # A second engine's verdicts are in tables of their own.
+    models = sorted(name for name in found if not (on_second_engine(name) and model_of(name) in found))
     verdicts: dict[str, dict[str, RecordedVerdict]] = {model: {} for model in models}
     for model, folder in product(models, folders):
         verdicts[model] |= read_recorded(folder, model)
-    cell = _short_cell if short else _full_cell
+    cell = _short_cell if short else full_cell
     tables: dict[str, list[list[str]]] = {}
     apart: list[tuple[list[RecordedVerdict], list[str]]] = []
     with_pilot = False
@@ -131,7 +134,8 @@ def _without_empty_columns(head: list[str], rows: list[list[str]]) -> str:
     return markdown_table([*compress(head, filled)], [[*compress(row, filled)] for row in rows])
 
 
-def _full_cell(recorded: RecordedVerdict, rule: Rule, mark: str) -> str:
+def full_cell(recorded: RecordedVerdict, rule: Rule, mark: str = "") -> str:
+    """A recorded verdict with its measurement: "**holds** 62 % [50 %, 74 %] of 60"; or why there is none."""
     if recorded.estimate is None or recorded.interval is None or recorded.n is None:
         return f"*not run*, {recorded.not_applicable}"
     measured = measured_text(recorded.estimate, recorded.interval, recorded.n, rule.unit)

@@ -13,9 +13,10 @@ from vsg_core.report.text.claim_table import csv_text
 from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.engines import JUDGED
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import ClaimRow, Report
-from vsg_core.report.view.status import harness_of, holm_text, status_text
+from vsg_core.report.view.status import harness_of, holm_text, replication_texts, status_text
 from vsg_core.wording import count_text
 
 
@@ -45,6 +46,13 @@ def markdown_summary(report: Report) -> str:
 def _status(report: Report) -> Iterator[str]:
     if text := " ".join(filter(None, [status_text(report), holm_text(report)])):
         yield _text(text)
+    for text in replication_texts(report):
+        yield _text(text)
+    if failed := report.not_replicated:
+        yield "### Not replicated\n\n" + "\n".join(
+            f"- {_text(pair.record.claim.statement)}, on {_text(pair.model)}: {_text(pair.reason)}"
+            for pair in failed
+        )
 
 
 def _changes(report: Report) -> Iterator[str]:
@@ -100,7 +108,7 @@ def _matrices(report: Report) -> Iterator[str]:
     models = shown_names(report)
     head = ["claim", *map(_text, models.values())]
     for question, rows in report.questions.items():
-        cells = [[_stated(row), *(_cell(row.cells.get(model)) for model in models)] for row in rows]
+        cells = [[_stated(row), *(_cell(row.cells.get(model), report) for model in models)] for row in rows]
         yield f"### {_text(question)}\n\n" + markdown_table(head, cells)
 
 
@@ -109,7 +117,8 @@ def _harness(report: Report) -> Iterator[str]:
     if harness := harness_of(report):
         models = shown_names(report)
         rows = [
-            [_stated(row), *(_cell(row.cells.get(model)) for model in models)] for row in report.identities
+            [_stated(row), *(_cell(row.cells.get(model), report) for model in models)]
+            for row in report.identities
         ]
         yield f"### {harness.title}\n\n{harness.text}. {harness.meaning}"
         yield markdown_table(["claim", *map(_text, models.values())], rows)
@@ -119,13 +128,15 @@ def _stated(row: ClaimRow) -> str:
     return _text(f"{row.record.claim.statement} (needs {row.needs})")
 
 
-def _cell(cell: Cell | None) -> str:
+def _cell(cell: Cell | None, report: Report) -> str:
     if cell is None:
         return ""
     failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
     tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
     again = "not reproduced" if cell.not_reproduced else ""
-    notes = [note for note in (tag, again, cell.holm, _text(cell.undecided), *failed) if note]
+    pair = report.engine_pairs.get((cell.record.claim.id, cell.model))
+    by_second = pair.result if pair and pair.result in JUDGED else ""
+    notes = [note for note in (tag, again, by_second, cell.holm, _text(cell.undecided), *failed) if note]
     share = f", {_text(cell.share)}" if cell.share else ""
     return _measured(cell) + share + (f" *({'; '.join(notes)})*" if notes else "")
 

@@ -13,7 +13,7 @@ from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
-from vsg_core.report.view.status import holm_text, sections, status_text
+from vsg_core.report.view.status import holm_text, replication_texts, sections, status_text
 from vsg_core.vocabulary import Verdict
 from vsg_core.wording import number_text
 
@@ -42,11 +42,17 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
     """
     if not report.cells:
         return "no claim was run"
-    first = [headline(report, len(report.tagged("new"))), status_text(report), holm_text(report)]
+    first = [
+        headline(report, len(report.tagged("new"))),
+        status_text(report),
+        holm_text(report),
+        *replication_texts(report),
+    ]
     blocks = [
         "\n".join(line for text in first for line in _wrapped(text, width, 0)),
         *_changes(report, width),
         *_moved(report, width),
+        *_not_replicated(report, width),
         _matrix(report, width),
         _legend(report, progress or {}, width),
         *_not_run(report, width),
@@ -85,6 +91,16 @@ def _moved(report: Report, width: int) -> Iterator[str]:
         for cell in report.moved:
             lines += _wrapped(f"{cell.record.claim.id} on {shown_name(cell.record.model)}", width, 2)
             lines += _wrapped(cell.moved, width, 6)
+        yield "\n".join(lines)
+
+
+def _not_replicated(report: Report, width: int) -> Iterator[str]:
+    """The findings that a second engine does not replicate."""
+    if report.not_replicated:
+        lines = ["not replicated:"]
+        for pair in report.not_replicated:
+            lines += _wrapped(f"{pair.claim} on {pair.name}", width, 2)
+            lines += _wrapped(pair.reason, width, 6)
         yield "\n".join(lines)
 
 

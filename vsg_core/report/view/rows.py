@@ -16,10 +16,12 @@ from vsg_core.records.record import ModelReference, NotRun, Record
 from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
+from vsg_core.report.view.engines import EnginePair
 from vsg_core.report.view.findings import STANDINGS, Standing
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
 from vsg_core.vocabulary import ACROSS, VERDICTS, Outcome, Status, Verdict
+from vsg_core.weights.engine_names import model_of, on_second_engine
 from vsg_core.wording import in_unit
 
 COUNTED: tuple[Verdict | Literal["broken"], ...] = (*VERDICTS, "broken")
@@ -78,15 +80,24 @@ class ClaimRow:
         """Return whether arithmetic or the harness settles it, so that it is not a finding about models."""
         return self.status == "identity"
 
+    @cached_property
+    def counted(self) -> list[Cell]:
+        """The cells that count as verdicts: on a second engine only what the first was not asked for."""
+        return [
+            cell
+            for name, cell in self.cells.items()
+            if not (on_second_engine(name) and model_of(name) in self.cells)
+        ]
+
     @property
     def standing(self) -> findings.Standing:
         """One of findings.STANDINGS."""
-        return findings.standing(cell.verdict for cell in self.cells.values())
+        return findings.standing(cell.verdict for cell in self.counted)
 
     @cached_property
     def distance(self) -> float:
         """Its distance from what was reported; see findings.distance."""
-        return findings.distance([cell.record for cell in self.cells.values()])
+        return findings.distance([cell.record for cell in self.counted])
 
     @cached_property
     def curves(self) -> list[curves.Curves]:
@@ -138,6 +149,50 @@ class Report:
         return [cell for row in self.claims for cell in row.cells.values()]
 
     @property
+    def counted(self) -> list[Cell]:
+        """The cells that count as verdicts; see `ClaimRow.counted`."""
+        return [cell for row in self.claims for cell in row.counted]
+
+    @cached_property
+    def replicas(self) -> list[str]:
+        """The names of the models on a second engine that the first has records of, too."""
+        names = {model.name for model in self.models}
+        return [
+            name for name in map(_name, self.models) if on_second_engine(name) and model_of(name) in names
+        ]
+
+    @property
+    def measured_models(self) -> list[ModelReference]:
+        """The models, each once, however many engines ran it."""
+        return [model for model in self.models if model.name not in self.replicas]
+
+    @cached_property
+    def engine_pairs(self) -> dict[tuple[str, str], EnginePair]:
+        """The records of a claim on both engines, by the claim and the model's name on the second."""
+        pairs = {}
+        for row in self.claims:
+            for name in self.replicas:
+                first, second = row.cells.get(model_of(name)), row.cells.get(name)
+                if first or second:
+                    records = (cell.record if cell else None for cell in (first, second))
+                    pairs[row.record.claim.id, name] = EnginePair(name, *records)
+        return pairs
+
+    @property
+    def replications(self) -> dict[str, list[EnginePair]]:
+        """The findings on both engines, by the model's name on the second; empty without a second engine."""
+        pairs = self.engine_pairs.values()
+        return {
+            name: [pair for pair in pairs if pair.name == name and pair.is_finding] for name in self.replicas
+        }
+
+    @property
+    def not_replicated(self) -> list[EnginePair]:
+        """The findings that a second engine does not replicate."""
+        pairs = [pair for pairs in self.replications.values() for pair in pairs]
+        return [pair for pair in pairs if pair.result == "not replicated"]
+
+    @property
     def asked(self) -> list[str]:
         """The questions of all claims."""
         return list(dict.fromkeys(row.record.claim.question for row in self.claims))
@@ -145,7 +200,7 @@ class Report:
     @property
     def survival(self) -> tuple[int, int]:
         """The number of surviving verdicts of findings under Holm's correction, and the number of those asked."""
-        asked = [cell.survives for cell in self.cells if cell.survives is not None]
+        asked = [cell.survives for cell in self.counted if cell.survives is not None]
         return sum(asked), len(asked)
 
     @property
@@ -180,7 +235,7 @@ class Report:
     @property
     def counts(self) -> dict[Verdict | Literal["broken"], int]:
         """The number of cells of findings with each verdict; those that broke are not counted as *not run*."""
-        cells = [cell for row in self.findings for cell in row.cells.values()]
+        cells = [cell for row in self.findings for cell in row.counted]
         counts: Counter[str] = Counter("broken" if cell.broken else cell.verdict for cell in cells)
         return {name: counts[name] for name in COUNTED}
 
@@ -233,8 +288,7 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
         by_claim.setdefault(record.claim.id, {})[record.model.name] = record
     models = {record.model.name: record.model for record in by_age}
     order = sorted(
-        (model for name, model in models.items() if name != ACROSS),
-        key=lambda model: (model.family or "", model.parameters or 0, model.name),
+        (model for name, model in models.items() if name != ACROSS), key=lambda model: _place(model, models)
     )
     names = [*(model.name for model in order), ACROSS]
     survive = _survivals(by_claim.values())
@@ -243,6 +297,16 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
     identities = _by_question(row for row in rows if row.is_identity)
     apart = sorted((row for rows in identities.values() for row in rows), key=_holds)
     return Report(order, ordered, apart, started(by_age[-1]) if by_age else None)
+
+
+def _place(model: ModelReference, models: Mapping[str, ModelReference]) -> tuple[str, int, str, str]:
+    """The place of a model: by family and size, and next to itself on another engine."""
+    like = models.get(model_of(model.name), model)
+    return like.family or "", like.parameters or 0, like.name, model.name
+
+
+def _name(model: ModelReference) -> str:
+    return model.name
 
 
 def _survivals(claims: Iterable[Mapping[str, Record]]) -> dict[tuple[str, str], bool]:

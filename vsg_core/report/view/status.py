@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vsg_core.judge.holm import HOLM_ALPHA
+from vsg_core.report.view.engines import counts_text
 from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import form_text
+from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import count_text, exact_text
 
 EXPLORATORY = "exploratory: none has been confirmed on new prompts under a rule registered beforehand."
@@ -65,7 +67,7 @@ def status_text(report: Report) -> str:
     of = "" if len(unconfirmed) == len(report.findings) else f" of {count_text(len(unconfirmed), 'claim')}"
     sentences = [f"The verdicts{of} are {EXPLORATORY}"] * bool(unconfirmed)
     sentences += [PILOT] * any(row.headline for row in unconfirmed)
-    sentences.append(weights_text(model.form for model in report.models))
+    sentences.append(weights_text(model.form for model in report.measured_models))
     return " ".join(filter(None, sentences))
 
 
@@ -79,6 +81,14 @@ def holm_text(report: Report) -> str:
         "Holm’s correction over all findings with a verdict on the same model, which keeps the chance that any "
         f"surviving verdict on a model is false at {exact_text(HOLM_ALPHA, 'percent')} or less."
     )
+
+
+def replication_texts(report: Report) -> list[str]:
+    """Return a sentence per model on a second engine: how many findings it replicates; none without one."""
+    return [
+        f"Replicated by a second engine, {engine_of(name)}, on {model_of(name)}: {counts_text(pairs)}."
+        for name, pairs in report.replications.items()
+    ]
 
 
 def weights_text(forms: Iterable[str | None]) -> str:

@@ -1,0 +1,39 @@
+"""The names under which records of a second engine are kept: MODEL+llama.cpp, next to MODEL of transformers.
+
+A plus sign alone does not tell: a model with an adapter is BASE+ADAPTER.
+"""
+
+from __future__ import annotations
+
+import re
+
+FIRST_ENGINE = "transformers"
+# MODEL+llama.cpp has the weights in float32; MODEL+llama.cpp-as-is the kernels of a quantised file.
+_ON_SECOND = re.compile(r"(?P<model>.+)\+(?P<engine>llama\.cpp)(?P<as_is>-as-is)?")
+
+
+def model_of(name: str) -> str:
+    """Return the name of the model in the name of its records: MODEL for MODEL+llama.cpp, else the name itself."""
+    found = _ON_SECOND.fullmatch(name)
+    return found["model"] if found else name
+
+
+def engine_of(name: str) -> str:
+    """Return the engine in the name of a model's records: "llama.cpp", "llama.cpp, weights as is", "transformers"."""
+    found = _ON_SECOND.fullmatch(name)
+    if not found:
+        return FIRST_ENGINE
+    return found["engine"] + (", weights as is" if found["as_is"] else "")
+
+
+def engine_options(name: str) -> dict[str, str]:
+    """Return the options of `pytest` and `vsg` that choose the engine in a name; none for transformers."""
+    found = _ON_SECOND.fullmatch(name)
+    if not found:
+        return {}
+    return {"--engine": found["engine"], **({"--weights": "as-is"} if found["as_is"] else {})}
+
+
+def on_second_engine(name: str) -> bool:
+    """Return whether records of this name are those of a second engine."""
+    return engine_of(name) != FIRST_ENGINE
