@@ -252,7 +252,7 @@ def test_end_tokens_of_an_engine_are_those_of_its_configuration():
 
 
 def surface(lm: LanguageModel) -> dict[str, Any]:
-    """Use all that every engine can do, by way of the public members of a LanguageModel, its writers and its readers."""
+    """Use all that every engine can do, by the public members of a LanguageModel, its writers and its readers."""
     numbers: dict[str, Any] = {
         name: getattr(lm, name)
         for name in (
