@@ -252,7 +252,7 @@ def test_end_tokens_of_an_engine_are_those_of_its_configuration():
 
 
 def surface(lm: LanguageModel) -> dict[str, Any]:
-    """Use all that every engine can do, by the public members of a LanguageModel, its writers and its readers."""
+    """Run what every engine can do, by way of the public members of a LanguageModel, its writers and its readers."""
     numbers: dict[str, Any] = {
         name: getattr(lm, name)
         for name in (
@@ -301,7 +301,7 @@ def stepped(lm: LanguageModel) -> Iterator[tuple[Tensor, Tensor, list[int], int]
 
 
 def more(lm: LanguageModel) -> dict[str, Any]:
-    """Use what only some engines can do; the reason where the model cannot."""
+    """Run what only some engines can do; the reason where the model cannot."""
     uses: dict[str, Callable[[], Any]] = {
         "hidden states": lambda: lm.hidden_states([*TEXTS, *SEQUENCES]),
         "final states": lambda: lm.final_states(SEQUENCES),
