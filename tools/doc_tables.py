@@ -104,9 +104,9 @@ def capabilities() -> str:
     ]
     plain = sum(not found for found in reach.values())
     kept_back = sum(bool(found & missing) for found in reach.values())
-    text = f"{plain} of {len(claims)} claims reach none of these, and every engine can be asked for them."
+    text = f"{plain} of {len(claims)} claims reach none of these, so they apply to every engine."
     if kept_back:
-        text += f" {kept_back} cannot be asked of llama.cpp, because they reach what it lacks."
+        text += f" {kept_back} do not apply to llama.cpp, because they reach what it lacks."
     head = ["optional capability", "transformers", "llama.cpp", "claims that reach it"]
     return f"{markdown_table(head, rows)}\n\n{text}"
 

@@ -1,4 +1,4 @@
-"""Whether a second engine replicates a verdict: pairs of trials, margins, and how often the result is wrong."""
+"""The replication of a verdict by a second engine: pairs of trials, margins, and how often the result is wrong."""
 
 from __future__ import annotations
 

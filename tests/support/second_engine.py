@@ -57,7 +57,7 @@ def on_llama_cpp(record: Record, noise: float = 0.0, shift: float = 0.0) -> Reco
 
 
 def unable(record: Record, reason: str = "llama.cpp has no logit lens") -> Record:
-    """The record of a claim that the second engine cannot be asked."""
+    """The record of a claim that does not apply to the second engine."""
     changed = {
         "trials": (), "arms": (), "estimate": None, "interval": None, "n": None, "verdict": "not run",
         "reason": "", "not_run": NotRun(cause="not applicable", reason=reason), "p_value": None, "share": None,
@@ -76,7 +76,9 @@ def renamed(record: Record) -> Record:
 def with_verdict(record: Record, verdict: str) -> Record:
     """The record with another verdict of the same trials."""
     return record.model_copy(
-        update={"evidence": record.evidence.model_copy(update={"verdict": verdict, "reason": "set by a test"})}
+        update={
+            "evidence": record.evidence.model_copy(update={"verdict": verdict, "reason": "set by a test"})
+        }
     )
 
 

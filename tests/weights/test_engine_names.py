@@ -8,6 +8,7 @@ import pytest
 
 from vsg_core.weights import loading
 from vsg_core.weights.engine_names import engine_of, engine_options, model_of, on_second_engine
+from vsg_core.weights.registry import Local
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,6 @@ def test_an_adapter_does_not_take_the_name_of_an_engine(
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     base = loading.describe(tiny_llama)
-    entry = loading._adapted(base, loading.Local(adapter))
+    entry = loading._adapted(base, Local(adapter))
     assert entry.name == f"{base.name}+llama.cpp-adapter"
     assert not on_second_engine(entry.name)
