@@ -56,7 +56,8 @@ def optional_capabilities() -> dict[str, tuple[str, frozenset[str]]]:
 
 def second_engine() -> frozenset[str] | None:
     """Return the methods of the engine that runs on llama.cpp; None while there is none."""
-    for path in sorted(ENGINES.parent.rglob("*llama*.py")):
+    room = ENGINES.parent
+    for path in sorted(each for each in room.rglob("*.py") if "llama" in str(each.relative_to(room))):
         classes = {
             each.name: each
             for each in ast.parse(path.read_text(encoding="utf-8")).body
