@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def endless() -> Iterator[LanguageModel]:
     """Load the embedded model without end tokens, so that all contestants do the same work."""
     with load_model(DEFAULT_MODEL) as loaded:
-        yield LanguageModel(loaded.engine.model, loaded.tokenizer, end_ids=())
+        yield LanguageModel(loaded.engine, loaded.tokenizer, end_ids=())
 
 
 @pytest.fixture

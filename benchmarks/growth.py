@@ -155,7 +155,7 @@ def measured(models: Sequence[str]) -> dict[str, Any]:
     jobs = [job for job in dict.fromkeys(jobs) if isinstance(job, Writing) or job.models <= len(models)]
     rates: dict[str, list[dict[str, float]]] = {name: [] for name in models}
     with load_model(models[0]) as lm:
-        endless = LanguageModel(lm.engine.model, lm.tokenizer, end_ids=(), paths=lm.engine.paths)
+        endless = LanguageModel(lm.engine, lm.tokenizer, end_ids=())
         rates[models[0]].append(best_rates(endless, rounds=1))
         timed = in_turn(jobs, lambda job: time_of(job, endless, models))
         rates[models[0]].append(best_rates(endless, rounds=1))

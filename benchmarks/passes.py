@@ -32,11 +32,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_collection_finish() -> None:
     """Count every pass of the engine from now on."""
-    from vsg_core.generator.engine import Engine
+    from vsg_core.generator.engine.forward import PaddedEngine
 
-    forward = Engine.forward
+    forward = PaddedEngine.forward
 
-    def counted(self: Engine, inputs: Any, attention_mask: Any, *args: Any, **options: Any) -> Any:
+    def counted(self: PaddedEngine, inputs: Any, attention_mask: Any, *args: Any, **options: Any) -> Any:
         before = self.meter.forward_seconds
         output = forward(self, inputs, attention_mask, *args, **options)
         new = inputs.shape[1]
@@ -47,7 +47,7 @@ def pytest_collection_finish() -> None:
         totals["passes"] += 1
         return output
 
-    Engine.forward = counted  # type: ignore[method-assign]
+    PaddedEngine.forward = counted  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(trylast=True)

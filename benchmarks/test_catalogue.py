@@ -71,9 +71,9 @@ def best_rates(lm: LanguageModel, rounds: int = 3) -> dict[str, float]:
     prompts, steps = [], []
     for _ in range(rounds):
         # What is timed follows a pass of its kind that is not, and so needs no warm-up.
-        state = lm.engine.start(ids, torch.ones_like(ids))
+        state = lm.engine.begin(ids, torch.ones_like(ids))
         began = time.perf_counter()
-        lm.engine.start(ids[:ROWS], torch.ones_like(ids[:ROWS]), keep_cache=False)
+        lm.engine.begin(ids[:ROWS], torch.ones_like(ids[:ROWS]), keep_cache=False)
         prompts.append(ROWS * PROMPT / (time.perf_counter() - began))
         state = lm.step(state, ids[:, 0])
         began = time.perf_counter()

@@ -99,7 +99,7 @@ def test_ids_then_embeddings_equal_embeddings_alone(lm: LanguageModel) -> Eviden
     The two ways add up in a different order, and a few sequences magnify how that rounds: one moved a probability
     by 0.001 on one processor and by 0.00005 on another.
     """
-    if lm.engine.is_encoder_decoder:
+    if lm.is_encoder_decoder:
         raise NotApplicable(f"{lm.name} reads its prompt in an encoder: nothing can be fed after it")
 
     def check(cases: Cases) -> list[Trial]:

@@ -47,6 +47,7 @@ def optional_capabilities() -> dict[str, tuple[str, frozenset[str]]]:
         each.name: (_first_line(each), _methods(each))
         for each in ast.parse(PROTOCOL.read_text(encoding="utf-8")).body
         if isinstance(each, ast.ClassDef)
+        and each.name != "Engine"
         and any(isinstance(name, ast.Name) and name.id == "runtime_checkable" for name in each.decorator_list)
     }
     if differing := found.keys() ^ MEMBERS.keys():

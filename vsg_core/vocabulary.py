@@ -26,9 +26,14 @@ Cause = Literal["not applicable", "weights", "records", "memory", "worker", "ski
 KINDS: tuple[Kind, ...] = get_args(Kind)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-# What --dtype and --weights take.
+# What --dtype, --engine and --weights take.
 DTYPES = ("float32", "bfloat16", "float16")
+EngineName = Literal["transformers", "llama.cpp"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 PACKINGS = ("nf4", "int8")
+# The weights as they were published, computed by the engine's own kernels for them.
+AS_IS = "as-is"
+WEIGHTS = (*PACKINGS, AS_IS)
 
 # The name that stands for the model in the record of a claim judged once over several models.
 ACROSS = "across-models"

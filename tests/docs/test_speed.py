@@ -17,7 +17,7 @@ from benchmarks.growth_plot import DARK, plot
 from tests.conftest import WORDS
 from tools import doc_tables
 from vsg_core import LanguageModel, load_model, presets
-from vsg_core.generator.engine import Engine
+from vsg_core.generator.engine.forward import PaddedEngine
 
 SVG = "{http://www.w3.org/2000/svg}"
 MODELS = ("first", "second", "third")
@@ -46,10 +46,10 @@ def found() -> dict[str, Any]:
 @pytest.mark.parametrize("job", [Writing(3, 1, 5), Writing(3, 4, 5), Writing(40, 3, 2)])
 def test_the_positions_of_writing_are_those_that_pass(job, tiny_llama, monkeypatch):
     # The counter replaces it.
-    monkeypatch.setattr(Engine, "forward", Engine.forward)
+    monkeypatch.setattr(PaddedEngine, "forward", PaddedEngine.forward)
     monkeypatch.setattr(presets, "STUDY", replace(presets.STUDY, top_k=len(WORDS)))
     with load_model(tiny_llama) as lm:
-        endless = LanguageModel(lm.engine.model, lm.tokenizer, end_ids=(), paths=lm.engine.paths)
+        endless = LanguageModel(lm.engine, lm.tokenizer, end_ids=())
         passes.TOTALS.clear()
         passes.pytest_collection_finish()
         seconds_of(job, endless)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
 from tests.support.decoding import CLOSE
 from tests.support.drawing import Drawn, batches, property_test, sequences, token_ids
+from tests.support.engines import engine_of, padded
 from vsg_core import LanguageModel
 from vsg_core.generator.engine import State, cache
 
@@ -64,7 +65,7 @@ def test_several_positions_in_one_step(architecture):
     lm = tiny(architecture)
     sequences, fed = [torch.arange(3, 10), torch.arange(20, 23)], torch.arange(30, 44).reshape(2, 7)
     ((rows, state),) = prefilled(lm, sequences, 7)
-    logits = lm.engine.step(state, fed[rows]).logits.masked_fill(~lm.is_token, -torch.inf)
+    logits = engine_of(lm).feed(padded(state), fed[rows]).logits.masked_fill(~lm.is_token, -torch.inf)
     alone = torch.stack([reference_logits(lm, sequences[row], list(fed[row])) for row in rows])
     torch.testing.assert_close(logits, alone, **CLOSE)
 
@@ -141,7 +142,9 @@ def test_a_step_does_not_copy_earlier_keys_and_values(architecture):
     ((rows, state),) = prefilled(lm, [torch.arange(9), torch.arange(6)], 30)
 
     def places(state: State) -> list[int]:
-        return [states.data_ptr() for layer in state.cache.layers for states in (layer.keys, layer.values)]
+        return [
+            states.data_ptr() for layer in padded(state).cache.layers for states in (layer.keys, layer.values)
+        ]
 
     state = lm.step(state, torch.tensor([3, 3]))
     first = places(state)
@@ -151,7 +154,7 @@ def test_a_step_does_not_copy_earlier_keys_and_values(architecture):
         branch = lm.step(branch, torch.tensor([6, 7]))
     assert places(state) == first
     assert not set(places(branch)) & set(first)
-    assert state.cache.layers[0].keys.shape[-2] == 9 + 21
+    assert padded(state).cache.layers[0].keys.shape[-2] == 9 + 21
 
 
 def test_a_cache_outgrows_its_room(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.generator.mixing.presets import PLAIN, STUDY
 from vsg_core.generator.mixing.weights import mixture_weights
@@ -37,8 +38,8 @@ def prompts(lm):
 @pytest.fixture(scope="module")
 def in_bfloat16(lm: LanguageModel) -> LanguageModel:
     """Return a model with the same weights, rounded to bfloat16."""
-    model = AutoModelForCausalLM.from_config(lm.engine.model.config, dtype=torch.bfloat16)
-    model.load_state_dict(lm.engine.model.state_dict())
+    model = AutoModelForCausalLM.from_config(engine_of(lm).model.config, dtype=torch.bfloat16)
+    model.load_state_dict(engine_of(lm).model.state_dict())
     return LanguageModel(model, lm.tokenizer)
 
 
@@ -48,7 +49,7 @@ def test_a_batch_gives_what_transformers_gives_for_each_alone(lm, prompts):
     from_embeddings = lm.next_logits([lm.embed(prompt) for prompt in prompts]).log_softmax(-1)
     for row, prompt in enumerate(prompts):
         with torch.no_grad():
-            alone = lm.engine.model(prompt.unsqueeze(0)).logits[0, -1].log_softmax(-1)
+            alone = engine_of(lm).model(prompt.unsqueeze(0)).logits[0, -1].log_softmax(-1)
         torch.testing.assert_close(from_ids[row], alone, atol=CLOSE, rtol=0)
         torch.testing.assert_close(from_embeddings[row], alone, atol=CLOSE, rtol=0)
 
@@ -58,7 +59,7 @@ def test_generation_equals_that_of_transformers(lm, prompts):
     ours = lm.generate(prompts, max_new_tokens=12)
     embedded = lm.generate([lm.embed(prompt) for prompt in prompts], max_new_tokens=12)
     for prompt, from_ids, from_embeddings in zip(prompts, ours, embedded, strict=True):
-        output = lm.engine.model.generate(
+        output = engine_of(lm).model.generate(
             prompt.unsqueeze(0), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), max_new_tokens=12,
             do_sample=False, repetition_penalty=1.0, pad_token_id=0, eos_token_id=sorted(lm.end_ids),
         )  # fmt: skip
@@ -75,7 +76,7 @@ def test_steps_with_the_cache_give_what_one_pass_gives(lm):
     ids, short, long = lm.tokenize(TEXT), lm.tokenize("A"), lm.tokenize(lm.chat(TEXT))
     prefix, rest = ids[:3], ids[3:]
     with torch.no_grad():
-        expected = lm.engine.model(ids.unsqueeze(0)).logits[0, -1]
+        expected = engine_of(lm).model(ids.unsqueeze(0)).logits[0, -1]
     for fed in (rest, lm.embed(rest)):
         for rows, state in lm.prefill([short, prefix, long], room=len(rest)):
             for position in fed:
@@ -90,7 +91,7 @@ def test_one_hot_mixtures_are_exact(lm, in_bfloat16):
     ids = torch.tensor(sorted({*lm.tokenizer.all_special_ids, *others[lm.is_token[others]].tolist()}))
     one_hot = torch.zeros(len(ids), lm.engine.vocab_size).scatter(1, ids.unsqueeze(1), 1.0)
     for model in (lm, in_bfloat16):
-        different = (model.mix(one_hot) != model.engine.model.get_input_embeddings()(ids)).any(-1)
+        different = (model.mix(one_hot) != engine_of(model).model.get_input_embeddings()(ids)).any(-1)
         assert not different.any(), f"in {model.dtype} these tokens differ: {ids[different].tolist()}"
 
 
@@ -106,7 +107,7 @@ def test_a_plain_concept_token_mixes_the_whole_vocabulary(lm):
     prompts = [lm.tokenize(TEXT), lm.tokenize(lm.chat(TEXT))]
     for prompt, trace in zip(prompts, write_concepts(lm, prompts, 1, PLAIN), strict=True):
         with torch.no_grad():
-            logits = lm.engine.model(prompt.unsqueeze(0)).logits[0, -1]
+            logits = engine_of(lm).model(prompt.unsqueeze(0)).logits[0, -1]
         vector = logits.double().softmax(-1) @ lm.embedding_table.double()
         torch.testing.assert_close(trace.steps[0].vector.double(), vector, atol=1e-4, rtol=1e-3)
 

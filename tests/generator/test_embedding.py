@@ -10,6 +10,7 @@ from hypothesis import given
 
 from tests.support.architectures import ARCHITECTURES, ROWS, TOKENS, as_input, every_architecture, tiny
 from tests.support.drawing import Drawn, distributions, property_test, sequences
+from tests.support.engines import engine_of
 from vsg_core.errors import VsgError
 from vsg_core.weights import registry
 
@@ -30,7 +31,7 @@ def test_a_one_hot_mixture_is_the_models_own_embedding(architecture, dtype):
     """All weight on one token gives, bit for bit, what the model's embedding module gives for its id."""
     lm = tiny(architecture, dtype)
     mixed = lm.mix(torch.eye(ROWS)[:TOKENS])  # [tokens, hidden]
-    own = lm.engine.model.get_input_embeddings()(torch.arange(TOKENS)).detach()
+    own = engine_of(lm).model.get_input_embeddings()(torch.arange(TOKENS)).detach()
     different = (mixed != own).any(-1).nonzero().flatten().tolist()
     assert mixed.dtype == dtype
     assert not different, f"tokens {different} of {architecture} embed differently"
@@ -41,7 +42,7 @@ def test_embeddings_are_those_that_the_model_computes_from_ids(architecture):
     """Ids passed as `lm.embed(ids)` give bit for bit the logits of the ids: no scale or position is applied twice."""
     lm = tiny(architecture)
     ids = torch.tensor([5, 7, 7, 30, 59])
-    model = lm.engine.model
+    model = engine_of(lm).model
     answer = {"decoder_input_ids": torch.tensor([[1]])} if lm.engine.is_encoder_decoder else {}
     with torch.no_grad():
         from_ids = model(**as_input(lm, list(ids)), **answer).logits
@@ -138,7 +139,7 @@ def test_rows_that_a_gguf_names_as_padding_are_not_tokens():
         "all_special_ids": [],
     }
     named = type("Named", (), facts)()
-    tokens = type(lm)(lm.engine.model, named, end_ids=()).is_token[TOKENS:].tolist()
+    tokens = type(lm)(engine_of(lm).model, named, end_ids=()).is_token[TOKENS:].tolist()
     assert tokens[1:4] == [False, True, True], "only [PADi] at row i is padding"
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.support.architectures import every_architecture, tiny
+from tests.support.engines import engine_of
 from vsg_core.generator.mixing.distributions import entropy_bits
 from vsg_core.generator.writing.decoding import decode
 from vsg_core.generator.writing.feedback import (
@@ -74,7 +75,7 @@ def test_the_aligner_maps_rows_of_the_head_to_the_table(architecture):
         turn = torch.linalg.qr(torch.randn(wide, wide, generator=torch.Generator().manual_seed(0)))[0]
         head = torch.nn.Linear(wide, len(lm.embedding_table), bias=False)
         head.weight.copy_(lm.embedding_table.float() @ turn)
-    lm.engine.model.set_output_embeddings(head)
+    engine_of(lm).model.set_output_embeddings(head)
     aligned = ridge_aligner(lm)(lm.head_table[ids].float())
     assert (torch.cosine_similarity(aligned, lm.embed(ids), dim=-1) > 0.999).all()
     torch.testing.assert_close(aligned.norm(dim=-1), torch.full((3,), lm.embedding_norm), rtol=1e-4, atol=0)

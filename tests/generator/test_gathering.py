@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, every_architecture, reference_logits, tiny
 from tests.support.decoding import CLOSE, Ending, ids
 from tests.support.drawing import Drawn, batches, property_test
+from tests.support.engines import engine_of
 from vsg_core.generator.engine import State, batching
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.batches import at_once
@@ -25,7 +26,7 @@ def test_joined_rows_give_what_each_gives_alone(
 ):
     """Two batches, the first some steps ahead, of which some rows are taken twice and in another order."""
     lm = tiny(architecture)
-    if not lm.engine.can_share(12 + ahead + steps):
+    if not engine_of(lm).can_share(12 + ahead + steps):
         pytest.skip("its windows forbid it")
     sequences = [[drawn.tensor(lm) for drawn in batch] for batch in (first, second)]
     fed: dict[tuple[int, int], list[torch.Tensor]] = {}
@@ -100,7 +101,7 @@ def test_padding_does_not_cross_a_border(architecture, monkeypatch):
     """Rows that begin late in a batch reach the last position, although the batch has more columns by then."""
     lm = tiny(architecture)
     monkeypatch.setattr(batching, "MAX_BATCH", 4)
-    if not lm.engine.can_share(CONTEXT):
+    if not engine_of(lm).can_share(CONTEXT):
         pytest.skip("its windows forbid it")
     sequences = [ids(CONTEXT - 20, seed=i) for i in range(12)]
     ends = [19 - i % 10 for i in range(12)]

@@ -9,6 +9,7 @@ import torch
 
 from tests.support.architectures import as_input, every_architecture, tiny
 from tests.support.decoding import CLOSE, ids
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, WrongUse
 
@@ -33,7 +34,7 @@ def reference_gradient(
     Args:
         vectors: [positions, hidden] after the prompt; to the decoder for an encoder-decoder.
     """
-    model, fed = lm.engine.model, vectors.clone().requires_grad_()
+    model, fed = engine_of(lm).model, vectors.clone().requires_grad_()
     if lm.engine.is_encoder_decoder:
         given = as_input(lm, list(prompt)) | as_input(lm, [torch.tensor(1), *fed], "decoder_")
     else:
@@ -71,7 +72,7 @@ def test_losses_are_those_of_the_logits_and_nothing_is_left_behind(architecture)
     again = lm.logits_after(state, rows, vectors)
     assert torch.equal(again, plain), "the state has changed"
     assert not again.requires_grad
-    assert all(weight.grad is None and weight.requires_grad for weight in lm.engine.model.parameters())
+    assert all(weight.grad is None and weight.requires_grad for weight in engine_of(lm).model.parameters())
 
 
 def test_gradients_of_parts_are_those_of_the_whole(monkeypatch):
@@ -105,8 +106,8 @@ def test_weights_have_gradients_again_after_an_error():
 
     with pytest.raises(KeyError):
         lm.gradients_after(state, torch.tensor([0]), vectors, fails)
-    assert all(weight.requires_grad for weight in lm.engine.model.parameters())
-    assert not lm.engine.differentiable
+    assert all(weight.requires_grad for weight in engine_of(lm).model.parameters())
+    assert not engine_of(lm).differentiable
 
 
 def test_a_model_without_gradients_is_not_applicable(monkeypatch):

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from tests.generator.test_static import every_causal, in_place, wide
 from tests.support.architectures import reference_logits
 from tests.support.decoding import CLOSE, Ending, ids
+from tests.support.engines import engine_of
 from vsg_core.generator.engine import batching, static
 from vsg_core.generator.engine.self_check import steps_in_place
 from vsg_core.generator.mixing.presets import Mixing
@@ -129,7 +130,7 @@ def test_several_writers_with_rows_that_end_and_join(architecture, graphs, monke
 def test_the_self_check_of_graphs(architecture, graphs):
     """It captures few graphs, and replays them for batches and branches."""
     lm = wide(architecture)
-    assert steps_in_place(lm.engine, lm.engine.paths, lm.token_ids)
+    assert steps_in_place(engine_of(lm), engine_of(lm).paths, lm.token_ids)
     assert 0 < len(graphs) < sum(graph.replays for graph in graphs)
 
 
@@ -141,7 +142,7 @@ def test_a_hook_is_not_skipped(graphs):
         ((rows, state),) = lm.prefill([ids(5), ids(3, seed=1)])
         for number, step in enumerate(tokens):
             handle = (
-                lm.engine.model.model.norm.register_forward_hook(lambda *_: seen.append(1))
+                engine_of(lm).model.model.norm.register_forward_hook(lambda *_: seen.append(1))
                 if number == 2
                 else None
             )
@@ -157,7 +158,7 @@ def test_a_hook_is_not_skipped(graphs):
 def test_changed_weights_are_captured_again(graphs):
     """A weight in another place is not read where it was."""
     lm = wide("qwen2")
-    weight = lm.engine.model.model.norm.weight
+    weight = engine_of(lm).model.model.norm.weight
     before = weight.data
 
     def found() -> torch.Tensor:
@@ -179,24 +180,24 @@ def test_changed_weights_are_captured_again(graphs):
 def test_a_step_that_reads_numbers_is_not_captured(graphs, monkeypatch):
     """The self-check finds it before the capture."""
     lm = wide("llama")
-    real = lm.engine.pass_in_place
+    real = engine_of(lm).pass_in_place
 
     def reading(embeddings: torch.Tensor, *args: Any) -> Any:
         assert float(embeddings.sum()) < 1e9
         return real(embeddings, *args)
 
     monkeypatch.setattr(lm.engine, "pass_in_place", reading)
-    assert not steps_in_place(lm.engine, replace(lm.engine.paths), lm.token_ids)
+    assert not steps_in_place(engine_of(lm), replace(engine_of(lm).paths), lm.token_ids)
     assert not any(graph.operations for graph in graphs)
 
 
 def test_a_number_that_should_change_is_noticed(graphs, monkeypatch):
     """Positions that Python counts stay in a graph as they were when it was captured."""
     lm = wide("llama")
-    real, counted = lm.engine.pass_in_place, iter(range(1000))
+    real, counted = engine_of(lm).pass_in_place, iter(range(1000))
 
     def counting(embeddings: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> Any:
         return real(embeddings, mask, torch.full_like(positions, next(counted)), cache)
 
     monkeypatch.setattr(lm.engine, "pass_in_place", counting)
-    assert not steps_in_place(lm.engine, lm.engine.paths, lm.token_ids)
+    assert not steps_in_place(engine_of(lm), engine_of(lm).paths, lm.token_ids)

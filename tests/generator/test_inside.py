@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from tests.support.architectures import CONTEXT, every_architecture, tiny
 from tests.support.decoding import CLOSE
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.generator.engine import memory
@@ -25,7 +26,7 @@ def test_hidden_states_of_a_batch(architecture):
     found = lm.hidden_states([SEQUENCES[0], lm.embed(SEQUENCES[1]), SEQUENCES[2]])
     for sequence, layers in zip(SEQUENCES, found, strict=True):
         with torch.no_grad():
-            own = lm.engine.model(sequence.unsqueeze(0), output_hidden_states=True).hidden_states
+            own = engine_of(lm).model(sequence.unsqueeze(0), output_hidden_states=True).hidden_states
         torch.testing.assert_close(layers, torch.stack([layer[0, -1] for layer in own]), **CLOSE)
 
 
@@ -33,7 +34,7 @@ def test_hidden_states_of_a_batch(architecture):
 def test_a_state_keeps_what_the_head_saw(architecture):
     """`State.hidden`, initially and after a step, gives the state's logits when passed through the head."""
     lm = tiny(architecture)
-    head = lm.engine.model.get_output_embeddings()
+    head = engine_of(lm).model.get_output_embeddings()
     for rows, state in lm.prefill(SEQUENCES, room=1):
         for _ in range(2):
             torch.testing.assert_close(
@@ -46,7 +47,9 @@ def test_a_state_keeps_what_the_head_saw(architecture):
 def test_the_lens_at_the_last_layer_is_the_model(architecture):
     """The last layer's output, before the final norm, has the model's own logits under the lens."""
     lm, seen = tiny(architecture), []
-    layers = next(m for m in lm.engine.model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 2)
+    layers = next(
+        m for m in engine_of(lm).model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 2
+    )
     handle = layers[-1].register_forward_hook(lambda _, __, output: seen.append(output))
     try:
         logits = lm.next_logits([SEQUENCES[0]])
@@ -92,22 +95,22 @@ def test_untrained_weights_are_different_and_seeded():
 def test_untrained_weights_begin_with_the_published_initial_settings():
     """A GGUF leaves out the initial spread of the weights, and unties the head; `initial` restores both."""
     lm = LanguageModel(
-        tiny("qwen2").engine.model,
+        engine_of(tiny("qwen2")).model,
         tiny("qwen2").tokenizer,
         initial={"initializer_range": 0.5, "tie_word_embeddings": True},
     )
     twin = lm.untrained()
-    model = twin.engine.model
+    model = engine_of(twin).model
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
     assert float(twin.embedding_std) == pytest.approx(0.5, rel=0.1)
-    assert lm.engine.model.config.initializer_range == 0.02, "the model keeps its own setting"
+    assert engine_of(lm).model.config.initializer_range == 0.02, "the model keeps its own setting"
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "t5"])
 def test_transformers_generate_and_ours_agree(architecture):
     """With no option set, transformers' generate writes what lm.generate does, from ids and from embeddings."""
     lm = tiny(architecture)
-    model, encodes = lm.engine.model, lm.engine.is_encoder_decoder
+    model, encodes = engine_of(lm).model, lm.engine.is_encoder_decoder
     config = GenerationConfig(
         max_new_tokens=8,
         eos_token_id=list(lm.end_ids),
@@ -129,13 +132,13 @@ def test_scores_of_transformers_generate_are_the_logits(architecture):
     """With no option set, the model's own defaults have no effect; a penalty of 9 changes the scores of ids it saw."""
     lm = tiny(architecture)
     logits = lm.next_logits(SEQUENCES)
-    own = lm.engine.model.generation_config
-    lm.engine.model.generation_config = GenerationConfig(repetition_penalty=9.0, do_sample=True)
+    own = engine_of(lm).model.generation_config
+    engine_of(lm).model.generation_config = GenerationConfig(repetition_penalty=9.0, do_sample=True)
     try:
         scores = lm.library_scores(SEQUENCES)
-        assert lm.engine.model.generation_config.repetition_penalty == 9.0
+        assert engine_of(lm).model.generation_config.repetition_penalty == 9.0
     finally:
-        lm.engine.model.generation_config = own
+        engine_of(lm).model.generation_config = own
     torch.testing.assert_close(scores[:, lm.is_token], logits[:, lm.is_token], atol=1e-4, rtol=1e-4)
     if architecture == "t5":
         # Its penalty applies to the decoder's tokens.
@@ -160,7 +163,7 @@ def test_an_encoder_decoder_has_no_hidden_states_at_its_prompt():
 def test_float64_leaves_no_trace(architecture, dtype):
     """Inside the block the logits are the same except for rounding; afterwards each weight and buffer is as before."""
     lm = tiny(architecture, dtype)
-    model = lm.engine.model
+    model = engine_of(lm).model
     before = {name: each.clone() for name, each in [*model.named_parameters(), *model.named_buffers()]}
     plain, table = lm.next_logits(SEQUENCES), lm.embedding_table
     with lm.in_float64():
@@ -177,7 +180,7 @@ def test_float64_leaves_no_trace(architecture, dtype):
 def test_float64_that_does_not_fit_is_not_started(monkeypatch):
     lm = tiny("llama")
     monkeypatch.setattr(memory, "available", lambda device: 0)
-    with pytest.raises(VsgError, match=r"llama in float64 needs about .* free"), lm.in_float64():
+    with pytest.raises(VsgError, match=r"LlamaForCausalLM in float64 needs about .* free"), lm.in_float64():
         pass
     assert lm.dtype == torch.float32
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from tests.support.architectures import CONTEXT, ROWS, TOKENS, every_architecture, reference_logits, tiny
 from tests.support.decoding import CLOSE
 from tests.support.drawing import Drawn, batches, property_test, sequences
+from tests.support.engines import engine_of
 from vsg_core.errors import WrongUse
 from vsg_core.generator.engine import batching
 from vsg_core.generator.mixing.weights import mixture_weights
@@ -66,7 +67,7 @@ def test_padded_rows_never_get_weight(architecture):
     assert (weights[:, TOKENS:] == 0).all(), f"{architecture}: weight on rows that only pad the table"
     torch.testing.assert_close(weights.sum(-1), torch.ones(20))
     if not lm.engine.is_encoder_decoder:
-        own = lm.engine.model(torch.stack(sequences)).logits[:, -1].softmax(-1)[:, TOKENS:]
+        own = engine_of(lm).model(torch.stack(sequences)).logits[:, -1].softmax(-1)[:, TOKENS:]
         assert own.max() > 0.01, (
             "the bare model gives the padded rows no weight either, so the test shows nothing"
         )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.support.architectures import TOKENS, every_architecture, tiny, tokenizer
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import WrongUse
 from vsg_core.generator.reading.nearest import nearest_tokens
@@ -43,7 +44,7 @@ def test_measures_treat_length_and_the_common_mean_differently():
 
 def test_centring_removes_what_all_tokens_share():
     """In a table far from the origin, as real ones are, the result is the best of all centred angles in float64."""
-    model = deepcopy(tiny("llama").engine.model)
+    model = deepcopy(engine_of(tiny("llama")).model)
     with torch.no_grad():
         weight = model.get_input_embeddings().weight
         # Rows of many lengths.

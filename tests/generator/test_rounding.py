@@ -7,6 +7,7 @@ import torch
 
 from tests.support.architectures import every_architecture, tiny
 from tests.support.decoding import ids
+from tests.support.engines import engine_of
 from vsg_core.errors import NotApplicable, VsgError, WrongUse
 from vsg_core.generator.engine import memory
 from vsg_core.generator.engine.rounding import BLOCK, rounded
@@ -46,7 +47,7 @@ def test_rounding_twice_is_rounding_once():
 def test_rounding_leaves_no_trace(architecture, dtype):
     """Inside, matrices are rounded and vectors are not, and logits differ; afterwards all is as before."""
     lm = tiny(architecture, dtype)
-    model = lm.engine.model
+    model = engine_of(lm).model
     before = {name: each.clone() for name, each in model.named_parameters()}
     plain, table = lm.next_logits(PROMPTS), lm.embedding_table.clone()
     with lm.rounded(bits=3):
@@ -74,7 +75,7 @@ def test_more_bits_change_less():
 def test_tied_weights_stay_tied():
     lm = tiny("llama tied")
     with lm.rounded(4):
-        model = lm.engine.model
+        model = engine_of(lm).model
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
@@ -95,7 +96,10 @@ def test_numbers_of_bits_that_make_no_sense_are_refused(bits):
 def test_weights_that_memory_does_not_hold_twice_are_not_rounded(monkeypatch):
     lm = tiny("llama")
     monkeypatch.setattr(memory, "available", lambda device: 0)
-    with pytest.raises(VsgError, match=r"llama rounded to 4 bits needs about .* free"), lm.rounded(4):
+    with (
+        pytest.raises(VsgError, match=r"LlamaForCausalLM rounded to 4 bits needs about .* free"),
+        lm.rounded(4),
+    ):
         pass
 
 
@@ -103,6 +107,6 @@ def test_packed_weights_are_not_rounded(monkeypatch):
     """As bitsandbytes keeps them: whole numbers of several weights each."""
     lm = tiny("llama").untrained()
     packed = torch.nn.Parameter(torch.zeros(4, 4, dtype=torch.uint8), requires_grad=False)
-    lm.engine.model.register_parameter("packed", packed)
+    engine_of(lm).model.register_parameter("packed", packed)
     with pytest.raises(NotApplicable, match="packed already"), lm.rounded(4):
         pass

@@ -13,6 +13,7 @@ from transformers import AutoModel, GPT2LMHeadModel, PreTrainedModel
 
 from tests.support.architectures import ROWS, TOKENS, reference_logits, tiny
 from tests.support.decoding import CLOSE
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator.engine import Paths
@@ -25,7 +26,7 @@ def with_fault(
 ) -> LanguageModel:
     """Open a copy of a tiny model whose forward pass has a fault."""
     lm = tiny(architecture)
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     original = model.forward
     faulty = fault(model, original)
     # The engine passes only the keywords that are declared.
@@ -85,7 +86,7 @@ def mixes_rows(model: PreTrainedModel, forward: Forward) -> Forward:
 def test_a_fault_is_avoided_by_a_slower_path(fault, paths) -> None:
     """Whatever is wrong, prompts, steps of ids and vectors, and branches give what one pass gives."""
     lm = with_fault(fault, "llama tied")
-    assert lm.engine.paths == paths
+    assert engine_of(lm).paths == paths
     sequences = [torch.arange(3, 12), torch.arange(4, 8), torch.arange(9, 18), lm.embed(torch.arange(5, 10))]
     alone = torch.stack([reference_logits(lm, sequence) for sequence in sequences])
     torch.testing.assert_close(lm.next_logits(sequences), alone, **CLOSE)
@@ -183,7 +184,7 @@ def test_a_fault_without_a_way_around_is_refused(fault, says: str) -> None:
 def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     """The message names the first such weight."""
     lm = tiny("llama")
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     model.model.layers[1].mlp.up_proj.weight.data[3, 4] = value
     with pytest.raises(VsgError, match=r"contain NaN or infinity \(model\.layers\.1\.mlp\.up_proj\.weight\)"):
         LanguageModel(model, lm.tokenizer)
@@ -192,7 +193,7 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 def test_logits_that_become_nan_later_end_in_an_error() -> None:
     """Each pass is checked, so that no claim gets a verdict from them."""
     lm = tiny("llama")
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     opened = LanguageModel(model, lm.tokenizer, name="fragile")
     model.lm_head.weight.data[4] = torch.nan
     with pytest.raises(VsgError, match="the logits of fragile contain NaN or infinity"):
@@ -206,15 +207,15 @@ def test_a_check_costs_no_metered_pass_and_depends_on_nothing_global() -> None:
     """Two checks find the same, and leave torch's generator alone."""
     lm = tiny("gemma3_text")
     state = torch.random.get_rng_state()
-    opened = LanguageModel(lm.engine.model, lm.tokenizer)
+    opened = LanguageModel(engine_of(lm).model, lm.tokenizer)
     assert opened.meter.passes == 0
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert opened.engine.paths == lm.engine.paths == Paths()
+    assert engine_of(opened).paths == engine_of(lm).paths == Paths()
 
 
 def test_a_model_in_training_mode_with_dropout_is_evaluated() -> None:
     lm = tiny("gpt2")
-    model = copy.deepcopy(lm.engine.model).train()
+    model = copy.deepcopy(engine_of(lm).model).train()
     torch.testing.assert_close(
         LanguageModel(model, lm.tokenizer).next_logits([torch.arange(5)]), lm.next_logits([torch.arange(5)])
     )
@@ -235,10 +236,10 @@ class Wrapped(torch.nn.Module):
 def test_a_wrapped_model_gives_what_the_model_gives(wrap: Callable[[Any], Any]) -> None:
     """The signature of a wrapper does not declare position ids, without which batches of GPT-2 are wrong."""
     lm = tiny("gpt2")
-    opened = LanguageModel(wrap(copy.deepcopy(lm.engine.model)), lm.tokenizer)
+    opened = LanguageModel(wrap(copy.deepcopy(engine_of(lm).model)), lm.tokenizer)
     sequences = [torch.arange(3), torch.arange(9)]
     torch.testing.assert_close(opened.next_logits(sequences), lm.next_logits(sequences))
-    assert opened.engine.paths == Paths()
+    assert engine_of(opened).paths == Paths()
 
 
 class Biased(Wrapped):
@@ -263,7 +264,7 @@ def test_a_wrapper_that_computes_something_else_is_refused(wrapper: type[Wrapped
     lm = tiny("gpt2")
     says = f"{wrapper.__name__} computes something else than the GPT2LMHeadModel inside it"
     with pytest.raises(WrongUse, match=says):
-        LanguageModel(wrapper(copy.deepcopy(lm.engine.model)), lm.tokenizer)
+        LanguageModel(wrapper(copy.deepcopy(engine_of(lm).model)), lm.tokenizer)
 
 
 def test_what_is_not_a_language_model_is_refused() -> None:
@@ -271,13 +272,13 @@ def test_what_is_not_a_language_model_is_refused() -> None:
     with pytest.raises(
         WrongUse, match="GPT2Model has no language-model head: load it with AutoModelForCausalLM"
     ):
-        LanguageModel(AutoModel.from_config(lm.engine.model.config), lm.tokenizer)
+        LanguageModel(AutoModel.from_config(engine_of(lm).model.config), lm.tokenizer)
     with pytest.raises(WrongUse, match="the tokenizer is a NoneType: give the model's tokenizer"):
-        LanguageModel(lm.engine.model, None)
+        LanguageModel(engine_of(lm).model, None)
     with pytest.raises(WrongUse, match="Linear is not a language model of transformers"):
         LanguageModel(torch.nn.Linear(2, 2), lm.tokenizer)
     with torch.device("meta"):
-        offloaded = GPT2LMHeadModel(lm.engine.model.config)
+        offloaded = GPT2LMHeadModel(engine_of(lm).model.config)
     with pytest.raises(
         WrongUse, match=r"GPT2LMHeadModel is not whole: transformer\.wte\.weight is on the meta device"
     ):
@@ -289,7 +290,7 @@ def test_the_lens_applies_the_scale_of_the_logits(factor: float) -> None:
     """Granite divides its logits; the lens of what enters the final norm is what the model says."""
     from transformers import GraniteConfig, GraniteForCausalLM
 
-    plain = tiny("llama").engine.model.config
+    plain = engine_of(tiny("llama")).model.config
     config = GraniteConfig(
         vocab_size=ROWS, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=plain.max_position_embeddings, logits_scaling=factor,
@@ -298,9 +299,9 @@ def test_the_lens_applies_the_scale_of_the_logits(factor: float) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         lm = LanguageModel(GraniteForCausalLM(config), tiny("llama").tokenizer)
-    assert lm.engine.paths.lens
+    assert engine_of(lm).paths.lens
     seen: list[torch.Tensor] = []
-    lm.engine.model.model.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, -1]))
+    engine_of(lm).model.model.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, -1]))
     logits = lm.next_logits([torch.arange(5)])
     torch.testing.assert_close(lm.lens(seen[-1]), logits)
 
@@ -309,7 +310,7 @@ def test_the_lens_applies_the_scale_of_the_logits(factor: float) -> None:
 def test_a_head_with_fewer_or_more_rows_than_the_table_is_fitted(rows: int) -> None:
     """Rows that it lacks are never predicted; rows beyond the table are not tokens that could be fed."""
     lm = tiny("llama")
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     head = torch.nn.Linear(32, rows, bias=False)
     common = min(rows, ROWS)
     head.weight.data[:common] = model.lm_head.weight.data[:common]
@@ -320,13 +321,13 @@ def test_a_head_with_fewer_or_more_rows_than_the_table_is_fitted(rows: int) -> N
     assert found.shape == whole.shape
     torch.testing.assert_close(found[:kept], whole[:kept])
     assert found[kept:].eq(-torch.inf).all()
-    assert opened.engine.paths.lens
+    assert engine_of(opened).paths.lens
 
 
 def test_tokens_that_stand_for_images_are_not_fed() -> None:
     """A model that takes images refuses their tokens without one, which says nothing about text."""
     lm = tiny("llama")
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     model.config.image_token_id = 17
     forward = model.forward
 
@@ -356,12 +357,12 @@ def test_a_lack_of_memory_is_not_taken_for_a_fault_of_the_model() -> None:
 
 def test_a_context_of_a_few_positions_is_enough() -> None:
     lm = tiny("gpt2")
-    config = copy.deepcopy(lm.engine.model.config)
+    config = copy.deepcopy(engine_of(lm).model.config)
     config.n_positions = 7
     with torch.random.fork_rng():
         torch.manual_seed(0)
         short = LanguageModel(GPT2LMHeadModel(config), lm.tokenizer)
-    assert (short.engine.context, short.engine.paths) == (7, Paths())
+    assert (short.engine.context, engine_of(short).paths) == (7, Paths())
 
 
 def test_a_model_that_a_short_pass_changes_is_refused() -> None:
@@ -401,7 +402,7 @@ def test_positions_that_count_the_padding_beyond_a_border_are_found() -> None:
 def test_the_table_is_what_the_module_gives() -> None:
     """A hook on the embedding changes tokens and mixtures alike."""
     lm = tiny("llama")
-    model = copy.deepcopy(lm.engine.model)
+    model = copy.deepcopy(engine_of(lm).model)
     model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: output * 1.5)
     hooked = LanguageModel(model, lm.tokenizer)
     weights = torch.zeros(1, ROWS)

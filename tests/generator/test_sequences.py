@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.support.architectures import TOKENS, every_architecture, tiny
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel, Prompt, presets, think, write_concepts, write_hidden_states
 from vsg_core.errors import WrongUse
 from vsg_core.generator.writing.decoding import decode
@@ -123,14 +124,14 @@ def test_a_model_is_closed_after_an_error_too():
 
     with pytest.raises(KeyError):
         fail_inside()
-    assert twin.engine.model is None
-    assert lm.engine.model is not None
+    assert engine_of(twin).model is None
+    assert engine_of(lm).model is not None
 
 
 def test_the_tokens_that_end_an_answer_can_be_given():
     lm = tiny("llama")
-    assert LanguageModel(lm.engine.model, lm.tokenizer, end_ids=()).end_ids == frozenset()
-    (endless,) = LanguageModel(lm.engine.model, lm.tokenizer, end_ids=()).generate(["w5"], 30)
+    assert LanguageModel(engine_of(lm).model, lm.tokenizer, end_ids=()).end_ids == frozenset()
+    (endless,) = LanguageModel(engine_of(lm).model, lm.tokenizer, end_ids=()).generate(["w5"], 30)
     assert len(endless.ids) == 30
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.architectures import CONTEXT, TOKENS, every_architecture, reference_logits, tiny
 from tests.support.decoding import CLOSE
 from tests.support.drawing import property_test, token_ids
+from tests.support.engines import engine_of
 from vsg_core.generator.engine import batching
 
 STEPS = 4
@@ -48,10 +49,10 @@ def test_a_long_beginning_is_fed_once(architecture):
     for as_vectors in (False, True):
         lm.meter.reset()
         lm.next_logits([lm.embed(sequence) for sequence in sequences] if as_vectors else sequences)
-        shares = lm.engine.can_share(20)
+        shares = engine_of(lm).can_share(20)
         decoder = 20 if lm.engine.is_encoder_decoder else 0
         assert lm.meter.tokens == (16 + 20 * 4 if shares else 400 + decoder)
-    assert lm.engine.can_share(20) == (
+    assert engine_of(lm).can_share(20) == (
         architecture not in ("gpt_neo", "phi3", "mistral", "gemma3_text", "t5", "t5 tied")
     )
 
@@ -83,7 +84,7 @@ def test_beginnings_are_found(monkeypatch, sequences, groups):
     ids = [torch.tensor(sequence) for sequence in sequences]
     rows = torch.tensor([len(sequence) for sequence in ids]).argsort(stable=True)
     for tensors in (ids, [lm.embed(sequence) for sequence in ids]):
-        found = batching.beginnings(lm.engine, tensors, rows, 0)
+        found = batching.beginnings(engine_of(lm), tensors, rows, 0)
         assert [(shared, alike.tolist()) for shared, alike in found] == groups
 
 
@@ -91,7 +92,7 @@ def test_ids_and_vectors_together_are_not_compared(monkeypatch):
     """A batch of both kinds shares nothing, and still gives what each gives alone."""
     monkeypatch.setattr(batching, "PASS", 1)
     lm, ids = tiny("llama"), torch.arange(3, 12)
-    ((shared, _),) = batching.beginnings(lm.engine, [ids, lm.embed(ids)], torch.arange(2), 0)
+    ((shared, _),) = batching.beginnings(engine_of(lm), [ids, lm.embed(ids)], torch.arange(2), 0)
     assert shared == 0
     torch.testing.assert_close(lm.next_logits([ids, lm.embed(ids)])[1], reference_logits(lm, ids), **CLOSE)
 
@@ -102,7 +103,7 @@ def test_lengths_are_grouped_by_cost():
 
     def cut(*lengths: int) -> list[list[int]]:
         sequences = [torch.zeros(length, dtype=torch.long) for length in lengths]
-        groups = batching.length_groups(lm.engine, sequences, torch.arange(len(lengths)), 0, room=0)
+        groups = batching.length_groups(engine_of(lm), sequences, torch.arange(len(lengths)), 0, room=0)
         return [[lengths[row] for row in group] for group in groups]
 
     assert cut(4, 5, 30) == [[4, 5, 30]]

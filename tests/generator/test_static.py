@@ -24,6 +24,7 @@ from tests.support.architectures import (
 )
 from tests.support.decoding import CLOSE, Ending, ids
 from tests.support.drawing import Drawn, batches, property_test
+from tests.support.engines import engine_of, padded
 from vsg_core import LanguageModel
 from vsg_core.generator.engine import Paths, batching, cache, static
 from vsg_core.generator.engine.self_check import steps_in_place
@@ -39,20 +40,20 @@ every_causal = pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES
 def in_place(lm: LanguageModel) -> Iterator[list[static.Runner]]:
     """Take steps in fixed buffers inside the block; yield the runners that states moved into, in order."""
     used: list[static.Runner] = []
-    paths, move_in = lm.engine.paths, static.Runner.move_in
+    paths, move_in = engine_of(lm).paths, static.Runner.move_in
 
     def noted(runner: static.Runner, *args: Any) -> None:
         used.append(runner)
         move_in(runner, *args)
 
-    lm.engine.paths = replace(paths, static=True)
+    engine_of(lm).paths = replace(paths, static=True)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(static.Runner, "move_in", noted)
             yield used
     finally:
-        lm.engine.paths = paths
-        lm.engine.runners.drop()
+        engine_of(lm).paths = paths
+        engine_of(lm).runners.drop()
 
 
 @functools.cache
@@ -85,7 +86,7 @@ def test_steps_in_place_give_what_one_pass_gives(architecture, batch: list[Drawn
 def test_buffers_are_used_below_every_border_and_not_beyond(architecture):
     """A sequence steps in place until the window, or the context, ends."""
     lm = tiny(architecture)
-    border = lm.engine.padded_positions
+    border = engine_of(lm).padded_positions
     with in_place(lm) as used:
         ((_, state),) = lm.prefill([ids(2)])
         held = []
@@ -93,7 +94,7 @@ def test_buffers_are_used_below_every_border_and_not_beyond(architecture):
             if lm.context_left(state, 0) < 1:
                 break
             state = lm.step(state, ids(1, seed=step))
-            held.append(isinstance(state.cache, cache.HeldCache))
+            held.append(isinstance(padded(state).cache, cache.HeldCache))
     expected = [not lm.engine.is_encoder_decoder and 2 + step + 1 <= border for step in range(len(held))]
     assert held == expected
     assert len(used) == any(expected)
@@ -106,19 +107,19 @@ def test_a_step_in_place_reads_nothing_back(architecture):
     with in_place(lm) as used:
         ((_, state),) = lm.prefill([ids(5), ids(3)])
         lm.step(state, ids(2))
-        assert used[0].uncapturable(lm.engine) == []
+        assert used[0].uncapturable(engine_of(lm)) == []
 
 
 def test_a_model_that_reads_numbers_back_is_not_captured():
     """Dynamic rotary embeddings ask for the largest position."""
-    plain = tiny("llama").engine.model
+    plain = engine_of(tiny("llama")).model
     config = copy.deepcopy(plain.config)
     config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     lm = LanguageModel(type(plain)(config), tiny("llama").tokenizer, paths=Paths())
     with in_place(lm) as used:
         ((_, state),) = lm.prefill([ids(5), ids(3)])
         lm.step(state, ids(2))
-        assert "_local_scalar_dense" in used[0].uncapturable(lm.engine)
+        assert "_local_scalar_dense" in used[0].uncapturable(engine_of(lm))
 
 
 @every_causal
@@ -167,8 +168,8 @@ def test_rows_taken_from_a_state_in_place(architecture):
         branch = lm.step(branch, fed[3])
         joined = lm.gather([(branch, torch.tensor([1])), (state, torch.tensor([2, 2]))])
         joined = lm.step(joined, fed[1])
-        several = lm.engine.step(lm.select(joined, torch.arange(3)), fed.T[:, :2])
-        state = lm.engine.step(state, fed.T[:, :3])
+        several = engine_of(lm).feed(padded(lm.select(joined, torch.arange(3))), fed.T[:, :2])
+        state = engine_of(lm).feed(padded(state), fed.T[:, :3])
         state = lm.step(state, fed[0])
         shown = [before, branch.logits, joined.logits, several.logits, state.logits]
         hidden = [branch.hidden, joined.hidden, state.hidden]
@@ -204,18 +205,18 @@ def test_buffers_are_free_when_their_state_is_gone():
         for _ in range(3):
             ((_, state),) = lm.prefill([ids(5), ids(3)])
             state = lm.step(state, ids(2))
-            assert lm.engine.runners.free_bytes == 0
+            assert engine_of(lm).runners.free_bytes == 0
             del state
-        assert len(set(used)) == len(lm.engine.runners) == 1
-        assert lm.engine.runners.free_bytes == used[0].bytes
+        assert len(set(used)) == len(engine_of(lm).runners) == 1
+        assert engine_of(lm).runners.free_bytes == used[0].bytes
         ((_, first),), ((_, second),) = lm.prefill([ids(5), ids(3)]), lm.prefill([ids(5), ids(3)])
         first, second = lm.step(first, ids(2)), lm.step(second, ids(2))
-        assert len(lm.engine.runners) == 2
-        assert first.cache.layers[0].keys.data_ptr() != second.cache.layers[0].keys.data_ptr()
+        assert len(engine_of(lm).runners) == 2
+        assert padded(first).cache.layers[0].keys.data_ptr() != padded(second).cache.layers[0].keys.data_ptr()
         del first, second
         used.clear()
-        lm.engine.runners.drop()
-        assert not len(lm.engine.runners)
+        engine_of(lm).runners.drop()
+        assert not len(engine_of(lm).runners)
 
 
 def test_nan_in_the_buffers_does_not_outlast_its_state():
@@ -244,7 +245,7 @@ def test_no_more_memory_than_a_share_of_what_is_free(monkeypatch):
 
     def held(sequences: list[torch.Tensor]) -> bool:
         ((_, state),) = lm.prefill(sequences)
-        return isinstance(lm.step(state, ids(len(sequences))).cache, cache.HeldCache)
+        return isinstance(padded(lm.step(state, ids(len(sequences)))).cache, cache.HeldCache)
 
     with in_place(lm) as used:
         assert held([ids(3)] * 8)
@@ -266,8 +267,8 @@ def test_weights_that_moved_are_not_read_where_they_were():
         lm.step(state, ids(1))
         del state
         with lm.in_float64():
-            assert not lm.engine.paths.static
-            assert not len(lm.engine.runners)
+            assert not engine_of(lm).paths.static
+            assert not len(engine_of(lm).runners)
         ((_, state),) = lm.prefill([ids(5)])
         lm.step(state, ids(1))
         assert len(set(used)) == 2
@@ -277,16 +278,16 @@ def test_weights_that_moved_are_not_read_where_they_were():
 def test_the_self_check_of_steps_in_place(architecture):
     """It holds for all architectures that share batches; on a CPU it is not asked."""
     lm = tiny(architecture)
-    assert not lm.engine.paths.static
-    assert steps_in_place(lm.engine, lm.engine.paths, lm.token_ids) == lm.engine.paths.shared
-    assert not len(lm.engine.runners)
+    assert not engine_of(lm).paths.static
+    assert steps_in_place(engine_of(lm), engine_of(lm).paths, lm.token_ids) == engine_of(lm).paths.shared
+    assert not len(engine_of(lm).runners)
 
 
 @pytest.mark.parametrize("fault", ["mask", "positions", "crash"])
 def test_the_self_check_notices_wrong_steps(monkeypatch, fault):
     """A model that ignores what the buffers hide, or cannot be captured, steps as before."""
     lm = tiny("llama")
-    real = lm.engine.pass_in_place
+    real = engine_of(lm).pass_in_place
 
     def wrong(embeddings, mask, positions, cache):
         if fault == "crash":
@@ -295,7 +296,7 @@ def test_the_self_check_notices_wrong_steps(monkeypatch, fault):
         return real(embeddings, mask, positions * (fault != "positions"), cache)
 
     monkeypatch.setattr(lm.engine, "pass_in_place", wrong)
-    assert not steps_in_place(lm.engine, lm.engine.paths, lm.token_ids)
+    assert not steps_in_place(engine_of(lm), engine_of(lm).paths, lm.token_ids)
 
 
 def test_paths_say_that_steps_are_graphs():
@@ -308,6 +309,6 @@ def test_batches_fill_the_buffers(monkeypatch):
     lm = tiny("llama")
     each = 20 * lm.engine.bytes_per_position() + 16 * lm.engine.vocab_size
     monkeypatch.setattr(batching, "available", lambda device: 4 * 100 * each)
-    assert batching.batch_size(lm.engine, 20) == 100
+    assert batching.batch_size(engine_of(lm), 20) == 100
     with in_place(lm):
-        assert batching.batch_size(lm.engine, 20) == 32
+        assert batching.batch_size(engine_of(lm), 20) == 32

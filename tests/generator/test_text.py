@@ -22,6 +22,7 @@ from tests.support.architectures import (
     tiny,
 )
 from tests.support.drawing import Drawn, batches, property_test, sequences
+from tests.support.engines import engine_of
 from vsg_core import Generation, LanguageModel
 from vsg_core.errors import WrongUse
 from vsg_core.generator.mixing.presets import Mixing
@@ -37,7 +38,9 @@ def transformers_generates(lm: LanguageModel, sequence: torch.Tensor, new: int) 
     """Return the new ids of transformers' own greedy generation after one sequence alone."""
     inputs = as_input(lm, list(sequence))
     mask = torch.ones(1, len(sequence), dtype=torch.long)
-    output = lm.engine.model.generate(**inputs, attention_mask=mask, max_new_tokens=new, **GREEDY)[0].tolist()
+    output = (
+        engine_of(lm).model.generate(**inputs, attention_mask=mask, max_new_tokens=new, **GREEDY)[0].tolist()
+    )
     if lm.engine.is_encoder_decoder:
         # Without the token that starts the decoder.
         return output[1:]
@@ -159,7 +162,7 @@ def test_every_end_token_ends_the_text(drawn: Drawn):
     (free,) = lm.generate([drawn.tensor(lm)], max_new_tokens=10)
     if len(free.ids) < 4:
         return
-    stopping = LanguageModel(lm.engine.model, lm.tokenizer, end_ids=[free.ids[3]])
+    stopping = LanguageModel(engine_of(lm).model, lm.tokenizer, end_ids=[free.ids[3]])
     (ended,) = stopping.generate([drawn.tensor(lm)], max_new_tokens=10)
     assert (ended.ids, ended.stopped) == (free.ids[: free.ids.index(free.ids[3])], "end")
 
@@ -167,10 +170,10 @@ def test_every_end_token_ends_the_text(drawn: Drawn):
 def test_end_tokens_come_from_the_model_and_from_the_vocabulary(monkeypatch):
     """They are the model's own end ids, one or a list, and the well-known ones in the vocabulary."""
     lm = tiny("qwen2")
-    monkeypatch.setattr(lm.engine.model.generation_config, "eos_token_id", [7, 9])
-    assert LanguageModel(lm.engine.model, lm.tokenizer).end_ids == {7, 9, END}
-    monkeypatch.setattr(lm.engine.model.generation_config, "eos_token_id", None)
-    assert LanguageModel(lm.engine.model, lm.tokenizer).end_ids == {END}
+    monkeypatch.setattr(engine_of(lm).model.generation_config, "eos_token_id", [7, 9])
+    assert LanguageModel(engine_of(lm).model, lm.tokenizer).end_ids == {7, 9, END}
+    monkeypatch.setattr(engine_of(lm).model.generation_config, "eos_token_id", None)
+    assert LanguageModel(engine_of(lm).model, lm.tokenizer).end_ids == {END}
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -12,6 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from tests.support.architectures import ROWS, SPECIAL, TOKENS, WORDS, tiny
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import VsgError, WrongUse
 
@@ -30,7 +31,7 @@ def tokenizer_with(template: str, words: list[str] | None = None, **named: Any) 
 
 
 def opened(tokenizer: Any, architecture: str = "llama", thinking: bool | None = None) -> LanguageModel:
-    return LanguageModel(tiny(architecture).engine.model, tokenizer, thinking=thinking)
+    return LanguageModel(engine_of(tiny(architecture)).model, tokenizer, thinking=thinking)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_an_ordinary_token_with_the_name_of_an_end_does_not_end_an_answer() -> N
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *WORDS])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    model = copy.deepcopy(tiny("llama").engine.model)
+    model = copy.deepcopy(engine_of(tiny("llama")).model)
     model.config.eos_token_id = None
     model.generation_config = GenerationConfig()
     ordinary = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
@@ -116,7 +117,7 @@ TURNS = "{% for m in messages %}<s> {{ m['content'] }} <|im_end|> {% endfor %}"
 )
 def test_ends_come_from_configuration_and_chat_template(eos, ends) -> None:
     """The template's end of turn is one; an id outside the table cannot be."""
-    model = copy.deepcopy(tiny("llama").engine.model)
+    model = copy.deepcopy(engine_of(tiny("llama")).model)
     model.config.eos_token_id = None
     model.generation_config = GenerationConfig()
     model.generation_config.eos_token_id = eos
@@ -125,7 +126,7 @@ def test_ends_come_from_configuration_and_chat_template(eos, ends) -> None:
 
 
 def test_an_end_that_is_not_an_id_is_one_line() -> None:
-    model = copy.deepcopy(tiny("llama").engine.model)
+    model = copy.deepcopy(engine_of(tiny("llama")).model)
     model.generation_config = GenerationConfig()
     model.generation_config.eos_token_id = "</s>"
     with pytest.raises(VsgError, match="eos_token_id has '</s>': give the id of a token"):

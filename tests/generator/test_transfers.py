@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.support.architectures import tiny
 from tests.support.decoding import ids
 from tests.support.drawing import property_test
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, VsgError, WrongUse
 from vsg_core.generator.engine import transfers
@@ -82,7 +83,7 @@ def test_one_read_per_step(writer, monkeypatch):
     """
     lm, sequences = tiny(MODEL), [ids(5), ids(3, seed=1), ids(5, seed=2)]
     monkeypatch.setattr(lm, "end_ids", frozenset())
-    monkeypatch.setattr(lm.engine, "paths", replace(lm.engine.paths, static=True))
+    monkeypatch.setattr(lm.engine, "paths", replace(engine_of(lm).paths, static=True))
     counts: Counter[str] = Counter()
     read = transfers._read
 
@@ -114,14 +115,14 @@ def test_one_read_per_step(writer, monkeypatch):
 def test_logits_that_are_not_finite_are_refused(writer, wrong, monkeypatch):
     """The error is that of the logits, though it comes with the next read."""
     lm = tiny(MODEL)
-    step = lm.engine.step
+    feed = engine_of(lm).feed
 
     def spoilt(state: Any, inputs: torch.Tensor) -> Any:
-        state = step(state, inputs)
+        state = feed(state, inputs)
         state.logits[1, 7] = wrong
         return state
 
-    monkeypatch.setattr(lm.engine, "step", spoilt)
+    monkeypatch.setattr(lm.engine, "feed", spoilt)
     with pytest.raises(VsgError, match="the logits of llama contain NaN or infinity"):
         decode(lm, [ids(5), ids(3)], WRITERS[writer](lm), 4)
     assert transfers._put_off.get() is None

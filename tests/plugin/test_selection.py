@@ -107,6 +107,32 @@ def test_packed_models_are_recorded_under_names_of_their_own(catalogue):
     result.stdout.fnmatch_lines(["*weights of qwen-large-nf4 unavailable: *vsg models fetch qwen-large"])
 
 
+def test_models_on_another_engine_are_recorded_under_names_of_their_own(catalogue):
+    """They are the same models of the registry, and are fetched under its names."""
+    named = ["qwen-small+llama.cpp", "qwen-large+llama.cpp"]
+    assert collected(catalogue, "-m", "qwen", "--engine", "llama.cpp") == named
+    result = catalogue.run("-m", "qwen and instruct", "--engine", "llama.cpp", "-rs")
+    result.stdout.fnmatch_lines(
+        ["*weights of qwen-large+llama.cpp unavailable: *vsg models fetch qwen-large"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--weights", "as-is"], "*transformers cannot compute with weights as-is: add --engine llama.cpp"),
+        (
+            ["--weights", "nf4", "--engine", "llama.cpp"],
+            "*llama.cpp cannot compute with nf4 weights: leave --weights out, or give as-is",
+        ),
+    ],
+)
+def test_what_an_engine_cannot_run_is_refused_in_one_line(catalogue, arguments, line):
+    result = catalogue.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {line}"])
+
+
 def test_a_choice_about_thinking_is_kept_and_not_compared_with_another(suite):
     """Verdicts recorded before the choice existed have none."""
     suite.claims(suite.rate_claim(38))

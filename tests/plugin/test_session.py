@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from vsg_core.generator.engine import Identity, TransformersEngine
 from vsg_core.report.view.origins import command
 
 TWO = """
@@ -75,11 +76,25 @@ def test_the_provenance_of_a_record(suite):
     assert first.device == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
     assert len(record.model.sha256) == 64
     assert first.versions["torch"].startswith("2.")
+    assert (first.engine["name"], first.engine["form"]) == ("transformers", "F32")
+    assert first.engine["version"] == first.versions["transformers"]
     assert (first.commit, first.dirty) == (None, None), "pytester's folder is not a repository"
     assert first.forward_passes >= 1, "a fixture's forward passes count for the claim that requested it first"
     assert 0 < first.forward_seconds <= first.seconds < 30
     assert second.forward_passes == 0
     result.stdout.fnmatch_lines(["claims took * s, * times the * s of their forward passes"])
+
+
+def test_a_record_names_the_engine(suite, monkeypatch):
+    other = Identity("other", "9.1", "Q4_K_M", "float32", 2, "AVX2")
+    monkeypatch.setattr(TransformersEngine, "identity", other)
+    suite.claims(TWO.format("raise NotApplicable('no')"))
+    suite.run()
+    for name in ("one", "two"):
+        record = suite.record(name)
+        assert record.evidence.engine == "other"
+        assert record.run.engine == {**vars(other), "threads": "2"}
+        assert (record.run.versions["other"], record.run.versions["torch"][:2]) == ("9.1", "2.")
 
 
 def test_a_killed_run_keeps_finished_records(suite):

@@ -33,6 +33,7 @@ from transformers import (
     T5Config,
 )
 
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 
 # Models this small are slower with more threads.
@@ -133,7 +134,7 @@ def reference_logits(
         sequence: ids [seq] or embeddings [seq, hidden]; the encoder's input for an encoder-decoder.
         fed: the following inputs, one id [] or vector [hidden] each; to the decoder for an encoder-decoder.
     """
-    model = lm.engine.model
+    model = engine_of(lm).model
     with torch.no_grad():
         if lm.engine.is_encoder_decoder:
             first = torch.tensor(model.config.decoder_start_token_id)
@@ -150,6 +151,6 @@ def as_input(
     """Turn positions, ids [] or vectors [hidden], into the keyword of a transformers model; ids if all are ids."""
     if not any(position.is_floating_point() for position in positions):
         return {f"{prefix}input_ids": torch.stack(list(positions)).unsqueeze(0)}
-    module = lm.engine.model.get_input_embeddings()
+    module = engine_of(lm).model.get_input_embeddings()
     vectors = [position if position.is_floating_point() else module(position) for position in positions]
     return {f"{prefix}inputs_embeds": torch.stack(vectors).unsqueeze(0)}

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tests.support.architectures import TOKENS, tokenizer
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.errors import NotApplicable, VsgError
 
@@ -108,8 +109,8 @@ def judge(model: PreTrainedModel) -> Outcome:
         except Exception as error:
             return Outcome("traceback", f"{name}: {_place(error)}")
         if not off <= ROUNDING:
-            return Outcome("wrong", f"{name}: off by {off:.2g} standard deviations ({lm.engine.paths})")
-    paths = lm.engine.paths
+            return Outcome("wrong", f"{name}: off by {off:.2g} standard deviations ({engine_of(lm).paths})")
+    paths = engine_of(lm).paths
     if late:
         return Outcome("partly", "; ".join(late), tuple(without))
     return Outcome("right" if paths.is_fast else "slower", str(paths), tuple(without))
@@ -280,7 +281,7 @@ def hidden(lm: LanguageModel, truth: Truth) -> Pairs:
     for row, each in enumerate(whole):
         yield states[row, -1], _seen_by_head(truth, each)[0]
     # NaN by design where the head's input is not known.
-    for rows, state in lm.prefill(whole) if lm.engine.paths.hidden else ():
+    for rows, state in lm.prefill(whole) if engine_of(lm).paths.hidden else ():
         for row, vector in zip(rows.tolist(), state.hidden, strict=True):
             yield vector, _seen_by_head(truth, whole[row])[0]
 
@@ -329,7 +330,7 @@ def _seen_by_head(truth: Truth, sequence: list[int]) -> tuple[Tensor, Tensor | N
 def untrained(lm: LanguageModel, truth: Truth) -> Pairs:
     """The untrained twin's batches and steps are its own single passes."""
     with lm.untrained() as twin:
-        own = Truth(copy.deepcopy(twin.engine.model))
+        own = Truth(copy.deepcopy(engine_of(twin).model))
         whole = sequences(lm)
         yield from zip(twin.next_logits(whole), map(own.logits, whole), strict=True)
         for rows, state in twin.prefill(whole, room=2):

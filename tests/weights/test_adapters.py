@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.engines import engine_of
 from tests.support.weight_sources import COMMIT
 from vsg_core import LanguageModel, load_model
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
@@ -60,8 +61,8 @@ def test_an_adapter_is_applied_and_both_are_identified(tiny_llama: Path, adapter
     """In float32 it is merged, so that the model is a plain one."""
     lm = load_model(f"{tiny_llama}+{adapter}")
     assert lm.name == "tiny-random+tuned"
-    assert type(lm.engine.model).__name__ == "LlamaForCausalLM"
-    assert not any("lora" in name for name, _ in lm.engine.model.named_parameters())
+    assert type(engine_of(lm).model).__name__ == "LlamaForCausalLM"
+    assert not any("lora" in name for name, _ in engine_of(lm).model.named_parameters())
     for ids, logits in zip(SEQUENCES, lm.next_logits(SEQUENCES), strict=True):
         assert torch.allclose(logits, expected(tiny_llama, ids), atol=1e-5)
     base = load_model(tiny_llama)
@@ -84,7 +85,7 @@ def test_the_digest_depends_on_the_adapter_and_on_the_base(
 def test_in_half_precision_the_adapter_stays_apart(tiny_llama: Path, adapter: Path) -> None:
     """Merging would round the sum."""
     lm = load_model(f"{tiny_llama}+{adapter}", dtype="bfloat16")
-    assert any("lora" in name for name, _ in lm.engine.model.named_parameters())
+    assert any("lora" in name for name, _ in engine_of(lm).model.named_parameters())
     off = lm.next_logits(SEQUENCES)[0] - expected(tiny_llama, SEQUENCES[0])
     assert off.abs().max() < 0.1
 

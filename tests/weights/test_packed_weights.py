@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.engines import engine_of
 from vsg_core import load_model
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.vocabulary import is_quantised
@@ -41,7 +42,7 @@ def test_packed_weights_are_a_model_of_their_own(wide_llama: Path, packing: Any,
     """Its layers are packed and its head and table are not; the self-check passes; the numbers differ a little."""
     pytest.importorskip("bitsandbytes", reason="the extra bitsandbytes is not installed")
     packed, whole = load_model(wide_llama, weights=packing), load_model(wide_llama)
-    model = packed.engine.model
+    model = engine_of(packed).model
     kinds = {type(module).__name__ for module in model.model.layers.modules()}
     assert layer in kinds
     assert "Linear" not in kinds
@@ -68,7 +69,7 @@ def test_an_adapter_on_packed_weights_stays_apart(tmp_path: Path, wide_llama: Pa
     )
     lm = load_model(f"{wide_llama}+{tmp_path / 't'}", weights="nf4")
     assert lm.name == "wide-random+t-nf4"
-    assert any("lora" in name for name, _ in lm.engine.model.named_parameters())
+    assert any("lora" in name for name, _ in engine_of(lm).model.named_parameters())
 
 
 @pytest.mark.parametrize("packing", ["nf4", "int8"])
@@ -94,7 +95,7 @@ def test_weights_that_are_packed_already_are_refused(wide_llama: Path, tmp_path:
     """A folder that states a quantisation is not packed a second time."""
     pytest.importorskip("bitsandbytes", reason="the extra bitsandbytes is not installed")
     lm = load_model(wide_llama, weights="nf4")
-    lm.engine.model.save_pretrained(tmp_path / "packed")
+    engine_of(lm).model.save_pretrained(tmp_path / "packed")
     lm.tokenizer.save_pretrained(tmp_path / "packed")
     assert load_model(tmp_path / "packed").identity["quantised"]
     with pytest.raises(VsgError, match="are packed already: leave out --weights int8"):

@@ -10,6 +10,7 @@ from vsg_core.cli.printing import (
     as_json,
     device,
     dtype,
+    engine,
     packed,
     paragraph,
     print_json,
@@ -67,12 +68,13 @@ def _epilog() -> str:
 )
 @dtype
 @device
+@engine
 @weights
 @thinking
 @as_json
 def concept(
     prompt: str, name: str, steps: int, preset: str, seed: int, chat: bool, most: int, dtype: str | None, device: str,
-    weights: Any, thinking: str | None, as_json: bool, **given: Any,
+    engine: Any, weights: Any, thinking: str | None, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Write concept tokens after PROMPT and show the tokens that each one mixes."""
     import dataclasses
@@ -87,7 +89,7 @@ def concept(
     changed = {option: value for option, value in given.items() if value is not None}
     mixing = dataclasses.replace(presets.PRESETS[preset], **changed)
     choice = None if thinking is None else thinking == "on"
-    lm = load_model(name, dtype=dtype, device=device, weights=weights, thinking=choice)
+    lm = load_model(name, dtype=dtype, device=device, weights=weights, engine=engine, thinking=choice)
     sequence = lm.tokenize(lm.chat(prompt) if chat else prompt)
     concepts = write_concepts(lm, [sequence], steps, mixing, seed=seed)[0].steps
     nearest, distances = nearest_tokens(lm, torch.stack([concept.vector for concept in concepts]))

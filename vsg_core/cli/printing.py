@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import click
 from rich.cells import cell_len
 
-from vsg_core.vocabulary import DTYPES, PACKINGS
+from vsg_core.vocabulary import DTYPES, ENGINES, WEIGHTS
 
 GAP = "  "
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,7 +29,13 @@ device = click.option(
     "--device", default="auto", metavar="DEVICE", help="cuda, mps or cpu; auto takes the first that this machine has.",
     show_default=True,
 )  # fmt: skip
-weights = click.option("--weights", type=click.Choice(PACKINGS), help="Pack the weights with bitsandbytes.")
+engine = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What computes: transformers unless given."
+)
+weights = click.option(
+    "--weights", type=click.Choice(WEIGHTS),
+    help="Pack the weights with bitsandbytes; as-is: compute with a quantised file's own kernels, on llama.cpp.",
+)  # fmt: skip
 thinking = click.option(
     "--thinking", type=click.Choice(["on", "off"]), help="Turn the reasoning of the chat format on or off."
 )

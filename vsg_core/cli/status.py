@@ -13,6 +13,7 @@ from vsg_core.cli.printing import (
     as_json,
     device,
     dtype,
+    engine,
     own_claims,
     print_json,
     reports_option,
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @dtype
 @device
+@engine
 @weights
 @thinking
 def status(
     as_json: bool, given: tuple[str, ...], reports: str, models: tuple[str, ...],
-    dtype: str | None, device: str, weights: Any, thinking: str | None,
+    dtype: str | None, device: str, engine: Any, weights: Any, thinking: str | None,
 ) -> None:  # fmt: skip
     """List for each model what is measured, stale or missing, and how long `pytest --resume` will take.
 
@@ -48,13 +50,13 @@ def status(
     from vsg_core.runs.status import Status
 
     folders = tuple(claim_folders(Path.cwd(), given))
-    found = Status(folders, Path(reports), weights, dtype, device, thinking).models(models)
+    found = Status(folders, Path(reports), weights, dtype, device, thinking, engine).models(models)
     if as_json:
         return print_json({"models": [each.as_json() for each in found]})
     places = [word for folder in given for word in option_words({"--claims": folder})]
     places += option_words({"--reports": reports if reports != "reports" else None})
     on = {"--dtype": dtype, "--device": device if device != "auto" else None}
-    how = option_words({**on, "--weights": weights, "--thinking": thinking})
+    how = option_words({**on, "--engine": engine, "--weights": weights, "--thinking": thinking})
     for each in found:
         click.secho(each.model, bold=True)
         for line in _lines(each, [*how, *places] if each.target else places):

@@ -65,6 +65,7 @@ class Claim:
     no_control: str = ""
     headline: bool
     status: Status = "exploratory"
+    gate: bool = False
     seed: int
     docstring: str
     value_unit: str = ""
@@ -157,6 +158,7 @@ def claim(
     link: str | None = None,
     headline: bool = False,
     identity: bool = False,
+    gate: bool = False,
     seed: int = 0,
     unit: str = "",
 ) -> Callable[[Function], Function]:
@@ -183,6 +185,8 @@ def claim(
         headline: one of the claims that `pytest -m headline` runs, as `make report` and `make test` do.
         identity: settled by arithmetic, by the harness or by a library for any model that passes the self-check, or
             all but certain before any data. Reports show such claims apart from findings.
+        gate: every other claim on the same model takes it for granted: it runs first, and if it is refuted they do
+            not run.
         seed: of every random draw; the fixture `generator` is seeded from it.
         unit: what the values of a trial are in, shown behind every mean of them: "bits", "cosine".
 
@@ -212,6 +216,7 @@ def claim(
                 no_control=no_control,
                 headline=headline,
                 status="identity" if identity else "exploratory",
+                gate=gate,
                 seed=seed,
                 docstring=inspect.getdoc(function) or "",
                 line=inspect.unwrap(function).__code__.co_firstlineno,

@@ -10,7 +10,7 @@ import shlex
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from vsg_core.projects import INSTALLED, option_words, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_record
-from vsg_core.records.record import Key, ModelReference, NotRun, Record, Run
+from vsg_core.records.record import ENGINE, Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.runs import spinning
 from vsg_core.weights.names import is_commit
@@ -123,7 +123,14 @@ class ClaimRun:
             evidence = Evidence.of(function(**arguments))
             judgement = judge(self.claim, evidence)
             record = make_record(
-                self.claim, self.model(), evidence, judgement, self.run(), self.dtype, self.thinking
+                self.claim,
+                self.model(),
+                evidence,
+                judgement,
+                self.run(),
+                self.dtype,
+                self.thinking,
+                self.engine,
             )
         except pytest.exit.Exception:
             raise
@@ -145,7 +152,9 @@ class ClaimRun:
         else:
             not_run = NotRun(cause="error", reason=f"{type(error).__name__}: {error}")
             details = trace(error)
-        record = not_run_record(self.claim, self.model(), not_run, self.run(), self.dtype, self.thinking)
+        record = not_run_record(
+            self.claim, self.model(), not_run, self.run(), self.dtype, self.thinking, self.engine
+        )
         # Keep the last measured record when weights are missing. A claim across models has no result
         # without its inputs.
         keep = isinstance(error, (*UNAVAILABLE, WorkerLost)) and not isinstance(
@@ -260,6 +269,11 @@ class ClaimRun:
         return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
 
     @property
+    def engine(self) -> str:
+        """The name of what computes the model's outputs."""
+        return self.loaded.engine.identity.name if self.loaded is not None else ENGINE
+
+    @property
     def thinking(self) -> Thinking:
         """The run's choice for chat formats that can reason; a claim across models makes none."""
         chosen: Thinking = self.item.config.option.vsg_thinking if self.selected is not None else None
@@ -272,8 +286,10 @@ class ClaimRun:
         # What git says of an installed project is about the repository that it is installed in.
         code = provenance.Code(None, None) if project == INSTALLED else provenance.code(project)
         spent: dict[str, Any] = {}
+        versions = provenance.versions()
         if loaded is not None:
-            meter = loaded.meter
+            meter, identity = loaded.meter, loaded.engine.identity
+            versions = versions | {identity.name: identity.version}
             spent = {
                 "device": loaded.device_name,
                 "paths": str(loaded.engine.paths),
@@ -281,6 +297,7 @@ class ClaimRun:
                 "forward_seconds": meter.forward_seconds,
                 "forward_passes": meter.passes,
                 "tokens": meter.tokens,
+                "engine": {name: str(value) for name, value in asdict(identity).items()},
             }
         return Run(
             started=self.started.replace(microsecond=0),
@@ -291,7 +308,7 @@ class ClaimRun:
             dirty=code.dirty,
             in_setup=not self.called,
             code=provenance.code_digest(project_folder(self.item.config)),
-            versions=provenance.versions(),
+            versions=versions,
             **spent,
         )
 
@@ -307,6 +324,7 @@ def record_command(item: pytest.Item, selected: Selected | None) -> str:
         "--model": selected and selected.target,
         "--dtype": option.vsg_dtype,
         "--device": option.vsg_device if option.vsg_device != "auto" else None,
+        "--engine": option.vsg_engine,
         "--weights": option.vsg_weights,
         "--thinking": option.vsg_thinking,
         "--reports": option.vsg_reports,

@@ -19,7 +19,7 @@ import pytest
 from vsg_core.plugin.own_claims import collect_own_claims, early_folders, is_neighbour, joins
 from vsg_core.projects import PLUGIN, loads_plugin
 from vsg_core.runs.tuning import tune_process
-from vsg_core.vocabulary import DTYPES, PACKINGS
+from vsg_core.vocabulary import DTYPES, ENGINES, WEIGHTS
 
 PREFIX = "--vsg-"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -32,8 +32,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "auto", "metavar": "DEVICE", 
         "help": "cuda, mps or cpu (default: the first that this machine has; all cards for a model that none holds)",
     },
+    "engine": {
+        "choices": ENGINES, "help": "what computes (default: transformers; another's records have names of their own)",
+    },
     "weights": {
-        "choices": PACKINGS, "help": "pack the weights with bitsandbytes (under a name of their own)",
+        "choices": WEIGHTS,
+        "help": "pack the weights with bitsandbytes (under a name of their own); as-is: use the kernels of a quantised "
+        "file, on llama.cpp",
     },
     "thinking": {
         "choices": ["on", "off"], "help": "reasoning of chat formats (default: off, unless a claim asks)",

@@ -1,10 +1,11 @@
-"""The order of claims: one model at a time, then those across models, whatever reordered or repeated the items."""
+"""The order of claims: by model, gates first, then those across models, whatever reordered or repeated the items."""
 
 from __future__ import annotations
 
 import pytest
 
 from vsg_core.plugin.across import is_across
+from vsg_core.plugin.gates import is_gate
 from vsg_core.plugin.selection import claim_of, lm_of, selected_of
 from vsg_core.vocabulary import ACROSS
 
@@ -14,7 +15,7 @@ from vsg_core.vocabulary import ACROSS
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Group the claims by model, so that each is loaded once; a claim across models needs what this run measures."""
     places = {model: place for place, model in enumerate(dict.fromkeys(map(lm_of, session.items)))}
-    session.items.sort(key=lambda item: (is_across(item), places[lm_of(item)]))
+    session.items.sort(key=lambda item: (is_across(item), places[lm_of(item)], not is_gate(item)))
 
 
 def model_name(item: pytest.Item) -> str | None:

@@ -15,7 +15,7 @@ from vsg_core.errors import VsgError, WeightsUnavailable
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import recorded_folders, reports_folder
 from vsg_core.records.naming import Named, recorded_names
-from vsg_core.vocabulary import KINDS
+from vsg_core.vocabulary import AS_IS, KINDS
 from vsg_core.weights import loading, registry
 from vsg_core.weights.names import shown
 from vsg_core.weights.registry import DEFAULT_MODEL, Entry
@@ -79,6 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{kind}: claims on {kind} models")
     config.addinivalue_line("markers", f"{HEADLINE}: the claims that the study is known for")
     _check_markers(config)
+    _check_engine(config)
     if config.option.vsg_models:
         config.stash[SELECTED] = _named_models(config)
 
@@ -154,10 +155,7 @@ def selected(config: pytest.Config) -> list[Selected]:
     downloaded; else the embedded one.
     """
     if SELECTED not in config.stash:
-        known = [
-            (entry.name, loading.packed(entry, config.option.vsg_weights)) for entry in registry.entries()
-        ]
-        models = [Selected(target, entry, entry.name) for target, entry in known]
+        models = [_registered(config, entry) for entry in registry.entries() if _has_form(config, entry)]
         if not _chooses_models(config):
             local = [model for model in models if loading.weights_here(model.entry)]
             models = local or [default_model(config)]
@@ -167,8 +165,25 @@ def selected(config: pytest.Config) -> list[Selected]:
 
 def default_model(config: pytest.Config) -> Selected:
     """The embedded model."""
-    entry = loading.packed(registry.entry(DEFAULT_MODEL), config.option.vsg_weights)
-    return Selected(DEFAULT_MODEL, entry, entry.name)
+    return _registered(config, registry.entry(DEFAULT_MODEL))
+
+
+def _registered(config: pytest.Config, entry: Entry) -> Selected:
+    """A model of the registry as this run computes it."""
+    computed = loading.computed(entry, config.option.vsg_weights, config.option.vsg_engine)
+    return Selected(entry.name, computed, computed.name)
+
+
+def _has_form(config: pytest.Config, entry: Entry) -> bool:
+    """Return whether a model has weights of the kind that this run computes with."""
+    return config.option.vsg_weights != AS_IS or entry.gguf is not None
+
+
+def _check_engine(config: pytest.Config) -> None:
+    try:
+        loading.check_engine(config.option.vsg_weights, config.option.vsg_engine)
+    except VsgError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _chooses_models(config: pytest.Config) -> bool:
@@ -201,7 +216,7 @@ def _named_models(config: pytest.Config) -> list[Selected]:
     described: dict[str, Entry] = {}
     for target in config.option.vsg_models:
         try:
-            entry = loading.describe(target, config.option.vsg_weights)
+            entry = loading.describe(target, config.option.vsg_weights, config.option.vsg_engine)
         except VsgError as error:
             raise pytest.UsageError(f"--model {shown(target)}: {error}") from None
         described[loading.target_of(entry, target)] = entry

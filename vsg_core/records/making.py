@@ -11,6 +11,7 @@ from vsg_core.judge.judging import JudgedArm, Judgement
 from vsg_core.judge.trials import Evidence, Trial
 from vsg_core.records.plain import plain, utf8_text
 from vsg_core.records.record import (
+    ENGINE,
     ClaimReference,
     ModelReference,
     NotRun,
@@ -34,6 +35,7 @@ def make_record(
     run: Run,
     dtype: str | None = None,
     thinking: Thinking = None,
+    engine: str = ENGINE,
 ) -> Record:
     """The record of a judged claim.
 
@@ -42,6 +44,7 @@ def make_record(
     Args:
         dtype: what the model was computed in; None where no model had to be loaded.
         thinking: the run's choice for chat formats that can reason.
+        engine: what computed the model's outputs.
     """
     not_run = None
     if judgement.verdict == "not run":
@@ -59,6 +62,7 @@ def make_record(
         arms=tuple(map(_arm, judgement.arms)),
         dtype=dtype,
         thinking=thinking,
+        engine=engine,
     )
     return Record(
         claim=claim_reference(claim),
@@ -76,6 +80,7 @@ def not_run_record(
     run: Run,
     dtype: str | None = None,
     thinking: Thinking = None,
+    engine: str = ENGINE,
 ) -> Record:
     """The record of a claim that gave no evidence: *broken* where an error caused it, else *not run*."""
     not_run = error if isinstance(error, NotRun) else not_run_for(error)
@@ -83,7 +88,7 @@ def not_run_record(
         claim=claim_reference(claim),
         model=model,
         evidence=StoredEvidence(
-            verdict="not run", reason="", not_run=not_run, dtype=dtype, thinking=thinking
+            verdict="not run", reason="", not_run=not_run, dtype=dtype, thinking=thinking, engine=engine
         ),
         run=run,
         outcome="broken" if not_run.cause == "error" else "not run",

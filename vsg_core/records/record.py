@@ -19,6 +19,8 @@ from vsg_core.vocabulary import ACROSS, Cause, Outcome, Protects, Role, Status, 
 from vsg_core.wording import Unit
 
 SCHEMA_VERSION: Literal[2] = 2
+# What computes a model unless another engine is chosen; in older records too.
+ENGINE = "transformers"
 # -0.0 becomes 0.0, so that equal numbers are equal bytes.
 Number = Annotated[float, AfterValidator(lambda number: number + 0.0)]
 Interval = tuple[Number, Number]
@@ -314,7 +316,7 @@ class StoredEvidence(Measurement):
     dtype: str | None = None
     """What the model was computed in; null where no model had to be loaded."""
 
-    engine: str = "transformers"
+    engine: str = ENGINE
     """What computed the model's outputs."""
 
     thinking: Literal["on", "off"] | None = None
@@ -393,6 +395,10 @@ class Run(Stored):
 
     versions: dict[str, str] = {}
     """Of Python and the libraries that the result may depend on."""
+
+    engine: dict[str, str] = {}
+    """What computed: its name and version, the form of the weights as computed with, dtype, threads and kernels; empty
+    where no model had to be loaded, and in older records."""
 
     records: tuple[UsedRecord, ...] = ()
     """The records that a claim across models was judged over."""

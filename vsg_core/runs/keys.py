@@ -33,7 +33,7 @@ NO_KEY = "made before records had keys"
 # Parts whose values a reader understands; those of others are digests.
 PLAIN = frozenset({"dtype", "device", "seed", "thinking", "packing", "trials"})
 NOTHING: Mapping[str, Path] = MappingProxyType({})
-ENGINE = frozenset({"engine", "python", "bitsandbytes", "peft", *provenance.PACKAGES})
+ENGINE = frozenset({"engine", "python", "bitsandbytes", "peft", "llama-cpp-python", *provenance.PACKAGES})
 
 
 @dataclass
@@ -157,6 +157,10 @@ def measured_on(
     described = digest([entry.kind, json.dumps(initial, default=str, sort_keys=True)])
     chosen = {"thinking": thinking, "packing": entry.packing}
     chosen |= _library_versions("bitsandbytes" if entry.packing else "", "peft" if entry.adapter else "")
+    if entry.engine != "transformers":
+        # In place of the one that `engine_parts` gives.
+        chosen |= {"engine": entry.engine, "weights as-is": "yes" if entry.as_is else None}
+        chosen |= _library_versions("llama-cpp-python")
     return {
         "weights": weights,
         "model": described,

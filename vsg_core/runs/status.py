@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim, load_claims
@@ -31,6 +31,7 @@ from vsg_core.weights.registry import Entry
 
 if TYPE_CHECKING:
     from vsg_core.generator.engine.packing import Packing
+    from vsg_core.vocabulary import EngineName
 
 
 @dataclass
@@ -89,15 +90,16 @@ class Status:
 
     Args:
         folders: those of the claims; the project is the folder around the first.
-        weights, dtype, device, thinking: as `pytest` takes them.
+        weights, dtype, device, thinking, engine: as `pytest` takes them.
     """
 
     folders: tuple[Path, ...]
     reports: Path
-    weights: Packing | None = None
+    weights: Packing | Literal["as-is"] | None = None
     dtype: str | None = None
     device: str = "auto"
     thinking: str | None = None
+    engine: EngineName | None = None
 
     def __post_init__(self) -> None:
         self.folders = tuple(folder.resolve() for folder in self.folders)
@@ -116,7 +118,9 @@ class Status:
             VsgError: there is no such model, or no such device.
         """
         on = device_class(self.device)
-        entries = [(target, loading.describe(target, self.weights)) for target in targets] or self._here()
+        entries = [
+            (target, loading.describe(target, self.weights, self.engine)) for target in targets
+        ] or self._here()
         found = [self._model(*each, on) for each in zip(entries, self._names(entries), strict=True)]
         return [*found, *self._across(found)]
 
@@ -163,14 +167,14 @@ class Status:
         found = [
             (entry.name, described)
             for entry in registry.entries()
-            if (described := loading.packed(entry, self.weights)).name in recorded
+            if (described := loading.computed(entry, self.weights, self.engine)).name in recorded
             or loading.weights_here(entry)
         ]
         others = {recorded_target(self.reports, name) for name in recorded - known - {ACROSS}}
         for target in sorted(others - {"", *(target for target, _ in found)}):
             # Without its folder or file a model has nothing to run.
             with suppress(VsgError):
-                found.append((target, loading.describe(target, self.weights)))
+                found.append((target, loading.describe(target, self.weights, self.engine)))
         return found
 
     def _names(self, entries: Sequence[tuple[str, Entry]]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
@@ -27,11 +27,12 @@ from vsg_core.weights.gguf_header import PART, check_whole, is_gguf, scan
 from vsg_core.weights.hub import cached
 from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
+from vsg_core.weights.sources import Weights
 
 if TYPE_CHECKING:
     from vsg_core.generator.engine import Packing
     from vsg_core.generator.model.language_model import LanguageModel
-    from vsg_core.vocabulary import Kind
+    from vsg_core.vocabulary import EngineName, Kind
 
 # OWNER/NAME or OWNER/NAME@REVISION; a revision is a commit, a branch or a tag.
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
@@ -49,7 +50,8 @@ def load_model(
     *,
     dtype: str | None = None,
     device: str = "auto",
-    weights: Packing | None = None,
+    weights: Packing | Literal["as-is"] | None = None,
+    engine: EngineName | None = None,
     thinking: bool | None = None,
     fetch: bool = True,
     progress: bool = True,
@@ -62,7 +64,9 @@ def load_model(
         dtype: "float32" (also None), "bfloat16" or "float16".
         device: "cuda", "mps", "cpu", or "auto" for the first of these that is available; with "auto", a model that no
             card holds is placed over all cards.
-        weights: pack the weights with bitsandbytes while loading: "nf4" or "int8".
+        weights: pack the weights with bitsandbytes while loading: "nf4" or "int8"; or "as-is", to compute with a GGUF
+            file's own kernels on llama.cpp.
+        engine: what computes: "transformers" (also None) or "llama.cpp".
         thinking: turn the reasoning of the chat format on or off; by default it is off, unless a claim asks for it.
         fetch: False to use only weights that are already on this machine.
         progress: show the progress of fetching and converting on stderr.
@@ -74,12 +78,13 @@ def load_model(
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
     import_engine()
+    from vsg_core.generator.engine.paths import Paths
     from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
 
-    entry = describe(name_or_path, weights)
+    entry = describe(name_or_path, weights, engine)
     # At the least, for tables, norms and head are not packed.
-    each = PACKED_BYTES[weights] if weights else as_dtype(dtype).itemsize
+    each = PACKED_BYTES[entry.packing] if entry.packing else as_dtype(dtype).itemsize
     if entry.parameters:
         as_devices(device, entry.name, int(entry.parameters * each))
     try:
@@ -88,6 +93,8 @@ def load_model(
         raise WeightsUnavailable(
             error.reason, shlex.join(["vsg", "models", "fetch", str(name_or_path)])
         ) from error
+    if entry.engine == "llama.cpp":
+        return _load_in_llama_cpp(entry, found, dtype, device, thinking, progress)
     as_devices(device, entry.name, int(parameters(found.folder) * each))
     key = check_key(found.identity, str(as_dtype(dtype)), device_text(as_device(device)))
     known = known_paths(key)
@@ -96,7 +103,7 @@ def load_model(
             found.folder,
             dtype=dtype,
             device=device,
-            weights=weights,
+            weights=entry.packing,
             adapter=found.adapter,
             thinking=thinking,
             name=entry.name,
@@ -106,9 +113,40 @@ def load_model(
             identity=found.identity,
             paths=known,
         )
-    if known is None:
+    if known is None and isinstance(lm.engine.paths, Paths):
         keep_paths(key, lm.engine.paths)
     return lm
+
+
+def _load_in_llama_cpp(
+    entry: Entry, found: Weights, dtype: str | None, device: str, thinking: bool | None, progress: bool
+) -> LanguageModel:
+    """Load fetched weights in llama.cpp, with transformers' tokenizer.
+
+    Raises:
+        WrongUse: llama.cpp is missing, or asked for what only transformers can do here.
+        VsgError: it would compute another model.
+    """
+    from vsg_core.generator.engine.files import open_tokenizer
+    from vsg_core.generator.llama_cpp import LlamaCpp
+    from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.weights.llama_cpp_files import float32_gguf
+
+    if dtype not in (None, "float32"):
+        raise WrongUse(f"llama.cpp computes in float32 here, not in {dtype}: leave --dtype out")
+    if device not in ("auto", "cpu"):
+        raise WrongUse(f"llama.cpp computes on the processor here, not on {device}: leave --device out")
+    path = sources.published_gguf(entry) if entry.as_is else float32_gguf(found.folder, progress)
+    form = found.form.form if entry.as_is else "F32"
+    return LanguageModel(
+        LlamaCpp(path, found.folder, form),
+        open_tokenizer(found.folder),
+        name=entry.name,
+        family=entry.family,
+        kind=entry.kind,
+        identity=found.identity,
+        thinking=thinking,
+    )
 
 
 @cache
@@ -157,31 +195,66 @@ def _adapted_target(entry: Entry, name: str) -> str:
     return name
 
 
-def describe(name_or_path: str | Path, weights: Packing | None = None) -> Entry:
+def describe(
+    name_or_path: str | Path,
+    weights: Packing | Literal["as-is"] | None = None,
+    engine: EngineName | None = None,
+) -> Entry:
     """Describe a model without loading it or using the network.
 
-    With packed weights it has a name of its own: one name stands for one set of weights.
+    With packed weights, or on llama.cpp, it has a name of its own: one name stands for one set of weights, computed in
+    one way.
 
     A model outside the registry gets a slug of its name, the registry's family that its name or architecture
     suggests, and the kind "instruct" if it has a chat template. For a hub id whose weights are not downloaded,
     family and kind are guessed from the name. A folder without safetensors stands for its only GGUF file.
 
     Args:
-        weights: what the weights are packed into while loading.
+        weights, engine: as `load_model` takes them.
 
     Raises:
-        WrongUse: it is none of the four; the message suggests similar names.
+        WrongUse: it is none of the four; the message suggests similar names. Or the engine cannot run it so.
         VsgError: the folder or file is damaged, or its path cannot be used.
     """
-    return packed(_describe(name_or_path), weights)
+    return computed(_describe(name_or_path), weights, engine)
 
 
-def packed(entry: Entry, weights: Packing | None) -> Entry:
-    """Describe a model whose weights are packed while loading."""
-    if weights is None:
+def computed(
+    entry: Entry, weights: Packing | Literal["as-is"] | None, engine: EngineName | None = None
+) -> Entry:
+    """Describe a model as it is computed: with packed weights, or on another engine.
+
+    Raises:
+        WrongUse: the engine cannot run it so.
+    """
+    check_engine(weights, engine)
+    if engine == "llama.cpp":
+        return _on_llama_cpp(entry, as_is=weights == "as-is")
+    if weights is None or weights == "as-is":
         return entry
     form = sources.packed_form(weights, entry.form)
     return replace(entry, name=f"{entry.name}-{weights}", form=form, packing=weights)
+
+
+def check_engine(weights: Packing | Literal["as-is"] | None, engine: EngineName | None) -> None:
+    """Check that an engine can compute with weights of a kind.
+
+    Raises:
+        WrongUse: it cannot.
+    """
+    if engine == "llama.cpp" and weights not in (None, "as-is"):
+        raise WrongUse(f"llama.cpp cannot compute with {weights} weights: leave --weights out, or give as-is")
+    if engine != "llama.cpp" and weights == "as-is":
+        raise WrongUse("transformers cannot compute with weights as-is: add --engine llama.cpp")
+
+
+def _on_llama_cpp(entry: Entry, as_is: bool) -> Entry:
+    if entry.adapter is not None:
+        raise WrongUse(f"llama.cpp cannot run {entry.name} with its adapter: give a folder with both merged")
+    if as_is and entry.gguf is None:
+        raise WrongUse(f"{entry.name} has no GGUF file whose kernels could run: leave --weights as-is out")
+    name = f"{entry.name}+llama.cpp" + ("-as-is" if as_is else "")
+    return replace(entry, name=name, engine="llama.cpp", as_is=as_is)
 
 
 def _describe(name_or_path: str | Path) -> Entry:

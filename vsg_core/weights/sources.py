@@ -204,6 +204,19 @@ def _local_gguf(entry: Entry) -> tuple[Path, Source] | None:
     return None
 
 
+def published_gguf(entry: Entry) -> Path:
+    """Return the GGUF file of fetched weights, as it was published.
+
+    Raises:
+        VsgError: it is not on this machine any more.
+    """
+    if (local := _local_gguf(entry)) is None:
+        raise VsgError(
+            f"the GGUF file of {entry.name} is not on this machine: delete its folder and fetch it again"
+        )
+    return local[0]
+
+
 def _gguf_path(source: Source, gguf: Gguf) -> Path | None:
     match source:
         case Hub():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.forward import PaddedEngine, PaddedState
 from vsg_core.generator.engine.gathering import gather
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.static import rounded
@@ -23,8 +23,8 @@ PASS = 64  # positions whose computation takes about as long as reading the weig
 
 
 def states_after(
-    engine: Engine, sequences: Sequence[Tensor], room: int, keep_cache: bool
-) -> Iterator[tuple[Tensor, State]]:
+    engine: PaddedEngine, sequences: Sequence[Tensor], room: int, keep_cache: bool
+) -> Iterator[tuple[Tensor, PaddedState]]:
     """Compute states in batches, the shortest sequences first: (the sequences' numbers [batch], the state after them).
 
     Args:
@@ -43,7 +43,7 @@ def states_after(
             yield from parts
 
 
-def _joined(engine: Engine, parts: list[tuple[Tensor, State]]) -> tuple[Tensor, State]:
+def _joined(engine: PaddedEngine, parts: list[tuple[Tensor, PaddedState]]) -> tuple[Tensor, PaddedState]:
     if len(parts) == 1:
         return parts[0]
     state = gather(engine, [(state, torch.arange(len(rows))) for rows, state in parts])
@@ -51,27 +51,27 @@ def _joined(engine: Engine, parts: list[tuple[Tensor, State]]) -> tuple[Tensor, 
 
 
 def _passes(
-    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, room: int, keep_cache: bool
-) -> Iterator[tuple[Tensor, State]]:
+    engine: PaddedEngine, sequences: Sequence[Tensor], rows: Tensor, room: int, keep_cache: bool
+) -> Iterator[tuple[Tensor, PaddedState]]:
     """Compute the sequences numbered `rows` [n], in an order of length, in as many passes as cost least."""
     for shared, alike in beginnings(engine, sequences, rows, room):
-        common = engine.start(*left_pad(engine, [sequences[int(alike[0])][:shared]])) if shared else None
+        common = engine.begin(*left_pad(engine, [sequences[int(alike[0])][:shared]])) if shared else None
         for group in length_groups(engine, sequences, alike, shared, room):
             batch = [sequences[row][shared:] for row in group]
             if common is None:
-                yield group, engine.start(*together(engine, batch, room), keep_cache, room)
+                yield group, engine.begin(*together(engine, batch, room), keep_cache, room)
             else:
                 yield group, after_beginning(engine, common, batch)
 
 
-def after_beginning(engine: Engine, common: State, sequences: Sequence[Tensor]) -> State:
+def after_beginning(engine: PaddedEngine, common: PaddedState, sequences: Sequence[Tensor]) -> PaddedState:
     """Compute the state after sequences that continue the one row of `common`, which can be used again."""
     copies = engine.select(common, torch.zeros(len(sequences), dtype=torch.long))
-    return engine.step(copies, *left_pad(engine, sequences))
+    return engine.feed(copies, *left_pad(engine, sequences))
 
 
 def beginnings(
-    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, room: int
+    engine: PaddedEngine, sequences: Sequence[Tensor], rows: Tensor, room: int
 ) -> list[tuple[int, Tensor]]:
     """Group sequences by a beginning that is worth a pass of its own: (its length, the sequences' numbers [n]).
 
@@ -119,7 +119,7 @@ def _spelled(sequence: Tensor) -> list[int] | list[bytes]:
 
 
 def input_batches(
-    engine: Engine, sequences: Sequence[Tensor]
+    engine: PaddedEngine, sequences: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Group into batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask or None)."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
@@ -128,14 +128,14 @@ def input_batches(
             yield group, *together(engine, [sequences[row] for row in group], room=0)
 
 
-def by_length(engine: Engine, lengths: Tensor, positions: int) -> list[Tensor]:
+def by_length(engine: PaddedEngine, lengths: Tensor, positions: int) -> list[Tensor]:
     """Divide the numbers of sequences with these lengths [n], the shortest first, into batches that fit."""
     order, size = lengths.argsort(stable=True), batch_size(engine, positions)
     return [order[begin : begin + size] for begin in range(0, len(order), size)]
 
 
 def length_groups(
-    engine: Engine, sequences: Sequence[Tensor], rows: Tensor, shared: int, room: int
+    engine: PaddedEngine, sequences: Sequence[Tensor], rows: Tensor, shared: int, room: int
 ) -> list[Tensor]:
     """Cut sequences [n], in an order of length, into groups whose passes over all but `shared` positions cost least."""
     lengths = [len(sequences[row]) for row in rows]
@@ -157,7 +157,7 @@ def length_groups(
     return groups[::-1]
 
 
-def _together(engine: Engine, shortest: int, longest: int, room: int) -> bool:
+def _together(engine: PaddedEngine, shortest: int, longest: int, room: int) -> bool:
     """Return whether sequences of these lengths may share a batch."""
     paths = engine.paths
     if paths.batches == "single" or not paths.allow(shortest + room):
@@ -169,7 +169,7 @@ def _together(engine: Engine, shortest: int, longest: int, room: int) -> bool:
     return paths.batches == "padded" and all(longest + room <= limit for limit in limits if limit is not None)
 
 
-def batch_size(engine: Engine, positions: int) -> int:
+def batch_size(engine: PaddedEngine, positions: int) -> int:
     """Number of sequences that a quarter of the free memory holds, at most MAX_BATCH, or MAX_BATCH_CARD on cards.
 
     Where steps run in fixed buffers it is a power of two, which fills them, and room for the buffers is left.
@@ -186,14 +186,14 @@ def batch_size(engine: Engine, positions: int) -> int:
     return 1 << (size.bit_length() - 1) if fixed else size
 
 
-def together(engine: Engine, sequences: Sequence[Tensor], room: int) -> tuple[Tensor, Tensor | None]:
+def together(engine: PaddedEngine, sequences: Sequence[Tensor], room: int) -> tuple[Tensor, Tensor | None]:
     """Make one batch as `left_pad` does; the mask is None where sequences of equal length must go unpadded."""
     inputs, mask = left_pad(engine, sequences)
     padded = engine.paths.batches == "padded" and engine.paths.allow(inputs.shape[1] + room)
     return inputs, mask if padded else None
 
 
-def left_pad(engine: Engine, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def left_pad(engine: PaddedEngine, sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Pad to ids [batch, seq], or embeddings [batch, seq, hidden] if any sequence has them; and a mask [batch, seq]."""
     if any(sequence.is_floating_point() for sequence in sequences):
         sequences = [s.to(engine.dtype) if s.is_floating_point() else engine.embed(s) for s in sequences]

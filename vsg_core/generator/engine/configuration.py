@@ -1,4 +1,4 @@
-"""A model's positions by its configuration and modules: context, borders, position table."""
+"""Facts that a model's configuration and modules state: context, borders, position table, end tokens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vsg_core.errors import VsgError
 from vsg_core.generator.engine.split import detached, device_of
 
 # Names that configurations give to the number of positions that a model was built for.
@@ -76,6 +77,22 @@ def placeholders(model: PreTrainedModel) -> set[int]:
     return {value for name, value in numbers if named.search(name) and not OF_TEXT.search(name)}
 
 
+def end_ids(model: PreTrainedModel, special: frozenset[int]) -> frozenset[int]:
+    """Collect the tokens that a model's generation configuration and configuration name as ends.
+
+    Args:
+        special: the tokenizer's special tokens.
+
+    Raises:
+        VsgError: a configuration names something that is not an id.
+    """
+    config = model.config
+    named = _configured(getattr(model, "generation_config", None))
+    # A configuration class has a default, which may be an ordinary word of this tokenizer.
+    configured = {i for part in (config, config.get_text_config()) for i in _configured(part)}
+    return frozenset(named | (configured & special if named else configured))
+
+
 def _numbers(config: Any) -> Iterator[tuple[str, int]]:
     """The whole numbers of a configuration by name, those inside dictionaries and lists included."""
     pending = list(config.to_dict().items())
@@ -87,3 +104,13 @@ def _numbers(config: Any) -> Iterator[tuple[str, int]]:
             pending.extend((name, each) for each in value)
         elif type(value) is int:
             yield name, value
+
+
+def _configured(config: Any) -> set[int]:
+    """Read the end tokens of a configuration: an id or a list of ids, None left out."""
+    given = getattr(config, "eos_token_id", None)
+    ids = given if isinstance(given, (list, tuple, set)) else [given]
+    if wrong := [i for i in ids if i is not None and not str(i).strip().lstrip("-").isdigit()]:
+        raise VsgError(f"the configuration's eos_token_id has {wrong[0]!r}: give the id of a token")
+    # -1 is how some configurations say that there is none.
+    return {int(i) for i in ids if i is not None and int(i) >= 0}

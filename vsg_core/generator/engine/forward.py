@@ -27,10 +27,10 @@ from vsg_core.generator.engine.wrapping import head_of, unwrapped
 
 
 @dataclass
-class State:
+class PaddedState:
     """A batch of sequences after their last position.
 
-    A step changes the cache in place: to branch, copy the state with `Engine.select` first.
+    A step changes the cache in place: to branch, copy the state with `PaddedEngine.select` first.
 
     Args:
         logits: [batch, vocab] float32, of the next token.
@@ -53,11 +53,16 @@ class State:
     encoded: Tensor | None = None
     written: int = 0
 
+    def release(self) -> None:
+        """Drop all tensors."""
+        self.logits = self.hidden = torch.empty(0)
+        self.cache = self.attention_mask = self.fed = self.encoded = None
 
-class Engine:
-    """Runs a transformers model, causal or encoder-decoder, on ids or embeddings.
 
-    For an encoder-decoder, sequences go to the encoder and `step` feeds the decoder.
+class PaddedEngine:
+    """Runs a transformers model, causal or encoder-decoder, on left-padded batches of ids or embeddings.
+
+    For an encoder-decoder, sequences go to the encoder and `feed` feeds the decoder.
 
     Args:
         model: the model; one wrapped by torch.compile, DataParallel or PEFT is unwrapped.
@@ -131,7 +136,7 @@ class Engine:
         """Number of rows of the embedding table, including rows that only pad it."""
         return int(self.embedding.weight.shape[0])
 
-    def context_left(self, state: State, row: int) -> int:
+    def context_left(self, state: PaddedState, row: int) -> int:
         """Number of positions that a row of a state can still take; very large if the model has no limit."""
         if self.context is None:
             return sys.maxsize
@@ -184,9 +189,9 @@ class Engine:
                 return table
         return self.embed(torch.arange(self.vocab_size))
 
-    def start(
+    def begin(
         self, inputs: Tensor, attention_mask: Tensor | None, keep_cache: bool = True, room: int = 0
-    ) -> State:
+    ) -> PaddedState:
         """Run one pass over a left-padded batch.
 
         Args:
@@ -203,7 +208,7 @@ class Engine:
         cache = growing_cache(self.model.config) if steps else None
         output = self.forward(inputs, attention_mask, cache=cache)
         fed = inputs if keep_cache and not steps else None
-        return State(
+        return PaddedState(
             self.last_logits(output.logits), self.last_seen(batch), cache, attention_mask, lengths, fed
         )
 
@@ -211,14 +216,14 @@ class Engine:
         """Return whether a sequence that grows to that many positions may use the cache."""
         return self.paths.cached and self.paths.allow(positions)
 
-    def step(self, state: State, inputs: Tensor, attention_mask: Tensor | None = None) -> State:
+    def feed(self, state: PaddedState, inputs: Tensor, attention_mask: Tensor | None = None) -> PaddedState:
         """Feed the next ids [batch, n] or embeddings [batch, n, hidden]; change `state` in place and return it.
 
         Args:
             attention_mask: [batch, n] of the new positions, if some of them are padding on the left.
         """
         if self.paths.batches == "single" and len(inputs) > 1:
-            return self._step_each(state, inputs)
+            return self._feed_each(state, inputs)
         new = inputs.shape[1]
         # What runs in place writes over what gradients are computed from.
         if not self.differentiable and step_in_place(self, state, inputs, attention_mask):
@@ -232,10 +237,10 @@ class Engine:
         state.hidden = self.last_seen(len(inputs))
         return state
 
-    def _step_each(self, state: State, inputs: Tensor) -> State:
+    def _feed_each(self, state: PaddedState, inputs: Tensor) -> PaddedState:
         """Step each row of a state without a cache alone: branches, in a model whose rows affect each other."""
         each = [
-            self.step(self.select(state, torch.tensor([row])), inputs[row : row + 1])
+            self.feed(self.select(state, torch.tensor([row])), inputs[row : row + 1])
             for row in range(len(inputs))
         ]
         state.logits = torch.cat([row.logits for row in each])
@@ -244,7 +249,7 @@ class Engine:
         state.lengths, state.written = [row.lengths[0] for row in each], each[0].written
         return state
 
-    def _extend(self, state: State, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
+    def _extend(self, state: PaddedState, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
         """Feed a causal model `n` next inputs, after all others without a cache -> logits [batch, vocab] float32."""
         position_ids = None
         if state.attention_mask is not None:
@@ -266,7 +271,7 @@ class Engine:
             past, inputs = (each if each.is_floating_point() else self.embed(each) for each in (past, inputs))
         return torch.cat([past, inputs.to(past.dtype)], dim=1)
 
-    def select(self, state: State, rows: Tensor) -> State:
+    def select(self, state: PaddedState, rows: Tensor) -> PaddedState:
         """Copy the given rows, repeated ones several times: for branching, and for dropping finished rows."""
         places = sent(rows, self.device)
         cache = None if state.cache is None else selected(state.cache, places)
@@ -274,7 +279,7 @@ class Engine:
         def chosen(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[places]
 
-        return State(
+        return PaddedState(
             state.logits[places],
             state.hidden[places],
             cache,
@@ -366,7 +371,7 @@ class Engine:
 
     def _start_decoder(
         self, inputs: Tensor, attention_mask: Tensor | None, lengths: list[int], room: int
-    ) -> State:
+    ) -> PaddedState:
         batch = inputs.shape[0]
         with self.metered(inputs.shape[0] * inputs.shape[1]):
             encoder = self.model.get_encoder()
@@ -375,13 +380,13 @@ class Engine:
         self._encoder_output = type(output)
         encoded = output.last_hidden_state.to(self.device)
         first = torch.full((batch, 1), self.decoder_start, device=self.device)
-        state = State(torch.empty(0), torch.empty(0), None, attention_mask, lengths, None, encoded)
+        state = PaddedState(torch.empty(0), torch.empty(0), None, attention_mask, lengths, None, encoded)
         if self.steps_cached(room + 1):
             config = self.model.config
             state.cache = EncoderDecoderCache(growing_cache(config), growing_cache(config))
         else:
             state.fed = first[:, :0]
-        return self.step(state, first)
+        return self.feed(state, first)
 
     @property
     def decoder_start(self) -> int:
@@ -400,7 +405,7 @@ class Engine:
             )
         return int(start)
 
-    def _decode(self, state: State, inputs: Tensor) -> Tensor:
+    def _decode(self, state: PaddedState, inputs: Tensor) -> Tensor:
         """Run one metered pass of the decoder -> logits [batch, vocab] float32 of the last position."""
         options = {} if state.cache is None else {"cache": state.cache}
         self._seen = None

@@ -12,15 +12,15 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine.cache import GrowingLayer, growing_cache
-from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.forward import PaddedEngine, PaddedState
 from vsg_core.generator.engine.transfers import placed, sent
 
 # A state, and the numbers [n] of the rows to take from it.
-Piece: TypeAlias = "tuple[State, Tensor]"
+Piece: TypeAlias = "tuple[PaddedState, Tensor]"
 
 
-def gather(engine: Engine, pieces: Sequence[Piece]) -> State:
-    """Copy rows of states that have a cache and a mask, as in all sequences for which `Engine.can_share` is true.
+def gather(engine: PaddedEngine, pieces: Sequence[Piece]) -> PaddedState:
+    """Copy rows of states that have a cache and a mask, as all do for which `PaddedEngine.can_share` is true.
 
     Each row's positions move to the right, also those before padding that lies within it.
 
@@ -50,10 +50,10 @@ def gather(engine: Engine, pieces: Sequence[Piece]) -> State:
     logits, hidden = (
         torch.cat([getattr(state, name)[rows] for state, rows in pieces]) for name in ("logits", "hidden")
     )
-    return State(logits, hidden, cache, mask.long(), lengths)
+    return PaddedState(logits, hidden, cache, mask.long(), lengths)
 
 
-def narrow(engine: Engine, state: State) -> None:
+def narrow(engine: PaddedEngine, state: PaddedState) -> None:
     """Drop padding that the next step would take beyond a border (of a window, of the context) that no row reaches."""
     if state.attention_mask is None or state.cache is None:
         return
@@ -62,7 +62,7 @@ def narrow(engine: Engine, state: State) -> None:
         vars(state).update(vars(gather(engine, [(state, torch.arange(len(state.lengths)))])))
 
 
-def _columns(state: State, rows: Tensor, width: int) -> Tensor | None:
+def _columns(state: PaddedState, rows: Tensor, width: int) -> Tensor | None:
     """Find the columns [n, up to width] of each row's last positions; None if these are the last columns."""
     mask = state.attention_mask
     assert mask is not None

@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from vsg_core.errors import NotApplicable
-from vsg_core.generator.engine.forward import Engine, State
-
-# A position that gradients are computed for keeps the activations of every layer, about ten times its keys and values.
-KEPT = 10
+from vsg_core.generator.engine.forward import PaddedEngine, PaddedState
 
 
 def gradients_after(
-    engine: Engine, state: State, inputs: Tensor, loss: Callable[[State], Tensor]
+    engine: PaddedEngine, state: PaddedState, inputs: Tensor, loss: Callable[[PaddedState], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Feed the next positions of each row; compute losses [batch] and their gradients [batch, n, hidden].
 
@@ -33,7 +30,7 @@ def gradients_after(
     inputs = inputs.detach().clone()
     with torch.inference_mode(False), torch.enable_grad(), _differentiable(engine):
         inputs.requires_grad_()
-        losses = loss(engine.step(state, inputs))
+        losses = loss(engine.feed(state, inputs))
         try:
             (gradients,) = torch.autograd.grad(losses.sum(), inputs)
         except RuntimeError as error:
@@ -45,7 +42,7 @@ def gradients_after(
 
 
 @contextmanager
-def _differentiable(engine: Engine) -> Iterator[None]:
+def _differentiable(engine: PaddedEngine) -> Iterator[None]:
     """Let passes inside the block keep what gradients are computed from, while the weights are fixed."""
     weights = [weight for weight in engine.model.parameters() if weight.requires_grad]
     try:

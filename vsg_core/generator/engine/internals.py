@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from vsg_core.errors import NotApplicable
-from vsg_core.generator.engine.forward import Engine, keyword
+from vsg_core.generator.engine.forward import PaddedEngine, keyword
 from vsg_core.generator.engine.split import (
     detached,
     device_of,
@@ -39,7 +39,7 @@ SCALES: dict[str, Callable[[float], float]] = {
 }
 
 
-def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
+def last_hidden_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Hidden states [batch, layers + 1, hidden] float32 at the last position of a batch.
 
     The embedding comes first; the last is as the head sees it, after the final norm.
@@ -58,7 +58,7 @@ def last_hidden_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | 
     return torch.stack([layer[:, -1].to(engine.device) for layer in output.hidden_states], dim=1).float()
 
 
-def final_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
+def final_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Hidden states [batch, hidden] float32 at the last position of a batch, before the final norm.
 
     Raises:
@@ -79,7 +79,7 @@ def final_states(engine: Engine, inputs: Tensor, attention_mask: Tensor | None) 
     return seen[-1][:, -1].to(engine.device).float()
 
 
-def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
+def lens(engine: PaddedEngine, hidden_states: Tensor) -> Tensor:
     """The logit lens (nostalgebraist, 2020): final norm, then head, with the model's own caps and scales of logits.
 
     Hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
@@ -95,7 +95,7 @@ def lens(engine: Engine, hidden_states: Tensor) -> Tensor:
         return head_logits(engine, norm(hidden_states.to(engine.device, model.dtype)))
 
 
-def head_logits(engine: Engine, hidden: Tensor) -> Tensor:
+def head_logits(engine: PaddedEngine, hidden: Tensor) -> Tensor:
     """The logits [..., vocab] float32 from what the head sees [..., hidden], scaled and capped as configured."""
     config = engine.model.config.get_text_config()
     logits: Tensor = engine.fitted(engine.model.get_output_embeddings()(hidden).float().to(engine.device))
@@ -169,7 +169,7 @@ def float64(model: PreTrainedModel) -> Iterator[None]:
             each.data = each.data.to(device, dtype)
 
 
-def library_scores(engine: Engine, inputs: Tensor, **options: Any) -> Tensor:
+def library_scores(engine: PaddedEngine, inputs: Tensor, **options: Any) -> Tensor:
     """The scores [batch, vocab] float32 from which transformers' `generate` picks its first token.
 
     The model's own generation defaults are ignored: only `options` are set.

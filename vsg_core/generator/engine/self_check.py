@@ -18,7 +18,7 @@ from torch import Tensor
 from vsg_core.errors import NotEnoughMemory, VsgError
 from vsg_core.generator.engine.batching import after_beginning, left_pad, states_after
 from vsg_core.generator.engine.configuration import CHUNK, borders, placeholders, stretched
-from vsg_core.generator.engine.forward import Engine, keyword
+from vsg_core.generator.engine.forward import PaddedEngine, keyword
 from vsg_core.generator.engine.gathering import gather
 from vsg_core.generator.engine.internals import (
     final_norm,
@@ -41,7 +41,7 @@ LENGTHS, STEPS = (8, 4, 8), 3
 AFFORDABLE = 4e11
 
 
-def self_check(engine: Engine, tokens: Sequence[int], special: Sequence[int] = ()) -> Paths:
+def self_check(engine: PaddedEngine, tokens: Sequence[int], special: Sequence[int] = ()) -> Paths:
     """Find the ways of computing that are exact for a model. Passes do not count in the engine's meter.
 
     Where a difference is larger than rounding, and always for 16-bit weights, float64 decides if memory allows.
@@ -64,7 +64,9 @@ def self_check(engine: Engine, tokens: Sequence[int], special: Sequence[int] = (
         engine.paths = before
 
 
-def steps_in_place(engine: Engine, paths: Paths, tokens: Sequence[int], special: Sequence[int] = ()) -> bool:
+def steps_in_place(
+    engine: PaddedEngine, paths: Paths, tokens: Sequence[int], special: Sequence[int] = ()
+) -> bool:
     """Return whether steps in fixed buffers, on a card in CUDA graphs, are as exact as the other ways.
 
     In the model's own dtype, since a graph reads the weights where they are. A model that cannot be captured, or for
@@ -87,21 +89,21 @@ def steps_in_place(engine: Engine, paths: Paths, tokens: Sequence[int], special:
         engine.runners.drop()
 
 
-def paths_in_float64(engine: Engine) -> Paths:
+def paths_in_float64(engine: PaddedEngine) -> Paths:
     """Return the paths of a model that runs in float64 now.
 
     Masks of some architectures overflow there, which gives NaN after padding: those run in batches of equal lengths.
     """
     with _unmetered(engine):
         padded = left_pad(engine, [torch.zeros(length, dtype=torch.long) for length in (3, 1)])
-        finite = engine.start(*padded, keep_cache=False).logits[:, : engine.predicted].isfinite().all()
+        finite = engine.begin(*padded, keep_cache=False).logits[:, : engine.predicted].isfinite().all()
     # A graph reads the weights where they were.
     paths = replace(engine.paths, static=False)
     return paths if finite else replace(paths, batches="equal", shared=False)
 
 
 @contextmanager
-def _unmetered(engine: Engine) -> Iterator[None]:
+def _unmetered(engine: PaddedEngine) -> Iterator[None]:
     """Keep the passes inside the block out of the engine's meter."""
     meter, engine.meter = engine.meter, type(engine.meter)()
     try:
@@ -110,7 +112,7 @@ def _unmetered(engine: Engine) -> Iterator[None]:
         engine.meter = meter
 
 
-def _decided(engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> Paths:
+def _decided(engine: PaddedEngine, tokens: Sequence[int], special: Sequence[int]) -> Paths:
     check = _Check(engine, tokens, special)
     found = check.outcome()
     if check.doubtful or engine.dtype.itemsize < 4:
@@ -128,13 +130,13 @@ def _decided(engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> P
 
 
 @contextmanager
-def _as_float64(engine: Engine) -> Iterator[None]:
+def _as_float64(engine: PaddedEngine) -> Iterator[None]:
     check_memory(f"{_name(engine)} in float64", bytes_to_float64(engine.model), engine.devices)
     with float64(engine.model):
         yield
 
 
-def _check_weights(engine: Engine) -> None:
+def _check_weights(engine: PaddedEngine) -> None:
     """Refuse NaN and infinity in the weights."""
     for name, weight in weights_of(engine.model):
         # A sum reads the weights once and allocates nothing.
@@ -155,7 +157,7 @@ class _Check:
         fault: the last difference, or error, in words.
     """
 
-    def __init__(self, engine: Engine, tokens: Sequence[int], special: Sequence[int]) -> None:
+    def __init__(self, engine: PaddedEngine, tokens: Sequence[int], special: Sequence[int]) -> None:
         self.engine, self.model = engine, engine.model
         self.tolerance = ROUNDING.get(engine.dtype, ROUNDING[torch.bfloat16])
         self.doubtful = self.crashed = False
@@ -265,13 +267,13 @@ class _Check:
         for rows, state in states_after(engine, [ids[:-STEPS] for ids in whole], STEPS, keep_cache=True):
             batch = [whole[row] for row in rows.tolist()]
             turned = torch.arange(len(batch)).flip(0).repeat(2)[:2]
-            state = engine.step(state, torch.stack([ids[-STEPS, None] for ids in batch]))
+            state = engine.feed(state, torch.stack([ids[-STEPS, None] for ids in batch]))
             branch = engine.select(state, turned)
             others = self.draw(2 * len(turned)).reshape(len(turned), 2)
             for step in range(1, STEPS):
                 vectors = engine.embed(torch.stack([ids[step - STEPS, None] for ids in batch]))
-                state = engine.step(state, vectors)
-                branch = engine.step(branch, others[:, step - 1, None])
+                state = engine.feed(state, vectors)
+                branch = engine.feed(branch, others[:, step - 1, None])
                 for logits, ids in zip(state.logits, batch, strict=True):
                     yield logits, self.alone(ids[:-STEPS], ids[-STEPS:])[step + 1]
             for logits, row, fed in zip(branch.logits, turned.tolist(), others, strict=True):
@@ -285,14 +287,14 @@ class _Check:
         common, tails = next(each for each in sizes if engine.can_share(each[0] + max(each[1]) + 1))
         beginning = self.whole[2][:common]
         sequences = [torch.cat([beginning, self.draw(tail)]) for tail in tails]
-        start = engine.start(*left_pad(engine, [beginning]))
+        start = engine.begin(*left_pad(engine, [beginning]))
         shared = after_beginning(engine, start, [sequence[common:] for sequence in sequences])
-        apart = engine.start(*left_pad(engine, sequences))
+        apart = engine.begin(*left_pad(engine, sequences))
         joined = gather(engine, [(shared, torch.tensor([1, 0])), (apart, torch.tensor([0, 1]))])
         fed = self.draw(len(tails)).unsqueeze(1)  # [batch, 1]
         for state, rows in ((shared, [0, 1]), (joined, [1, 0, 0, 1])):
             before = state.logits
-            state = engine.step(state, fed[rows])
+            state = engine.feed(state, fed[rows])
             for first, second, row in zip(before, state.logits, rows, strict=True):
                 alone = self.alone(sequences[row], fed[row])
                 yield first, alone[0]
@@ -337,7 +339,7 @@ class _Check:
 
     def hidden(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Compare the head's output for what it saw with the logits, except for a shift and a scale."""
-        state = self.engine.start(self.whole[0][None, :4], None, keep_cache=False)
+        state = self.engine.begin(self.whole[0][None, :4], None, keep_cache=False)
         with torch.no_grad():
             logits = head_logits(self.engine, state.hidden.unsqueeze(1))[0, -1]  # [vocab]
         found, expected = logits[self.columns], state.logits[0, self.columns]
@@ -350,7 +352,7 @@ class _Check:
             lambda _, inputs: seen.append(inputs[0][:, -1])
         )
         try:
-            state = engine.start(self.whole[0][None, :4], None, keep_cache=False)
+            state = engine.begin(self.whole[0][None, :4], None, keep_cache=False)
         finally:
             hook.remove()
         yield lens(engine, seen[-1])[0], state.logits[0]
@@ -457,7 +459,7 @@ def _settings_of(model: torch.nn.Module) -> dict[str, str]:
     return found
 
 
-def _name(engine: Engine) -> str:
+def _name(engine: PaddedEngine) -> str:
     return type(engine.model).__name__
 
 

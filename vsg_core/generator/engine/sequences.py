@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vsg_core.errors import WrongUse
-from vsg_core.generator.engine.forward import Engine, State
+from vsg_core.generator.engine.protocol import Engine, State
 from vsg_core.generator.engine.transfers import demand, is_put_off
 
 

@@ -26,7 +26,7 @@ from vsg_core.generator.engine.paths import Paths
 
 
 class Stepped(Protocol):
-    """The fields of a State that a step in place reads and writes."""
+    """The fields of a PaddedState that a step in place reads and writes."""
 
     logits: Tensor
     hidden: Tensor
@@ -36,7 +36,7 @@ class Stepped(Protocol):
 
 
 class Stepping(Protocol):
-    """The members of an Engine that steps in place use."""
+    """The members of a PaddedEngine that steps in place use."""
 
     model: PreTrainedModel
     paths: Paths
@@ -284,7 +284,7 @@ def has_graphs(device: torch.device) -> bool:
 
 
 def step_in_place(engine: Stepping, state: Stepped, inputs: Tensor, attention_mask: Tensor | None) -> bool:
-    """Make a step as `Engine.step` describes it in a runner, if the state may use one; return whether it did."""
+    """Make a step as `PaddedEngine.feed` does in a runner, if the state may use one; return whether it did."""
     runner = _runner_of(engine, state) if inputs.shape[1] == 1 and attention_mask is None else None
     if runner is None:
         leave(state)

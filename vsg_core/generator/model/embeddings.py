@@ -33,8 +33,7 @@ class Embeddings(Tokenizing):
     @property
     def device_name(self) -> str:
         """The devices as records name them: mps, cpu (AVX512), or cuda:0 (NVIDIA H100 80GB HBM3), cuda:1 (...)."""
-        names = [engine.device_text(device) for device in self.engine.devices]
-        return ", ".join([*names, "offloaded"] if engine.is_offloaded(self.engine.model) else names)
+        return self.engine.device_name
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,7 +59,7 @@ class Embeddings(Tokenizing):
     @cached_property
     def is_token(self) -> Tensor:
         """[vocab] bool; False for rows that only pad the table (a GGUF names those [PAD123])."""
-        rows = self.engine.vocab_size
+        rows = self.vocab_size
         known = torch.zeros(rows, dtype=torch.bool)
         vocabulary = self.tokenizer.get_vocab()
         ids = [i for token, i in vocabulary.items() if i < rows and token != f"[PAD{i}]"]
@@ -80,17 +79,21 @@ class Embeddings(Tokenizing):
 
     @property
     def position_table(self) -> Tensor | None:
-        """[positions, hidden] learned absolute position embeddings; None if the model has none."""
-        return engine.position_table(self.engine.model)
+        """[positions, hidden] learned absolute position embeddings; None if the model has none.
+
+        Raises:
+            NotApplicable: the engine does not give it.
+        """
+        return engine.capability(self.engine, engine.PositionTable).position_table()
 
     @property
     def head_table(self) -> Tensor:
         """[vocab, hidden] the rows of the head, whose products with a last hidden state are the logits.
 
         Raises:
-            NotApplicable: the model's head is not a table.
+            NotApplicable: the model's head is not a table, or the engine does not give it.
         """
-        return engine.head_table(self.engine.model)
+        return engine.capability(self.engine, engine.HeadTable).head_table()
 
     @cached_property
     def embedding_std(self) -> float:
@@ -150,8 +153,8 @@ class Embeddings(Tokenizing):
             ]
             return torch.cat(vectors) if vectors else self.embedding_table[:0]
         weights = weights.to(self.device)
-        if weights.dim() != 2 or (ids is None and weights.shape[-1] != self.engine.vocab_size):
-            shape, vocab = list(weights.shape), self.engine.vocab_size
+        if weights.dim() != 2 or (ids is None and weights.shape[-1] != self.vocab_size):
+            shape, vocab = list(weights.shape), self.vocab_size
             raise WrongUse(f"mixture weights have shape {shape}: give [batch, {vocab}], or ids with them")
         self._check_weights(weights, ids)
         if ids is None:

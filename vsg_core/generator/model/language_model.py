@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
+from vsg_core.errors import VsgError, WrongUse
 from vsg_core.generator import engine
 from vsg_core.generator.mixing.presets import Mixing
 from vsg_core.generator.model.embeddings import Embeddings
+from vsg_core.generator.model.special_tokens import special_tokens
 from vsg_core.generator.writing.decoding import Prompt, as_list, decode
 from vsg_core.generator.writing.writers import TokenWriter
 from vsg_core.lazy import torch
@@ -52,16 +51,16 @@ class Generation:
 
 
 class LanguageModel(Embeddings):
-    """A transformers model and its tokenizer.
+    """A model on its engine, and the model's tokenizer.
 
     A *sequence* (`Prompt`) is text, ids [seq] (a list or an array too) or embeddings [seq, hidden]; text is
     tokenized with special tokens.
-    Several sequences run together, left-padded, and each gives what it would give alone.
+    Several sequences run together, and each gives what it would give alone.
 
     As a context manager it closes itself: `with lm.untrained() as twin:`.
 
     Args:
-        model: a transformers model, causal or encoder-decoder.
+        model: a transformers model, causal or encoder-decoder; or any `Engine`.
         tokenizer: its tokenizer.
         name: as reports show it.
         family: the model's family in the registry, such as "qwen".
@@ -69,13 +68,14 @@ class LanguageModel(Embeddings):
         identity: facts about the weights for the records, such as their digest.
         initial: settings that an untrained twin needs in its configuration (see `untrained`).
         end_ids: tokens that end an answer; by default those that tokenizer, configuration and chat template name.
-        paths: the ways of computing that are exact for the model; by default a self-check finds them.
+        paths: the ways of computing that are exact for a transformers model; by default a self-check finds them. An
+            engine knows its own.
         thinking: let `chat` turn reasoning on or off where its caller does not say; by default it is off.
 
     Raises:
         VsgError: the self-check finds no exact way, or NaN in the weights; or the tokenizer gives ids that the
             embedding table lacks.
-        WrongUse: it is not a language model of transformers.
+        WrongUse: it is neither a language model of transformers nor an engine, or an engine that is given paths.
         NotApplicable: its chat format cannot do what `thinking` asks for.
     """
 
@@ -97,7 +97,10 @@ class LanguageModel(Embeddings):
             raise WrongUse(
                 f"the tokenizer is a {type(tokenizer).__name__}: give the model's tokenizer of transformers"
             )
-        self.engine = engine.Engine(model, paths)
+        own = None if isinstance(model, engine.Engine) else _engine_of(model, paths, tokenizer)
+        if own is None and paths is not None:
+            raise WrongUse("paths are for a transformers model, and an engine is given: leave them out")
+        self.engine: engine.Engine = model if own is None else own
         self.tokenizer = tokenizer
         self.name, self.family = name, family
         self.thinking = thinking
@@ -107,9 +110,8 @@ class LanguageModel(Embeddings):
         self.initial = initial
         self.end_ids = self._known_end_ids() if end_ids is None else frozenset(end_ids)
         self._check_table()
-        if paths is None:
-            special = self.tokenizer.all_special_ids
-            self.engine.paths = engine.self_check(self.engine, self.token_ids, special)
+        if own is not None and paths is None:
+            own.check(self.token_ids, self.tokenizer.all_special_ids)
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +149,7 @@ class LanguageModel(Embeddings):
     def next_logits(self, sequences: Sequence[Prompt]) -> Tensor:
         """Logits [batch, vocab] float32 of the token after each sequence; -inf on rows that are not tokens."""
         tensors = self._as_tensors(sequences)
-        logits = torch.empty(len(tensors), self.engine.vocab_size, device=self.device)
+        logits = torch.empty(len(tensors), self.vocab_size, device=self.device)
         for rows, state in self.prefill(tensors, keep_cache=False):
             logits[rows] = state.logits
         return logits
@@ -157,9 +159,6 @@ class LanguageModel(Embeddings):
     ) -> Iterator[tuple[Tensor, engine.State]]:
         """Compute the state after each sequence, batch by batch: (the sequences' numbers [batch], their state).
 
-        Sequences of similar length share a batch, and the beginning that all sequences of a batch share is computed
-        once.
-
         Args:
             room: number of further positions that each sequence will need.
             keep_cache: False if only the logits are needed.
@@ -168,14 +167,12 @@ class LanguageModel(Embeddings):
             WrongUse: no sequence, an empty one, or one longer than the model's context.
         """
         tensors = self._as_tensors(sequences)
-        for rows, state in engine.states_after(self.engine, tensors, room, keep_cache):
+        for rows, state in self.engine.start(tensors, room, keep_cache):
             yield rows, self._masked(state)
 
     def step(self, state: engine.State, inputs: Tensor) -> engine.State:
         """Feed ids [batch] or vectors [batch, hidden] as the next position; changes `state` and returns it."""
-        inputs = engine.as_inputs(self.engine, state, inputs)
-        engine.narrow(self.engine, state)
-        return self._masked(self.engine.step(state, inputs.unsqueeze(1)))
+        return self._masked(self.engine.step(state, engine.as_inputs(self.engine, state, inputs)))
 
     def select(self, state: engine.State, rows: Tensor) -> engine.State:
         """Copy the given rows of a state, to branch from."""
@@ -188,7 +185,7 @@ class LanguageModel(Embeddings):
             rows: [n], repeated where one row has several branches.
             inputs: ids [n] or vectors [n, hidden].
         """
-        size = engine.batch_size(self.engine, max(state.lengths) + 1)
+        size = self.engine.max_rows(max(state.lengths) + 1)
         parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
         return torch.cat([self.step(self.select(state, rows[some]), inputs[some]).logits for some in parts])
 
@@ -211,14 +208,15 @@ class LanguageModel(Embeddings):
 
         Raises:
             WrongUse: the vectors do not fit the rows or the model.
-            NotApplicable: the model changes in place what gradients are computed from.
+            NotApplicable: the model changes in place what gradients are computed from, or the engine gives none.
         """
+        able = engine.capability(self.engine, engine.Gradients)
         width = self.engine.hidden_size
         if inputs.dim() != 3 or len(inputs) != len(rows) or inputs.shape[2] != width:
             raise WrongUse(
                 f"inputs have shape {list(inputs.shape)}: give vectors [{len(rows)}, positions, {width}]"
             )
-        size = engine.batch_size(self.engine, max(state.lengths) + engine.KEPT * inputs.shape[1])
+        size = self.engine.max_rows(max(state.lengths) + engine.KEPT * inputs.shape[1])
         losses, gradients = [], []
         for some in torch.split(torch.arange(len(rows)), size):
 
@@ -227,7 +225,7 @@ class LanguageModel(Embeddings):
 
             branches = self.select(state, rows[some])
             fed = inputs[some].to(self.device, self.dtype)
-            found = engine.gradients_after(self.engine, branches, fed, own)
+            found = able.gradients_after(branches, fed, own)
             losses.append(found[0])
             gradients.append(found[1])
         return torch.cat(losses), torch.cat(gradients)
@@ -236,7 +234,7 @@ class LanguageModel(Embeddings):
         """Copy the given rows of several states into one batch, if `most_rows` allows it; one state's rows always."""
         if len(pieces) == 1:
             return self.select(*pieces[0])
-        return engine.gather(self.engine, [(state, engine.as_rows(state, rows)) for state, rows in pieces])
+        return self.engine.gather([(state, engine.as_rows(state, rows)) for state, rows in pieces])
 
     def most_rows(self, state: engine.State, room: int) -> int:
         """Number of rows that a batch may have in which a state's rows go on for `room` positions.
@@ -245,7 +243,7 @@ class LanguageModel(Embeddings):
             0 if rows of other states cannot join them.
         """
         positions = max(state.lengths) + room
-        return engine.batch_size(self.engine, positions) if self.engine.can_share(positions) else 0
+        return self.engine.max_rows(positions) if self.engine.joins(positions) else 0
 
     def generate(
         self,
@@ -277,7 +275,11 @@ class LanguageModel(Embeddings):
 
         Only the given options of `generate` are set. Sequences of different lengths run apart, because some options
         would treat padding as text.
+
+        Raises:
+            NotApplicable: the model or its engine has no `generate`.
         """
+        able = engine.capability(self.engine, engine.LibraryScores)
         tensors = self._as_tensors(sequences)
         alike = defaultdict(list)  # by shape and dtype: the sequences' numbers
         for row, sequence in enumerate(tensors):
@@ -285,7 +287,7 @@ class LanguageModel(Embeddings):
         by_row: dict[int, Tensor] = {}
         for rows in alike.values():
             inputs = torch.stack([tensors[row] for row in rows])  # [batch, seq] or [batch, seq, hidden]
-            by_row |= zip(rows, engine.library_scores(self.engine, inputs, **options), strict=True)
+            by_row |= zip(rows, able.library_scores(inputs, **options), strict=True)
         return torch.stack([by_row[row] for row in range(len(tensors))])
 
     def hidden_states(self, sequences: Sequence[Prompt]) -> Tensor:
@@ -294,9 +296,10 @@ class LanguageModel(Embeddings):
         The embedding comes first; the last is as the head sees it, after the final norm.
 
         Raises:
-            NotApplicable: an encoder-decoder.
+            NotApplicable: an encoder-decoder, or an engine that gives none.
         """
-        return self._at_last_positions(sequences, engine.last_hidden_states)
+        able = engine.capability(self.engine, engine.LayerStates)
+        return able.last_hidden_states(self._as_tensors(sequences))
 
     def final_states(self, sequences: Sequence[Prompt]) -> Tensor:
         """Hidden states [batch, hidden] float32 at each sequence's last position before the final norm, on the CPU.
@@ -304,38 +307,39 @@ class LanguageModel(Embeddings):
         `lens` turns them, and blends of them, into logits.
 
         Raises:
-            NotApplicable: the architecture's final norm is not known.
+            NotApplicable: the architecture's final norm is not known, or the engine gives no lens.
         """
-        return self._at_last_positions(sequences, engine.final_states)
+        return engine.capability(self.engine, engine.LogitLens).final_states(self._as_tensors(sequences))
 
     def lens(self, hidden_states: Tensor) -> Tensor:
         """The logit lens: hidden states [..., hidden] of any layer but the last -> logits [..., vocab] float32.
 
         Raises:
-            NotApplicable: the architecture's final norm is not known.
+            NotApplicable: the architecture's final norm is not known, or the engine gives no lens.
         """
+        able = engine.capability(self.engine, engine.LogitLens)
         width = self.engine.hidden_size
         if not hidden_states.dim() or hidden_states.shape[-1] != width:
             raise WrongUse(f"hidden states have shape {list(hidden_states.shape)}: give [..., {width}]")
-        return engine.lens(self.engine, hidden_states).index_fill_(-1, self._padding, -torch.inf)
+        return able.lens(hidden_states).index_fill_(-1, self._padding, -torch.inf)
 
     def untrained(self, seed: int = 0) -> LanguageModel:
         """Build the same architecture with random weights; close it after use. Its passes count as this model's.
 
         The weights are drawn as the configuration says, with the corrections of `initial`: a GGUF does not keep the
         initial standard deviation, and unties tied weights.
+
+        Raises:
+            NotApplicable: the engine cannot.
         """
-        model = engine.untrained(self.engine.model, seed, self.initial or {})
-        twin = LanguageModel(
-            model,
+        twin = engine.capability(self.engine, engine.UntrainedTwin).untrained(seed, self.initial or {})
+        return LanguageModel(
+            twin,
             self.tokenizer,
             name=f"{self.name}, untrained",
             kind=self.kind,
-            paths=self.engine.paths,
             thinking=self.thinking,
         )
-        twin.engine.meter = self.engine.meter
-        return twin
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
@@ -345,19 +349,15 @@ class LanguageModel(Embeddings):
 
         Raises:
             VsgError: the machine cannot hold the weights in float64.
+            NotApplicable: the engine cannot.
         """
-        # What runs in place is dropped first: it has memory that the weights need.
-        self.engine.runners.drop()
-        self._check_room(f"{self.name} in float64", engine.bytes_to_float64(self.engine.model))
-        self._forget()  # cached tensors have the old dtype and device
-        paths = self.engine.paths
+        able = engine.capability(self.engine, engine.Float64)
+        # Cached tensors have the old dtype and device.
+        self._forget()
         try:
-            with engine.float64(self.engine.model):
-                if paths.batches == "padded":
-                    self.engine.paths = engine.paths_in_float64(self.engine)
+            with able.in_float64():
                 yield
         finally:
-            self.engine.paths = paths
             self._forget()
 
     @contextmanager
@@ -368,30 +368,18 @@ class LanguageModel(Embeddings):
 
         Raises:
             WrongUse: fewer than 2 bits, or more than 16.
-            NotApplicable: the weights are packed already, or partly outside memory.
+            NotApplicable: the weights are packed already, or partly outside memory; or the engine cannot.
             VsgError: the machine cannot hold the weights twice, as in `in_float64`.
         """
         if not 2 <= bits <= 16:
             raise WrongUse(f"weights are to be rounded to {bits} bits: give 2 to 16")
-        self._check_room(f"{self.name} rounded to {bits} bits", engine.bytes_to_round(self.engine.model))
-        self._renew()
+        able = engine.capability(self.engine, engine.RoundedWeights)
+        self._forget()
         try:
-            with engine.with_rounded_weights(self.engine.model, bits):
+            with able.rounded(bits):
                 yield
         finally:
-            self._renew()
-
-    def _check_room(self, what: str, more_bytes: int) -> None:
-        """Refuse what memory cannot hold. Not as NotEnoughMemory: the plugin would report an unavailable model."""
-        try:
-            engine.check_memory(what, more_bytes, self.engine.devices)
-        except NotEnoughMemory as error:
-            raise VsgError(str(error)) from None
-
-    def _renew(self) -> None:
-        """Drop what was computed from the weights, or holds their addresses."""
-        self.engine.runners.drop()
-        self._forget()
+            self._forget()
 
     def _forget(self) -> None:
         """Drop all cached properties, which were computed from the weights as they are now."""
@@ -407,32 +395,12 @@ class LanguageModel(Embeddings):
     def close(self) -> None:
         """Drop the weights, to free memory for the next model."""
         self._forget()
-        self.engine.runners.drop()
-        model = None if self.engine.model is None else weakref.ref(self.engine.model)
-        self.engine.model = None
-        # A look at every object of the process takes up to a second, and nearly always the weights are gone by now
-        if model is not None and model() is not None:
-            gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.engine.close()
 
     def _as_tensors(self, sequences: Sequence[Prompt]) -> list[Tensor]:
         """Tokenize the texts among the sequences, and refuse what the model cannot take."""
         tokenized = [self.tokenize(each) if isinstance(each, str) else each for each in as_list(sequences)]
         return engine.as_sequences(self.engine, self.name, tokenized)
-
-    def _at_last_positions(
-        self,
-        sequences: Sequence[Prompt],
-        states_of: Callable[[engine.Engine, Tensor, Tensor | None], Tensor],
-    ) -> Tensor:
-        """Compute states [batch, ...] at the last position of each sequence, batch by batch, on the CPU."""
-        tensors = self._as_tensors(sequences)
-        by_row: dict[int, Tensor] = {}
-        for rows, inputs, attention_mask in engine.input_batches(self.engine, tensors):
-            states = states_of(self.engine, inputs, attention_mask).cpu()
-            by_row |= zip(rows.tolist(), states, strict=True)
-        return torch.stack([by_row[row] for row in range(len(tensors))])
 
     def _masked(self, state: engine.State) -> engine.State:
         """Exclude the rows of the table that are not tokens, so that they never receive weight."""
@@ -452,3 +420,7 @@ class LanguageModel(Embeddings):
 
     def _not_finite(self) -> VsgError:
         return VsgError(f"the logits of {self.name} contain NaN or infinity: no claim is judged on it")
+
+
+def _engine_of(model: Any, paths: engine.Paths | None, tokenizer: Any) -> engine.TransformersEngine:
+    return engine.TransformersEngine(model, paths, special_tokens(tokenizer).values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -73,49 +73,28 @@ def ids_of(tokenizer: Any, text: str, special: bool) -> list[int]:
     return ids
 
 
-def end_ids(tokenizer: Any, config: Any, generation_config: Any, end_of_turn: str | None) -> frozenset[int]:
+def end_ids(tokenizer: Any, named: frozenset[int], end_of_turn: str | None) -> frozenset[int]:
     """Collect the tokens that end an answer.
 
-    These are the end tokens of the tokenizer and of the configurations, the one that the chat template writes after an
-    answer, and special tokens that are spelled as ends (see ENDS). An ordinary token never is one by its name.
+    These are the end token of the tokenizer, those that the weights' configuration names, the one that the chat
+    template writes after an answer, and special tokens that are spelled as ends (see ENDS). An ordinary token never is
+    one by its name.
 
     Args:
+        named: by the configuration.
         end_of_turn: the token that the chat template writes after an answer, if any.
-
-    Raises:
-        VsgError: a configuration names something that is not an id.
     """
     special = special_tokens(tokenizer)
-    named = _configured(generation_config)
-    # A configuration class has a default, which may be an ordinary word of this tokenizer.
-    configured = {i for part in _parts(config) for i in _configured(part)}
-    named |= configured & set(special.values()) if named else configured
     spelled = {i for token, i in special.items() if is_end(token)}
     turn = {special[end_of_turn]} if end_of_turn in special else set()
     own = getattr(tokenizer, "eos_token_id", None)
-    return frozenset(named | spelled | turn | ({own} if own is not None else set()))
+    return named | spelled | turn | ({own} if own is not None else set())
 
 
 def is_end(token: str) -> bool:
     """Return whether a special token is spelled as the end of a text or turn: </s>, <|im_end|>, <end_of_turn>."""
     letters = "".join(filter(str.isalpha, token.lower()))
     return token == "</s>" or ENDS.fullmatch(letters) is not None
-
-
-def _parts(config: Any) -> Iterable[Any]:
-    """The configuration, and that of its text model if it has one apart."""
-    text = getattr(config, "get_text_config", lambda: config)()
-    return (config, text)
-
-
-def _configured(config: Any) -> set[int]:
-    """Read the end tokens of a configuration: an id or a list of ids, None left out."""
-    given = getattr(config, "eos_token_id", None)
-    ids = given if isinstance(given, (list, tuple, set)) else [given]
-    if wrong := [i for i in ids if i is not None and not str(i).strip().lstrip("-").isdigit()]:
-        raise VsgError(f"the configuration's eos_token_id has {wrong[0]!r}: give the id of a token")
-    # -1 is how some configurations say that there is none.
-    return {int(i) for i in ids if i is not None and int(i) >= 0}
 
 
 def _short(text: str) -> str:

@@ -32,6 +32,16 @@ class Tokenizing:
     thinking: bool | None = None
 
     @property
+    def vocab_size(self) -> int:
+        """Number of rows of the embedding table, including rows that only pad it."""
+        return self.engine.vocab_size
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Return whether sequences go to an encoder, and what is written to a decoder."""
+        return self.engine.is_encoder_decoder
+
+    @property
     def has_chat(self) -> bool:
         """Return whether the tokenizer has a chat template that can format a question."""
         return self._chat_format.works
@@ -82,7 +92,7 @@ class Tokenizing:
         """List what is done to the text, for provenance: tokens left out, a date fixed, reasoning turned off."""
         before, after = self._around
         notes = []
-        if after and not self.engine.is_encoder_decoder:
+        if after and not self.is_encoder_decoder:
             notes.append(f"prompts lack the {self._spelled(after)} that the tokenizer puts after a text")
         if before.count(self.tokenizer.bos_token_id) > 1:
             notes.append(
@@ -124,8 +134,8 @@ class Tokenizing:
                 embedding table.
         """
         _check_text(text)
-        ids = ids_of(self.tokenizer, text, special and self.engine.is_encoder_decoder)
-        if special and not self.engine.is_encoder_decoder:
+        ids = ids_of(self.tokenizer, text, special and self.is_encoder_decoder)
+        if special and not self.is_encoder_decoder:
             ids = self._begun(ids)
         bos = self.tokenizer.bos_token_id
         # Where BOS also ends a text (GPT-2), two of them are an empty text between two others.
@@ -133,9 +143,9 @@ class Tokenizing:
             ids = ids[1:]
         if not ids:
             raise WrongUse(f"the text {text[:60]!r} has no token: give at least one word")
-        if beyond := {self._spelled([i]): i for i in ids if i >= self.engine.vocab_size}:
+        if beyond := {self._spelled([i]): i for i in ids if i >= self.vocab_size}:
             raise WrongUse(
-                f"the text {text[:60]!r} has {_listed(beyond)}, beyond the {self.engine.vocab_size} rows of "
+                f"the text {text[:60]!r} has {_listed(beyond)}, beyond the {self.vocab_size} rows of "
                 f"the embedding table of {self.name}: leave it out, or give the tokenizer of these weights"
             )
         return torch.tensor(ids, device=self.engine.device)
@@ -209,16 +219,14 @@ class Tokenizing:
 
     def _known_end_ids(self) -> frozenset[int]:
         """Collect the tokens that end an answer and have a row in the embedding table."""
-        model = self.engine.model
-        generation_config = getattr(model, "generation_config", None)
         turn = self._chat_format.end_of_turn if self.has_chat else None
-        found = end_ids(self.tokenizer, model.config, generation_config, turn)
-        return frozenset(i for i in found if i < self.engine.vocab_size)
+        found = end_ids(self.tokenizer, self.engine.end_ids, turn)
+        return frozenset(i for i in found if i < self.vocab_size)
 
     @cached_property
     def _beyond(self) -> dict[str, int]:
         """The tokens whose ids have no row in the embedding table."""
-        rows = self.engine.vocab_size
+        rows = self.vocab_size
         return {str(token): i for token, i in self.tokenizer.get_vocab().items() if i >= rows}
 
     def _check_table(self) -> None:
@@ -238,7 +246,7 @@ class Tokenizing:
         wrong = {token: i for token, i in beyond.items() if token not in added or i in written}
         if wrong:
             raise VsgError(
-                f"the tokenizer of {self.name} has {_listed(wrong)}, beyond the {self.engine.vocab_size} rows of the "
+                f"the tokenizer of {self.name} has {_listed(wrong)}, beyond the {self.vocab_size} rows of the "
                 "embedding table: give the tokenizer that belongs to these weights"
             )
 
@@ -252,7 +260,7 @@ class Tokenizing:
     @cached_property
     def _closing(self) -> int:
         """Count the tokens that `tokenize` puts after a text: 1 for T5 (</s>), 0 for causal models."""
-        return len(self._around.after) if self.engine.is_encoder_decoder else 0
+        return len(self._around.after) if self.is_encoder_decoder else 0
 
     def _spelled(self, ids: Sequence[int]) -> str:
         return " ".join(map(str, self.tokenizer.convert_ids_to_tokens(list(ids))))

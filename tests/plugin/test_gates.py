@@ -1,0 +1,63 @@
+"""Gates: claims that every other claim on their model takes for granted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Suite
+
+GATE = """
+@claim("It rests on the gate", rule=rate(above=0.5), **ABOUT)
+def test_other(lm):
+    return trials(38)
+
+@claim("The engine is right", gate=True, rule=rate(above=0.5), **ABOUT)
+def test_gate(lm):
+    return trials({passed})
+"""
+
+
+def verdicts(suite: Suite) -> dict[str, str]:
+    return {name: suite.record(name).verdict for name in ("gate", "other")}
+
+
+def test_a_gate_runs_first_and_lets_the_others_run_if_it_holds(suite: Suite) -> None:
+    suite.claims(GATE.format(passed=38))
+    result = suite.run("-v")
+    result.stdout.re_match_lines([".*::test_gate.*", ".*::test_other.*"])
+    assert verdicts(suite) == {"gate": "holds", "other": "holds"}
+
+
+def test_where_a_gate_is_refuted_no_other_claim_of_its_model_runs(suite: Suite) -> None:
+    suite.claims(GATE.format(passed=2))
+    suite.run().assert_outcomes(passed=1, skipped=1)
+    assert verdicts(suite) == {"gate": "refuted", "other": "not run"}
+    why = suite.record("other").not_run
+    assert why is not None
+    assert why.cause == "skipped"
+    assert why.reason == "gate, which every claim on tiny-random takes for granted, is refuted"
+
+
+def test_an_inconclusive_gate_closes_nothing(suite: Suite) -> None:
+    suite.claims(GATE.format(passed=20))
+    suite.run().assert_outcomes(passed=2)
+    assert verdicts(suite) == {"gate": "inconclusive", "other": "holds"}
+
+
+@pytest.mark.parametrize("arguments", [("-k", "other"), ("--resume",)])
+def test_a_gate_that_is_left_out_or_kept_counts_as_it_was_measured(
+    suite: Suite, arguments: tuple[str, ...]
+) -> None:
+    suite.claims(GATE.format(passed=2))
+    suite.run("-k", "gate and not other")
+    suite.run(*arguments)
+    assert verdicts(suite)["other"] == "not run"
+
+
+def test_a_gate_that_was_only_recorded_counts_too(suite: Suite) -> None:
+    suite.claims(GATE.format(passed=2))
+    suite.run("-k", "gate and not other", "--record")
+    for path in suite.reports.rglob("gate.json"):
+        path.unlink()
+    suite.run("-k", "other")
+    assert suite.record("other").verdict == "not run"
