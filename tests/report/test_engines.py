@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
-# A claim with a verdict that the second engine cannot be asked, and one that is inconclusive on both.
+# A claim with a verdict that does not apply to the second engine, and one that is inconclusive on both.
 UNASKED, OPEN = "second_path_is_lost_early", "mixture_cannot_be_copied"
 FIRST = {claim: real(claim) for claim in (RATE, OVER, MEAN, IDENTITY, UNASKED, OPEN)}
 FOUND = {
