@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "vsg_core"
 ENGINES = ROOT / PACKAGE / "generator" / "engine"
 PROTOCOL = ENGINES / "protocol.py"
-SECOND = ENGINES.parent / "llama_cpp"
 # The members of LanguageModel that need each optional capability of protocol.py.
 MEMBERS = {
     "LayerStates": ("hidden_states",),
@@ -34,8 +33,6 @@ MEMBERS = {
 }
 # The rooms that implement these members: what they mention, every claim would reach.
 BEHIND = (f"{PACKAGE}.generator.engine", f"{PACKAGE}.generator.model")
-# What every engine is; the other protocols are optional.
-SURFACE_OF = "Engine"
 # A class with these methods is an engine.
 SURFACE = frozenset({"start", "step", "select"})
 
@@ -50,7 +47,7 @@ def optional_capabilities() -> dict[str, tuple[str, frozenset[str]]]:
         each.name: (_first_line(each), _methods(each))
         for each in ast.parse(PROTOCOL.read_text(encoding="utf-8")).body
         if isinstance(each, ast.ClassDef)
-        and each.name != SURFACE_OF
+        and each.name != "Engine"
         and any(isinstance(name, ast.Name) and name.id == "runtime_checkable" for name in each.decorator_list)
     }
     if differing := found.keys() ^ MEMBERS.keys():
@@ -58,13 +55,10 @@ def optional_capabilities() -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def second_engine() -> frozenset[str]:
-    """Return the methods of the engine that runs on llama.cpp.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for path in sorted(SECOND.glob("*.py")):
+def second_engine() -> frozenset[str] | None:
+    """Return the methods of the engine that runs on llama.cpp; None while there is none."""
+    room = ENGINES.parent
+    for path in sorted(each for each in room.rglob("*.py") if "llama" in str(each.relative_to(room))):
         classes = {
             each.name: each
             for each in ast.parse(path.read_text(encoding="utf-8")).body
@@ -73,7 +67,7 @@ def second_engine() -> frozenset[str]:
         for each in classes.values():
             if (methods := _inherited(each, classes)) >= SURFACE:
                 return methods
-    raise ValueError(f"{SECOND} has no class with the methods {', '.join(sorted(SURFACE))}")
+    return None
 
 
 def lacking(methods: frozenset[str]) -> set[str]:

@@ -89,21 +89,22 @@ def replications() -> str:
 
 def capabilities() -> str:
     """Return which optional capabilities the second engine has, and which claims reach each of them."""
-    missing = lacking(second_engine())
+    methods = second_engine()
     claims = [claim for claim in load_claims(CLAIMS) if not is_across(claim)]
     reach = {claim.id: reached(claim) for claim in claims}
+    missing = set() if methods is None else lacking(methods)
     rows = [
         [
             f"{sentence.rstrip('.')} (`{name}`)",
             "yes",
-            "no" if name in missing else "yes",
+            "not known yet" if methods is None else "no" if name in missing else "yes",
             ", ".join(f"`{claim}`" for claim in reach if name in reach[claim]) or "none",
         ]
         for name, (sentence, _) in optional_capabilities().items()
     ]
     plain = sum(not found for found in reach.values())
     kept_back = sum(bool(found & missing) for found in reach.values())
-    text = f"{plain} of {len(claims)} claims reach none of these, and apply to every engine."
+    text = f"{plain} of {len(claims)} claims reach none of these, so they apply to every engine."
     if kept_back:
         text += f" {kept_back} do not apply to llama.cpp, because they reach what it lacks."
     head = ["optional capability", "transformers", "llama.cpp", "claims that reach it"]

@@ -13,6 +13,7 @@ import pytest
 
 import vsg_core
 from tests.support.report_records import EMPTY, SLICED, measured, successes
+from tests.support.second_engine import MODEL, RATE, SECOND, on_llama_cpp, real
 from vsg_core.cli import main as cli
 from vsg_core.errors import VsgError
 from vsg_core.records.files import read_reports, write_record
@@ -239,3 +240,33 @@ def test_each_preset_has_a_line_of_help_that_fits(vsg) -> None:
     assert code == 0
     assert [line.split()[0] for line in lines] == list(vsg_core.presets.PRESETS)
     assert all(len(line.split()) > 3 and len(line) <= 80 for line in lines)
+
+
+def test_one_folder_with_two_engines_is_compared(vsg, tmp_path: Path) -> None:
+    first = real(RATE)
+    write_record(first, tmp_path / "a" / "records")
+    write_record(on_llama_cpp(first), tmp_path / "b" / "records")
+    both = tmp_path / "both"
+    for record in (first, on_llama_cpp(first)):
+        write_record(record, both / "records")
+    code, out, _ = vsg("diff", str(both))
+    assert (code, "1 of 1 finding replicated" in out) == (0, True)
+    assert vsg("diff", str(tmp_path / "a"), str(tmp_path / "b"), "--across-engines")[1] == out
+    found = json.loads(vsg("diff", str(both), "--json")[1])
+    assert found["counts"] == {SECOND: {"replicated": 1, "not replicated": 0, "undecided": 0}}
+    code, _, err = vsg("diff", str(tmp_path / "a"))
+    assert (code, "no model has records of two engines" in err) == (1, True)
+    assert vsg("diff", str(both), "--html", str(tmp_path / "page.html"))[0] == 2
+
+
+def test_recorded_verdicts_of_two_engines_are_printed(vsg) -> None:
+    assert vsg("table", "--engines")[0] == 0
+    assert "+llama.cpp" not in vsg("table", "--short")[1]
+
+
+def test_status_ignores_what_a_second_engine_measured(vsg, tmp_path: Path) -> None:
+    """It is the same model; its own records are listed with --engine."""
+    write_record(on_llama_cpp(real(RATE)), tmp_path / "records")
+    code, out, err = vsg("status", "--reports", str(tmp_path), "--json")
+    assert code == 0, err
+    assert [model["model"] for model in json.loads(out)["models"]].count(MODEL) <= 1

@@ -11,7 +11,7 @@ from tests.support.judging import MODEL, declare, judged_record, record_of, succ
 from vsg_core.errors import RecordsUnavailable
 from vsg_core.judge.rules import rate
 from vsg_core.records.across import QUANTISATION, SIZE, TUNING, Records, pairs_of
-from vsg_core.records.files import write_record
+from vsg_core.records.files import measured_digest, write_record
 from vsg_core.records.record import ModelReference
 
 
@@ -81,3 +81,13 @@ def test_records_of_different_rules_or_dtypes_are_not_paired(tmp_path: Path) -> 
             Records(tmp_path).pairs(SIZE)
     write_record(judged_record(declare(rate(above=0.5)), successes(9), LARGE), tmp_path / "records")
     assert len(Records(tmp_path).pairs(SIZE)) == 1
+
+
+def test_a_second_engine_is_not_a_model_of_its_own(tmp_path: Path) -> None:
+    """Its float32 weights would pass for the full form of a quantised model."""
+    write_record(record_of(30, model=QUARTER), tmp_path / "records")
+    before = measured_digest(tmp_path)
+    write_record(record_of(30, model=model("quarter+llama.cpp")), tmp_path / "records")
+    with pytest.raises(RecordsUnavailable):
+        Records(tmp_path).pairs(QUANTISATION)
+    assert measured_digest(tmp_path) == before, "claims across models do not become stale by it"

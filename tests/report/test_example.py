@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from vsg_core.records.files import ARCHIVE, read_reports
-from vsg_core.records.recorded import read_recorded, recorded_verdict
+from tests.support.second_engine import OVER, RATE, SECOND, on_llama_cpp, real
+from tools import example
+from vsg_core.records.files import ARCHIVE, read_reports, write_record
+from vsg_core.records.recorded import read_recorded, recorded_verdict, write_recorded
 from vsg_core.report import report_of, write_report
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +44,16 @@ def test_every_recorded_verdict_has_its_record() -> None:
     for path in RECORDED.glob("*.toml"):
         for claim, verdict in read_recorded(RECORDED, path.stem).items():
             assert kept[path.stem, claim] == verdict, (path.stem, claim)
+
+
+def test_the_example_takes_records_of_a_second_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose verdict is the recorded one, under the name that they are recorded by."""
+    accepted = on_llama_cpp(real(RATE))
+    write_recorded(tmp_path / "recorded", SECOND, [accepted])
+    monkeypatch.setattr(example, "accepted", lambda name: read_recorded(tmp_path / "recorded", name))
+    for record in (accepted, on_llama_cpp(real(OVER), noise=0.3)):
+        write_record(record, tmp_path / "run" / "records")
+    (found,) = example.newest([tmp_path / "run"])
+    assert (found.model.name, found.claim.id, found.outcome) == (SECOND, RATE, "same")

@@ -7,29 +7,26 @@ from pathlib import Path
 import pytest
 
 from vsg_core.weights import loading
-from vsg_core.weights.engine_names import engine_of, engine_options, model_of, on_second_engine
+from vsg_core.weights.engine_names import engine_of, model_of, on_second_engine
 from vsg_core.weights.registry import Local
 
 
 @pytest.mark.parametrize(
-    ("name", "model", "engine", "options"),
+    ("name", "model", "engine"),
     [
-        ("gpt2", "gpt2", "transformers", {}),
-        ("gpt2+llama.cpp", "gpt2", "llama.cpp", {"--engine": "llama.cpp"}),
-        (
-            "gpt2+llama.cpp-as-is", "gpt2", "llama.cpp, weights as is",
-            {"--engine": "llama.cpp", "--weights": "as-is"},
-        ),
-        ("gpt2+adapter", "gpt2+adapter", "transformers", {}),
-        ("gpt2+adapter+llama.cpp", "gpt2+adapter", "llama.cpp", {"--engine": "llama.cpp"}),
-        ("gpt2+llama.cpp-adapter", "gpt2+llama.cpp-adapter", "transformers", {}),
-        ("gpt2+llama.cpp+adapter", "gpt2+llama.cpp+adapter", "transformers", {}),
-        ("a+llama_cpp", "a+llama_cpp", "transformers", {}),
-        ("llama.cpp", "llama.cpp", "transformers", {}),
+        ("gpt2", "gpt2", "transformers"),
+        ("gpt2+llama.cpp", "gpt2", "llama.cpp"),
+        ("gpt2+llama.cpp-as-is", "gpt2", "llama.cpp, weights as is"),
+        ("gpt2+adapter", "gpt2+adapter", "transformers"),
+        ("gpt2+adapter+llama.cpp", "gpt2+adapter", "llama.cpp"),
+        ("gpt2+llama.cpp-adapter", "gpt2+llama.cpp-adapter", "transformers"),
+        ("gpt2+llama.cpp+adapter", "gpt2+llama.cpp+adapter", "transformers"),
+        ("a+llama_cpp", "a+llama_cpp", "transformers"),
+        ("llama.cpp", "llama.cpp", "transformers"),
     ],
 )  # fmt: skip
-def test_a_name_says_model_and_engine(name: str, model: str, engine: str, options: dict[str, str]) -> None:
-    assert (model_of(name), engine_of(name), engine_options(name)) == (model, engine, options)
+def test_a_name_says_model_and_engine(name: str, model: str, engine: str) -> None:
+    assert (model_of(name), engine_of(name)) == (model, engine)
     assert on_second_engine(name) == (engine != "transformers")
 
 

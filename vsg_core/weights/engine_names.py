@@ -26,14 +26,6 @@ def engine_of(name: str) -> str:
     return found["engine"] + (", weights as is" if found["as_is"] else "")
 
 
-def engine_options(name: str) -> dict[str, str]:
-    """Return the options of `pytest` and `vsg` that choose the engine in a name; none for transformers."""
-    found = _ON_SECOND.fullmatch(name)
-    if not found:
-        return {}
-    return {"--engine": found["engine"], **({"--weights": "as-is"} if found["as_is"] else {})}
-
-
 def on_second_engine(name: str) -> bool:
     """Return whether records of this name are those of a second engine."""
     return engine_of(name) != FIRST_ENGINE

@@ -16,6 +16,7 @@ from vsg_core.report.view.engines import JUDGED, RESULTS, EnginePair, Result, co
 from vsg_core.report.view.rows import report_of
 from vsg_core.vocabulary import Replication
 from vsg_core.weights.engine_names import engine_of, model_of
+from vsg_core.wording import count_text
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _headline(diff: EngineDiff, name: str) -> str:
     identities = [pair for pair in diff.pairs if pair.name == name and not pair.is_finding]
     judged = [pair for pair in identities if pair.result in JUDGED]
     same = sum(pair.result == "replicated" for pair in judged)
-    text += f"; {rest} more are not compared" if rest else ""
+    text += f"; {count_text(rest, 'more is', 'more are')} not compared" if rest else ""
     return text + (f". Identities: {same} of {len(judged)} replicated" if judged else "")
 
 

@@ -106,7 +106,7 @@ def _counts(findings: Sequence[Line], identities: Sequence[Line]) -> str:
     rest = len(findings) - asked
     judged = [line for line in identities if line.result in JUDGED]
     same = sum(line.result == "replicated" for line in judged)
-    text += f"; {rest} more are not compared" if rest else ""
+    text += f"; {count_text(rest, 'more is', 'more are')} not compared" if rest else ""
     return text + (f". Identities: {same} of {len(judged)} replicated." if judged else ".")
 
 

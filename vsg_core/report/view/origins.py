@@ -10,8 +10,7 @@ from vsg_core.projects import option_words, run_command
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
-from vsg_core.vocabulary import PACKINGS, form_text
-from vsg_core.weights.engine_names import engine_options
+from vsg_core.vocabulary import AS_IS, ENGINES, PACKINGS, form_text
 from vsg_core.wording import count_text
 
 
@@ -98,9 +97,11 @@ def _pytest(record: Record, which: Sequence[str]) -> str:
 
 def _computed(record: Record) -> dict[str, str | None]:
     """The options without which the model would be computed in a different way, and have a different name."""
-    form, name = record.model.form or "", record.model.name
+    engine, form, name = record.evidence.engine, record.model.form or "", record.model.name
     packing = next((each for each in PACKINGS if form.startswith(each) and name.endswith(f"-{each}")), None)
-    return {"--weights": packing, **engine_options(name)}
+    if engine == ENGINES[0]:
+        return {"--weights": packing}
+    return {"--engine": engine, "--weights": AS_IS if name.endswith(f"-{AS_IS}") else None}
 
 
 def _target(model: ModelReference) -> str:
