@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.support.architectures import CONTEXT, END, ROWS, WINDOW, tiny
 from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import llama_cpp
-from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates
+from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates, PositionTable
 from vsg_core.generator.llama_cpp import LlamaCpp, write_float32_gguf
 
 pytest.importorskip("llama_cpp", reason="the extra llamacpp is not installed")
@@ -163,6 +163,8 @@ def test_it_is_an_engine(llama: LlamaCpp) -> None:
     assert (engine.context, engine.end_ids, engine.is_encoder_decoder) == (CONTEXT, {END}, False)
     assert (engine.identity.name, engine.identity.form, engine.identity.threads) == ("llama.cpp", "F32", 1)
     assert engine.identity.version.startswith(llama_cpp.VERSION)
+    assert llama.device_name.startswith("cpu (")
+    assert isinstance(llama, PositionTable)
     assert engine.bytes_per_position() == 2 * 4 * 2 * 2 * 8
 
 

@@ -18,12 +18,14 @@ from vsg_core.generator.engine import protocol
 from vsg_core.generator.engine.headers import read_json
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.metering import Meter
+from vsg_core.generator.engine.placement import device_text
 from vsg_core.generator.llama_cpp.context import POSITIONS, Context
 from vsg_core.generator.llama_cpp.layers import LayerWatch
 from vsg_core.generator.llama_cpp.library import kernels, library, open_weights, versions
 from vsg_core.generator.llama_cpp.store import PART, Part, Store
 from vsg_core.generator.llama_cpp.writing import check_architecture, head_dim, read_config, read_tensor
 
+PATHS = "a cache of its own for each sequence, shared beginnings"
 # Positions that must be saved by reading a common beginning once.
 WORTH = 64
 # Sequences whose hidden states are watched at once.
@@ -148,6 +150,16 @@ class LlamaCpp:
     def devices(self) -> list[torch.device]:
         """The processor."""
         return [self.device]
+
+    @property
+    def device_name(self) -> str:
+        """The processor as records name it, with the instructions that torch finds: cpu (AVX512)."""
+        return device_text(self.device)
+
+    @property
+    def paths(self) -> str:
+        """The ways of computing, for the records."""
+        return PATHS
 
     @property
     def dtype(self) -> torch.dtype:
@@ -345,6 +357,9 @@ class LlamaCpp:
             saved = self._store.row(source, within)
             for target in targets:
                 self._store.fill(part, target, saved)
+
+    def position_table(self) -> None:
+        """Learned absolute positions, which no architecture has that is written for llama.cpp."""
 
     def last_hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
         """[batch, layers + 1, hidden] float32 at the last positions; the last is as the head sees it."""
