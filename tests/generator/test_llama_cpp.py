@@ -367,6 +367,26 @@ def test_passes_and_positions_are_counted(llama: LlamaCpp) -> None:
     assert llama.meter.forward_seconds > 0
 
 
+def test_a_closed_engine_cannot_be_used(llama: LlamaCpp) -> None:
+    state = after(llama, [ids(4)])
+    llama.close()
+    with pytest.raises(VsgError, match="the model is closed"):
+        llama.step(state, torch.tensor([1]))
+    with pytest.raises(VsgError, match="the model is closed"):
+        after(llama, [ids(4)])
+    state.release()
+
+
+def test_a_dropped_engine_is_closed(folders: dict[str, Path]) -> None:
+    engine = opened(folders["llama"])
+    state, weights = after(engine, [ids(4)]), engine._weights
+    del engine
+    gc.collect()
+    with pytest.raises(VsgError, match="the model is closed"):
+        assert weights.model
+    state.release()
+
+
 def test_nothing_is_printed(folders: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
     engine = opened(folders["llama"])
     after(engine, [ids(4)])
