@@ -162,6 +162,7 @@ def test_it_is_an_engine(llama: LlamaCpp) -> None:
     assert (engine.vocab_size, engine.predicted, engine.hidden_size) == (ROWS, ROWS, 32)
     assert (engine.context, engine.end_ids, engine.is_encoder_decoder) == (CONTEXT, {END}, False)
     assert (engine.identity.name, engine.identity.form, engine.identity.threads) == ("llama.cpp", "F32", 1)
+    assert "=" not in engine.identity.kernels
     assert engine.identity.version.startswith(llama_cpp.VERSION)
     assert llama.device_name.startswith("cpu (")
     assert isinstance(llama, PositionTable)

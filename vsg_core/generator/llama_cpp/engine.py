@@ -26,7 +26,6 @@ from vsg_core.generator.llama_cpp.library import Weights, kernels, library, vers
 from vsg_core.generator.llama_cpp.store import PART, Part, Store
 from vsg_core.generator.llama_cpp.writing import check_architecture, head_dim, read_config, read_tensor
 
-PATHS = "a cache of its own for each sequence, shared beginnings"
 # Positions that must be saved by reading a common beginning once.
 WORTH = 64
 # Sequences whose hidden states are watched at once.
@@ -157,13 +156,13 @@ class LlamaCpp:
 
     @property
     def device_name(self) -> str:
-        """The processor as records name it, with the instructions that torch finds: cpu (AVX512)."""
+        """The processor, with the vector instructions that torch names."""
         return device_text(self.device)
 
     @property
     def paths(self) -> str:
-        """The ways of computing, for the records."""
-        return PATHS
+        """The one way of computing there is."""
+        return "each sequence in cells of its own, a float32 cache, no flash attention"
 
     @property
     def dtype(self) -> torch.dtype:

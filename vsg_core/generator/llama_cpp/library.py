@@ -109,5 +109,5 @@ def versions() -> str:
 def kernels() -> str:
     """Name what the library was built with and found on this processor, such as "AVX2 AVX512 FMA LLAMAFILE"."""
     found = library().llama_print_system_info().decode().replace("|", ":").split(":")
-    flags = [part.removesuffix("= 1").strip() for part in found if part.strip().endswith("= 1")]
+    flags = [part.strip().removesuffix(" = 1") for part in found if part.strip().endswith(" = 1")]
     return " ".join(sorted(set(flags)))
