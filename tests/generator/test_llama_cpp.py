@@ -17,7 +17,7 @@ from tests.support.architectures import CONTEXT, END, ROWS, WINDOW, tiny
 from tests.support.engines import engine_of
 from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import llama_cpp
-from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates
+from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates, PositionTable
 from vsg_core.generator.llama_cpp import LlamaCpp, write_float32_gguf
 
 pytest.importorskip("llama_cpp", reason="the extra llamacpp is not installed")
@@ -163,7 +163,10 @@ def test_it_is_an_engine(llama: LlamaCpp) -> None:
     assert (engine.vocab_size, engine.predicted, engine.hidden_size) == (ROWS, ROWS, 32)
     assert (engine.context, engine.end_ids, engine.is_encoder_decoder) == (CONTEXT, {END}, False)
     assert (engine.identity.name, engine.identity.form, engine.identity.threads) == ("llama.cpp", "F32", 1)
+    assert "=" not in engine.identity.kernels
     assert engine.identity.version.startswith(llama_cpp.VERSION)
+    assert llama.device_name.startswith("cpu (")
+    assert isinstance(llama, PositionTable)
     assert engine.bytes_per_position() == 2 * 4 * 2 * 2 * 8
 
 
@@ -364,6 +367,26 @@ def test_passes_and_positions_are_counted(llama: LlamaCpp) -> None:
     llama.step(state, torch.tensor([1, 2]))
     assert (llama.meter.passes, llama.meter.tokens) == (3, 14)
     assert llama.meter.forward_seconds > 0
+
+
+def test_a_closed_engine_cannot_be_used(llama: LlamaCpp) -> None:
+    state = after(llama, [ids(4)])
+    llama.close()
+    with pytest.raises(VsgError, match="the model is closed"):
+        llama.step(state, torch.tensor([1]))
+    with pytest.raises(VsgError, match="the model is closed"):
+        after(llama, [ids(4)])
+    state.release()
+
+
+def test_a_dropped_engine_is_closed(folders: dict[str, Path]) -> None:
+    engine = opened(folders["llama"])
+    state, weights = after(engine, [ids(4)]), engine._weights
+    del engine
+    gc.collect()
+    with pytest.raises(VsgError, match="the model is closed"):
+        assert weights.model
+    state.release()
 
 
 def test_nothing_is_printed(folders: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:

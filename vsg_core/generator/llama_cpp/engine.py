@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from vsg_core.generator.engine.metering import Meter
 from vsg_core.generator.engine.placement import device_text
 from vsg_core.generator.llama_cpp.context import POSITIONS, Context
 from vsg_core.generator.llama_cpp.layers import LayerWatch
-from vsg_core.generator.llama_cpp.library import kernels, library, open_weights, versions
+from vsg_core.generator.llama_cpp.library import Weights, kernels, library, versions
 from vsg_core.generator.llama_cpp.store import PART, Part, Store
 from vsg_core.generator.llama_cpp.writing import check_architecture, head_dim, read_config, read_tensor
 
@@ -98,7 +99,7 @@ class LlamaCpp:
         self._kind = check_architecture(folder, config)
         self._folder, self._config = folder, config
         self._threads = threads or torch.get_num_threads()
-        self._model = open_weights(path)
+        self._weights = Weights(path)
         self.meter = Meter()
         self.identity = protocol.Identity("llama.cpp", versions(), form, "float32", self._threads, kernels())
         self.context: int | None = config.max_position_embeddings
@@ -111,18 +112,21 @@ class LlamaCpp:
         self._check_sizes(path)
         self._ends = frozenset(_ends(folder, config))
         self._store = Store(
-            lambda sequences, cells: Context(self._model, sequences, cells, self._threads),
+            partial(_opened, self._weights, self._threads),
             self._bytes_per_cell(),
             available() // 2 if budget is None else budget,
             config.max_position_embeddings,
         )
+        # An engine that is dropped is closed too.
+        self._gone = weakref.finalize(self, _close, self._store, self._weights)
+        self._gone.atexit = False
 
     def _check_sizes(self, path: Path) -> None:
         lib = library()
         found = (
-            lib.llama_model_n_embd(self._model),
-            lib.llama_model_n_layer(self._model),
-            lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self._model)),
+            lib.llama_model_n_embd(self._weights.model),
+            lib.llama_model_n_layer(self._weights.model),
+            lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self._weights.model)),
         )
         wanted = (self.hidden_size, self._config.num_hidden_layers, len(self._rows))
         if found != wanted:
@@ -357,6 +361,9 @@ class LlamaCpp:
             for target in targets:
                 self._store.fill(part, target, saved)
 
+    def position_table(self) -> None:
+        """Learned absolute positions, which no architecture has that is written for llama.cpp."""
+
     def last_hidden_states(self, sequences: Sequence[Tensor]) -> Tensor:
         """[batch, layers + 1, hidden] float32 at the last positions; the last is as the head sees it."""
         order = torch.tensor([len(sequence) for sequence in sequences]).argsort(stable=True)
@@ -373,7 +380,7 @@ class LlamaCpp:
         watch = LayerWatch(self.hidden_size)
         # Watching slows every pass down, so only this context is watched.
         cells = self._store.cells(len(sequences[-1]))
-        context = Context(self._model, max(2, len(sequences)), cells, self._threads, watch)
+        context = Context(self._weights.model, max(2, len(sequences)), cells, self._threads, watch)
         try:
             _, hidden = self._whole(context, 0, sequences, watch)
         finally:
@@ -400,11 +407,17 @@ class LlamaCpp:
         return self._store.bytes_per_cell
 
     def close(self) -> None:
-        """Free contexts and weights; no state can be used any more."""
-        if self._model:
-            self._store.close()
-            library().llama_model_free(self._model)
-            self._model = None
+        """Free contexts and weights; no state can be used any more. Closing again does nothing."""
+        self._gone()
+
+
+def _opened(weights: Weights, threads: int, sequences: int, cells: int) -> Context:
+    return Context(weights.model, sequences, cells, threads)
+
+
+def _close(store: Store, weights: Weights) -> None:
+    store.close()
+    weights.close()
 
 
 def _common(inputs: Sequence[NDArray[Any]]) -> int:

@@ -66,21 +66,39 @@ def reason() -> str:
     return text.split(": ", 1)[-1]
 
 
-def open_weights(path: Path) -> Any:
-    """Open the weights of a GGUF file, mapped into memory.
+class Weights:
+    """The weights of a GGUF file, mapped into memory.
 
     Raises:
         VsgError: llama.cpp cannot read it; the message has its reason.
     """
-    lib = library()
-    parameters = lib.llama_model_default_params()
-    # The records name one processor's numbers; other devices would need an identity of their own.
-    parameters.n_gpu_layers = 0
-    _failures.clear()
-    model = lib.llama_model_load_from_file(str(path).encode(), parameters)
-    if not model:
-        raise VsgError(f"llama.cpp cannot open {path}: {reason() or 'it gives no reason'}")
-    return model
+
+    def __init__(self, path: Path) -> None:
+        lib = library()
+        parameters = lib.llama_model_default_params()
+        # The records name one processor's numbers; other devices would need an identity of their own.
+        parameters.n_gpu_layers = 0
+        _failures.clear()
+        self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise VsgError(f"llama.cpp cannot open {path}: {reason() or 'it gives no reason'}")
+
+    @property
+    def model(self) -> Any:
+        """The library's own.
+
+        Raises:
+            VsgError: they were closed.
+        """
+        if not self._model:
+            raise VsgError("the model is closed: open it again")
+        return self._model
+
+    def close(self) -> None:
+        """Free the memory; closing again does nothing."""
+        if self._model:
+            library().llama_model_free(self._model)
+            self._model = None
 
 
 def versions() -> str:
@@ -91,5 +109,5 @@ def versions() -> str:
 def kernels() -> str:
     """Name what the library was built with and found on this processor, such as "AVX2 AVX512 FMA LLAMAFILE"."""
     found = library().llama_print_system_info().decode().replace("|", ":").split(":")
-    flags = [part.removesuffix("= 1").strip() for part in found if part.strip().endswith("= 1")]
+    flags = [part.strip().removesuffix(" = 1") for part in found if part.strip().endswith(" = 1")]
     return " ".join(sorted(set(flags)))

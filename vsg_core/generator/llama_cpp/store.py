@@ -126,6 +126,8 @@ class Store:
 
     def close(self) -> None:
         """Free all contexts; no part can be used any more."""
+        for part in self._parts:
+            part.context = None
         for context in self._contexts:
             context.close()
         self._contexts, self._parts = [], []
