@@ -19,6 +19,9 @@ from vsg_core.errors import NotEnoughMemory, VsgError, WrongUse
 from vsg_core.generator import llama_cpp
 from vsg_core.generator.engine.protocol import Engine, HeadTable, LayerStates, PositionTable
 from vsg_core.generator.llama_cpp import LlamaCpp, write_float32_gguf
+from vsg_core.weights.gguf_files import converted
+from vsg_core.weights.llama_cpp_files import float32_gguf
+from vsg_core.weights.registry import entries
 
 pytest.importorskip("llama_cpp", reason="the extra llamacpp is not installed")
 
@@ -424,3 +427,24 @@ def test_the_library_must_be_there_in_the_known_version(monkeypatch: pytest.Monk
     monkeypatch.setattr(llama_cpp.library, "version", lambda _: "0.3.1")
     with pytest.raises(WrongUse, match=r"needs llama-cpp-python 0\.3\.36, not 0\.3\.1: pip install"):
         llama_cpp.check_library()
+
+
+def test_the_embedded_model_predicts_what_transformers_does() -> None:
+    """Its ids and a mixture of vectors, within rounding: float64 is 2e-5 away, and transformers in float32 5e-5."""
+    from transformers import AutoModelForCausalLM
+
+    [gguf] = [entry.gguf for entry in entries() if entry.name == "smollm2-135m-instruct"]
+    assert gguf is not None
+    folder = converted(gguf)
+    if not folder.is_dir():
+        pytest.skip("the weights of smollm2-135m-instruct are not in the cache")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    engine = LlamaCpp(float32_gguf(folder), folder, threads=1)
+    sequence = torch.randint(1000, 40000, (12,), generator=torch.Generator().manual_seed(0))
+    mixed = torch.cat([engine.embed(sequence), engine.embed(sequence).mean(0, keepdim=True)])
+    state = after(engine, [sequence, mixed])
+    with torch.no_grad():
+        wanted = [model(input_ids=sequence.unsqueeze(0)), model(inputs_embeds=mixed.unsqueeze(0))]
+    for found, output in zip(logprobs(state), wanted, strict=True):
+        assert (found - output.logits[0, -1].double().log_softmax(-1)).abs().max() < 2e-4
+    engine.close()
