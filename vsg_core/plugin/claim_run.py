@@ -45,6 +45,8 @@ UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
 # pytest's own outcomes are not subclasses of Exception.
 PYTEST_OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)
 CHANGED = ("changed", "weakened")
+# The engine and the device of a model behind an API.
+HOSTED = "hosted"
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Bench:
     """The one loaded model, from which a claim takes its meter and its identity.
 
     Args:
-        model: the LanguageModel, None between two models.
+        model: the LanguageModel or the HostedModel, None between two models.
         selected: what it was loaded for.
         since: when it was ready, on time.perf_counter.
     """
@@ -113,8 +115,13 @@ class ClaimRun:
 
     @property
     def loaded(self) -> Any:
-        """The LanguageModel, None while it is not loaded."""
+        """The LanguageModel or the HostedModel, None while it is not loaded."""
         return self.bench.model if self.bench.selected == self.selected else None
+
+    @property
+    def is_hosted(self) -> bool:
+        """Return whether the model is behind an API."""
+        return self.selected is not None and self.selected.entry.is_hosted
 
     def measure(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         """Gather the evidence and judge it. Raises nothing but pytest.exit."""
@@ -156,7 +163,10 @@ class ClaimRun:
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
         self.item.stash[ENDED] = self
-        evidence = record.evidence.model_copy(update={"chosen_trials": trials_of(self.item)})
+        chosen: dict[str, Any] = {"chosen_trials": trials_of(self.item)}
+        if self.loaded is not None and self.is_hosted:
+            chosen["engine"] = HOSTED
+        evidence = record.evidence.model_copy(update=chosen)
         # A record that --resume keeps has its own; nothing was set up for it.
         population = population_of(self.item) or record.claim.population
         claim = record.claim.model_copy(update={"population": population})
@@ -256,8 +266,10 @@ class ClaimRun:
 
     @property
     def dtype(self) -> str | None:
-        """The dtype that the model is computed in; None while it is not loaded."""
-        return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
+        """The dtype that the model is computed in; None while it is not loaded, and for a hosted one."""
+        if self.loaded is None or self.is_hosted:
+            return None
+        return str(self.loaded.dtype).removeprefix("torch.")
 
     @property
     def thinking(self) -> Thinking:
@@ -274,10 +286,16 @@ class ClaimRun:
         spent: dict[str, Any] = {}
         if loaded is not None:
             meter = loaded.meter
+            if self.is_hosted:
+                about = {"device": HOSTED, "paths": loaded.can.text, "notes": loaded.notes}
+            else:
+                about = {
+                    "device": loaded.device_name,
+                    "paths": str(loaded.engine.paths),
+                    "notes": loaded.text_notes,
+                }
             spent = {
-                "device": loaded.device_name,
-                "paths": str(loaded.engine.paths),
-                "notes": loaded.text_notes,
+                **about,
                 "forward_seconds": meter.forward_seconds,
                 "forward_passes": meter.passes,
                 "tokens": meter.tokens,

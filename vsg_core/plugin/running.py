@@ -20,6 +20,7 @@ from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
 from vsg_core.plugin.dry_run import DryRun
 from vsg_core.plugin.selection import claim_of, selected_of
+from vsg_core.plugin.text_only import more_than_text
 from vsg_core.vocabulary import ACROSS
 
 RUN = pytest.StashKey[ClaimRun]()
@@ -58,6 +59,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     if run and run.selected and run.selected.entry.kind not in run.claim.kinds:
         kinds, kind = " and ".join(run.claim.kinds), run.selected.entry.kind
         run.stop(NotApplicable(f"a claim on {kinds} models, and {run.selected.name} is a {kind} model"))
+        end(item, run.fault, run.skipped)
+    if run and run.selected and run.selected.entry.is_hosted and (why := more_than_text(item)):
+        run.stop(NotApplicable(why))
         end(item, run.fault, run.skipped)
     try:
         yield
