@@ -118,7 +118,7 @@ def test_what_was_wrong_for_a_moment_is_asked_again(api: TextServer, client: Cli
         (Fault(429), "answers 429"),
         (Fault(cut=True), "cuts its answers off, 4 times"),
         (Fault(body=b"<html>"), "not JSON"),
-        (Fault(body=b"[]"), "no object"),
+        (Fault(body=b"[]"), "not an object"),
         (Fault(body=b'{"error": {"message": "out of tea"}}'), "out of tea"),
         (Fault(body=b'{"model": "tiny"}'), "without a choice"),
         (Fault(body=b'{"model": "tiny", "choices": [{}]}'), "without a text"),

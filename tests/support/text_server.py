@@ -27,7 +27,7 @@ LONGEST = 5.0
 
 @dataclass
 class Fault:
-    """What the server does in place of an answer.
+    """A misbehaviour in place of an answer.
 
     Args:
         cut: end the connection in the middle of the answer.
@@ -82,7 +82,7 @@ class TextServer:
         return f"openai:{self.model}@{self.url}"
 
     def asked(self, path: str) -> int:
-        """How many requests a path had."""
+        """Count the requests to a path."""
         return sum(each == path for each, _ in self.requests)
 
     def answer(self, path: str, body: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:

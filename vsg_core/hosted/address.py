@@ -48,7 +48,7 @@ class Address:
         except ValueError:
             raise WrongUse(f"the server's address is not a URL: give one such as {EXAMPLE}") from None
         if parts.scheme not in ("http", "https") or not host or not MODEL.fullmatch(url):
-            raise WrongUse(f"{without_secrets(url)} is no http or https URL: give one such as {EXAMPLE}")
+            raise WrongUse(f"{without_secrets(url)} is not an http or https URL: give one such as {EXAMPLE}")
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise WrongUse(
                 f"the URL of {without_secrets(url)} has credentials or a query, which records would keep: leave them "
@@ -60,7 +60,7 @@ class Address:
 
     @property
     def target(self) -> str:
-        """What --model takes for it."""
+        """Return what --model takes for it."""
         return f"{SCHEME}{self.model}@{self.url}"
 
     @property
@@ -80,7 +80,7 @@ class Address:
 
     @property
     def is_private(self) -> bool:
-        """Return whether nobody on the way can read what is sent."""
+        """Return whether what is sent stays unread on the way."""
         return self.is_loopback or self.url.startswith("https:")
 
 

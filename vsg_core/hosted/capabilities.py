@@ -1,4 +1,4 @@
-"""What a server can do, asked of it once with small requests."""
+"""The abilities of a server, asked of it once with small requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEVER = -100
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server can do for one model.
+    """The abilities of a server for one model.
 
     Attributes:
         completes: "" if it continues texts, else why not.
@@ -147,7 +147,7 @@ def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:
     Empty where the model ended at once.
 
     Raises:
-        VsgError: they are no log-probabilities.
+        VsgError: they are not log-probabilities.
     """
     choice = choice_of(answer)
     logprobs = choice.get("logprobs")
@@ -165,7 +165,7 @@ def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:
             return None
     except (TypeError, ValueError):
         raise Faulty(
-            "the server lists log-probabilities that are no numbers: update it or use another"
+            "the server lists log-probabilities that are not numbers: update it or use another"
         ) from None
     if any(math.isnan(value) or value > 1e-3 for value in found.values()):
         raise Faulty("the server lists log-probabilities above 0 or NaN: update it or use another")
@@ -173,7 +173,7 @@ def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _described(server: Server) -> dict[str, str]:
-    """What the list of models says of the model; empty where there is no list.
+    """Return what the list of models says of the model; empty without a list.
 
     Raises:
         WrongUse: the list lacks the model.
@@ -197,7 +197,7 @@ def _described(server: Server) -> dict[str, str]:
 
 
 def _fingerprint(answer: Mapping[str, Any]) -> dict[str, str]:
-    """What an answer says of the model behind the name: of a version, its whole name, and the server's set-up."""
+    """Return what an answer says of the model behind the name: its whole name, and the server's set-up."""
     named = {"answers as": answer.get("model"), "system_fingerprint": answer.get("system_fingerprint")}
     return {name: value for name, value in named.items() if isinstance(value, str) and value}
 
@@ -222,7 +222,7 @@ def _tried(server: Server, path: str, body: Mapping[str, Any]) -> tuple[dict[str
     try:
         answer = server.post(f"{server.address.url}{path}", body, probes=True)
         text_of(answer)
-    # What keeps any request from being answered is no lack of one capability.
+    # What keeps any request from being answered is not the lack of one ability.
     except (Refused, Faulty) as error:
         return None, error.reason
     return answer, ""
@@ -239,7 +239,7 @@ def _completion(server: Server) -> tuple[dict[str, float], dict[str, Any] | None
 
 
 def _listed(server: Server, plain: Mapping[str, Any]) -> tuple[int, str]:
-    """How many next tokens the server lists, and why it lists none."""
+    """Find how many next tokens the server lists, and why it lists none."""
     why = ""
     for wanted in LISTS:
         body = completion_body(server.address.model, PROBE, 1, plain) | {"logprobs": wanted}

@@ -89,12 +89,12 @@ class HostedModel:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What records say of the weights: where the model is, and the server's word for which it is."""
+        """The fields of a record about weights: where the model is, and the server's word for which it is."""
         return {"revision": self.fingerprint, "source": f"{self.address.model}, hosted at {self.address.url}"}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the server says of the model, and how it is asked, for the record of a run."""
+        """The words of the server about the model, and how it is asked, for the record of a run."""
         said = ", ".join(f"{name} {value}" for name, value in self.can.says.items())
         notes = [f"the server says: {said}"]
         if self.can.plain:
@@ -183,7 +183,7 @@ class HostedModel:
 
     @property
     def _basis(self) -> dict[str, str]:
-        """What an answer depends on besides its request."""
+        """All that an answer depends on besides its request."""
         return {"model": self.address.model, "server": self.fingerprint, "probe": self.can.answer}
 
     def _each(
@@ -193,7 +193,7 @@ class HostedModel:
         read: Callable[[Mapping[str, Any]], Found],
         fresh: bool = False,
     ) -> list[Found]:
-        """What is read from the answer to each request.
+        """Read the answer to each request.
 
         Raises:
             VsgError: a request is not answered; the message says how many were.
@@ -228,7 +228,7 @@ class HostedModel:
         """Check that the asked model answered.
 
         Raises:
-            VsgError: the answer names another one than the probe's did.
+            VsgError: the answer names a model that differs from the probe's.
         """
         expected = self.can.says.get("answers as")
         named = answer.get("model")

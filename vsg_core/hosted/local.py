@@ -40,6 +40,8 @@ class LocalTextModel:
         fresh: bool = False,
     ) -> list[Reply]:
         """Continue each text; every call computes anew."""
+        if not prompts:
+            return []
         if bias is not None:
             added = [{self._id(token): more for token, more in each.items()} for each in bias]
             traces = decode(self.lm, prompts, _Biased(self.lm, added), max_tokens)
@@ -51,6 +53,8 @@ class LocalTextModel:
 
     def ask(self, questions: Sequence[str], max_tokens: int = 20) -> list[Reply]:
         """Answer each question, in the chat format where there is one."""
+        if not questions:
+            return []
         chats = self.kind == "instruct"
         prompts = [self.lm.chat(each) if chats else question_frame(each) for each in questions]
         written = self.lm.generate(prompts, max_tokens)
@@ -58,6 +62,8 @@ class LocalTextModel:
 
     def likely(self, prompts: Sequence[str], most: int = MOST_LISTED) -> list[Likely]:
         """The most probable next tokens after each text, no more than an API would list."""
+        if not prompts:
+            return []
         wanted = min(most, MOST_LISTED)
         probabilities = self.lm.next_logits(list(prompts)).double().softmax(-1)
         top = probabilities.topk(min(wanted, probabilities.shape[-1]))

@@ -52,7 +52,7 @@ class Faulty(VsgError):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for.
+    """The limits of the wait for a server.
 
     Args:
         answer: seconds for one answer.
@@ -205,7 +205,7 @@ class Server:
         except ValueError:
             return None, "answers what is not JSON (is the URL that of an API? Most end in /v1)"
         if not isinstance(answer, dict):
-            return None, "answers JSON that is no object"
+            return None, "answers JSON that is not an object"
         if isinstance(answer.get("error"), (dict, str)) and answer["error"]:
             return None, f"answers an error{self._says(response)}"
         cleaned: dict[str, Any] = self._cleaned(answer)
@@ -232,7 +232,7 @@ class Server:
         )
 
     def _says(self, response: httpx2.Response) -> str:
-        """What the server says of its fault, on one line; empty if nothing."""
+        """The words of the server about its fault, on one line; empty if nothing."""
         text = ""
         with suppress(ValueError, TypeError, AttributeError, KeyError):
             error = response.json()["error"]
@@ -264,7 +264,7 @@ def key_of_environment() -> str:
 
 
 def seconds_to_wait(header: str | None) -> float | None:
-    """What Retry-After asks for: seconds, or the time until a date; None if it asks for nothing readable."""
+    """Return the wait that Retry-After asks for: seconds, or until a date; None if it cannot be read."""
     if header is None:
         return None
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What a claim may ask of any model in text alone, wherever the model runs."""
+"""Models as a claim may ask them in text alone, wherever they run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from vsg_core.errors import WrongUse
 
 # The most next tokens that an API of this kind lists.
 MOST_LISTED = 20
-# More entries than any vocabulary has; Gemma's, the largest in use, has 262,144.
-VOCABULARY = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class TextModel(Protocol):
         ...
 
     def likely(self, prompts: Sequence[str], most: int = MOST_LISTED) -> list[Likely]:
-        """The most probable next tokens after each text, `most` of them or as many as can be had.
+        """The most probable next tokens after each text, `most` of them or as many as there are.
 
         The list is empty where the model would end its answer at once and does not say what else it might do.
         """

@@ -89,7 +89,7 @@ def with_asked_kind(entry: Entry) -> Entry:
 
 
 def _asked(entry: Entry) -> Capabilities:
-    """What the server can do.
+    """Return the abilities of the server.
 
     Raises:
         VsgError: it does not answer.
