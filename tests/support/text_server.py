@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ VOCABULARY = [
     " the", " a", " Paris", " Rome", " was", " had", " to", " of", " and", " it", " red", " house", " dog", " cat",
     " sat", " on", " mat", " in", " by", " one", ".", ",",
 ]  # fmt: skip
+BEGINNING = 999
 # Seconds that a request may be held at the most, whatever a test asks for.
 LONGEST = 5.0
 
@@ -58,6 +59,7 @@ class TextServer:
         faults: of the next requests, in their order; None answers one.
         always: the fault of all requests to a path.
         requests: path and body of each.
+        fault_of: returns the fault of a request by its body.
         waver: draw greedy answers by chance, as a server does that is not deterministic.
     """
 
@@ -71,6 +73,7 @@ class TextServer:
     echoes: str = ""
     url: str = ""
     waver: bool = False
+    fault_of: Callable[[dict[str, Any]], Fault | None] | None = None
     faults: deque[Fault | None] = field(default_factory=deque)
     always: dict[str, Fault] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -137,7 +140,9 @@ class TextServer:
         return {token: score - total for token, score in scores.items()}
 
     def _ids(self, text: str) -> list[int]:
-        return [VOCABULARY.index(text)] if text in VOCABULARY else list(range(len(text.split())))
+        # As a tokenizer that begins every text with a token of its own.
+        ids = [VOCABULARY.index(text)] if text in VOCABULARY else list(range(len(text.split())))
+        return [BEGINNING, *ids]
 
 
 @contextmanager
@@ -155,7 +160,8 @@ def text_server(**settings: Any) -> Iterator[TextServer]:
         def _answer(self, body: dict[str, Any]) -> None:
             path = self.path.removeprefix("/v1")
             state.requests.append((path, body))
-            fault = state.always.get(path) or (state.faults.popleft() if state.faults else None) or Fault()
+            fault = state.fault_of(body) if state.fault_of else state.always.get(path)
+            fault = fault or (state.faults.popleft() if state.faults else None) or Fault()
             time.sleep(min(fault.seconds, LONGEST))
             status, value = state.answer(path, body, self.headers.get("Authorization", ""))
             if fault.status != 200:

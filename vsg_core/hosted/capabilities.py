@@ -265,16 +265,24 @@ def _tokenizer(server: Server) -> tuple[str, str] | None:
 
 
 def ids_of(server: Server, tokenizer: tuple[str, str], text: str) -> list[int]:
-    """The ids of the tokens of a text, as the server's own tokenizer gives them.
+    """The ids of the tokens of a text, as the server's own tokenizer gives them, without what begins every text.
 
     Raises:
         VsgError: it gives none.
     """
+    before = _tokens(server, tokenizer, "")
+    ids = _tokens(server, tokenizer, text)
+    ids = ids[len(before) :] if ids[: len(before)] == before else ids
+    if not ids:
+        raise VsgError(f"the tokenizer of the server at {server.address.url} gives no ids")
+    return ids
+
+
+def _tokens(server: Server, tokenizer: tuple[str, str], text: str) -> list[int]:
     path, name = tokenizer
     body = {"model": server.address.model, name: text, "add_special": False, "add_special_tokens": False}
-    answer = server.post(f"{server.address.root}{path}", body, probes=True)
-    ids = answer.get("tokens")
-    if not isinstance(ids, list) or not ids or not all(isinstance(each, int) for each in ids):
+    ids = server.post(f"{server.address.root}{path}", body, probes=True).get("tokens")
+    if not isinstance(ids, list) or not all(isinstance(each, int) for each in ids):
         raise VsgError(f"the tokenizer of the server at {server.address.url} gives no ids")
     return ids
 

@@ -23,7 +23,7 @@ NEEDS: tuple[tuple[str, frozenset[str]], ...] = (
         "vectors",
         frozenset(
             {
-                "embed", "embed_text", "embedding_table", "embedding_norm", "embedding_norms", "embedding_std", "join",
+                "embed", "embed_text", "embedding_table", "embedding_norm", "embedding_norms", "embedding_std",
                 "mix", "noise", "noise_like", "nearest_tokens", "decompose", "write_concepts", "think",
                 "ConceptWriter", "FeedbackWriter", "GivenWriter", "InputMixtureWriter", "retained_shares",
             }
@@ -63,7 +63,8 @@ def _asking_for_model(item: pytest.Function) -> list[Callable[..., Any]] | None:
         seen.add(name)
         for definition in known.get(name, ())[-1:]:
             waiting += definition.argnames
-            functions.append(definition.func)
+            # That of the model itself uses nothing of it.
+            functions += [definition.func] if name != MODEL else []
     return functions if MODEL in seen else None
 
 
