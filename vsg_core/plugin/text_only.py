@@ -77,10 +77,9 @@ def _words(function: Any, seen: set[int]) -> Iterator[str]:
     for name in _names(plain.__code__):
         yield name
         called = plain.__globals__.get(name)
-        if (
-            getattr(called, "__module__", "").startswith(OWN)
-            or getattr(called, "__module__", 0) == plain.__module__
-        ):
+        # A named tuple has members of no module.
+        module = getattr(called, "__module__", None) or ""
+        if module.startswith(OWN) or module == plain.__module__:
             members = vars(called).values() if isinstance(called, type) else (called,)
             for member in members:
                 yield from _words(member, seen)
