@@ -100,6 +100,7 @@ def test_claims_of_text_run_and_others_say_what_they_need(hosted: Suite, api: Te
     vectors = hosted.record("takes_vectors")
     assert vectors.not_run
     assert vectors.not_run.cause == "not applicable"
+    assert vectors.model.revision == record.model.revision
     assert "openai-tiny" in (hosted.reports / "claims.html").read_text()
 
 

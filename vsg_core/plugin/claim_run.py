@@ -39,6 +39,7 @@ from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_
 from vsg_core.records.record import Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.runs import spinning
+from vsg_core.weights import loading
 from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
@@ -252,6 +253,9 @@ class ClaimRun:
             "form": entry.form,
             "quantised": entry.quantised,
         }
+        if entry.is_hosted:
+            # What its server says, also where the claim needs no answer of it.
+            known["revision"] = loading.weights_id(entry) or None
         loaded = self.loaded.identity if self.loaded is not None else {}
         about = {key: value for key, value in loaded.items() if key in ModelReference.model_fields}
         return ModelReference(
