@@ -46,6 +46,9 @@ from .generator.writing.writers import ConceptWriter as ConceptWriter
 from .generator.writing.writers import InputMixtureWriter as InputMixtureWriter
 from .generator.writing.writers import TokenWriter as TokenWriter
 from .generator.writing.writers import write_concepts as write_concepts
+from .hosted.text_model import Likely as Likely
+from .hosted.text_model import Reply as Reply
+from .hosted.text_model import TextModel as TextModel
 from .judge.arms import Dose as Dose
 from .judge.arms import control as control
 from .judge.arms import doses as doses
@@ -80,3 +83,4 @@ from .records.record import Record as Record
 from .records.record import StoredTrial as StoredTrial
 from .report.text.claim_table import ClaimTable as ClaimTable
 from .weights.loading import load_model as load_model
+from .weights.loading import load_text_model as load_text_model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ def claims(as_json: bool, given: tuple[str, ...]) -> None:
     from vsg_core.judge.claims import load_claims
     from vsg_core.projects import claim_folders
 
+    folders = claim_folders(Path.cwd(), given)
+    in_text = _asking_for_text(folders)
     rows: list[dict[str, Any]] = [
         {
             "id": claim.id,
@@ -31,8 +35,9 @@ def claims(as_json: bool, given: tuple[str, ...]) -> None:
             "kinds": list(claim.kinds),
             "headline": claim.headline,
             "status": claim.status,
+            "hosted": claim.id in in_text,
         }
-        for claim in load_claims(*claim_folders(Path.cwd(), given))
+        for claim in load_claims(*folders)
     ]
     if as_json:
         return print_json(rows)
@@ -44,4 +49,21 @@ def claims(as_json: bool, given: tuple[str, ...]) -> None:
         if row["no_control"]:
             click.echo(f"  control:  none: {row['no_control']}")
         click.echo(f"  status:   {row['status']}")
-        click.echo(f"  kinds:    {', '.join(row['kinds'])}\n")
+        hosted = ", also hosted ones" if row["hosted"] else ""
+        click.echo(f"  kinds:    {', '.join(row['kinds'])}{hosted}\n")
+
+
+def _asking_for_text(folders: Iterable[Path]) -> set[str]:
+    """The claims that ask for `text_model`, and so apply to models behind an API."""
+    files = (path for folder in folders for path in folder.glob("*.py"))
+    functions = (
+        node
+        for path in files
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef)
+    )
+    return {
+        function.name.removeprefix("test_")
+        for function in functions
+        if function.name.startswith("test_") and "text_model" in {each.arg for each in function.args.args}
+    }

@@ -39,12 +39,15 @@ from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_
 from vsg_core.records.record import ENGINE, Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.runs import spinning
+from vsg_core.weights import loading
 from vsg_core.weights.names import is_commit
 
 UNAVAILABLE = (NotApplicable, NotEnoughMemory, Unavailable)
 # pytest's own outcomes are not subclasses of Exception.
 PYTEST_OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)
 CHANGED = ("changed", "weakened")
+# The engine and the device of a model behind an API.
+HOSTED = "hosted"
 
 
 @dataclass
@@ -52,7 +55,7 @@ class Bench:
     """The one loaded model, from which a claim takes its meter and its identity.
 
     Args:
-        model: the LanguageModel, None between two models.
+        model: the LanguageModel or the HostedModel, None between two models.
         selected: what it was loaded for.
         since: when it was ready, on time.perf_counter.
     """
@@ -113,8 +116,13 @@ class ClaimRun:
 
     @property
     def loaded(self) -> Any:
-        """The LanguageModel, None while it is not loaded."""
+        """The LanguageModel or the HostedModel, None while it is not loaded."""
         return self.bench.model if self.bench.selected == self.selected else None
+
+    @property
+    def is_hosted(self) -> bool:
+        """Return whether the model is behind an API."""
+        return self.selected is not None and self.selected.entry.is_hosted
 
     def measure(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         """Gather the evidence and judge it. Raises nothing but pytest.exit."""
@@ -251,6 +259,9 @@ class ClaimRun:
             "form": entry.form,
             "quantised": entry.quantised,
         }
+        if entry.is_hosted:
+            # What its server says, also where the claim needs no answer of it.
+            known["revision"] = loading.weights_id(entry) or None
         loaded = self.loaded.identity if self.loaded is not None else {}
         about = {key: value for key, value in loaded.items() if key in ModelReference.model_fields}
         return ModelReference(
@@ -265,12 +276,16 @@ class ClaimRun:
 
     @property
     def dtype(self) -> str | None:
-        """The dtype that the model is computed in; None while it is not loaded."""
-        return str(self.loaded.dtype).removeprefix("torch.") if self.loaded is not None else None
+        """The dtype that the model is computed in; None while it is not loaded, and for a hosted one."""
+        if self.loaded is None or self.is_hosted:
+            return None
+        return str(self.loaded.dtype).removeprefix("torch.")
 
     @property
     def engine(self) -> str:
-        """The name of what computes the model's outputs."""
+        """The name of what computes the model's outputs; a server's is not known."""
+        if self.is_hosted:
+            return HOSTED
         return self.loaded.engine.identity.name if self.loaded is not None else ENGINE
 
     @property
@@ -288,16 +303,23 @@ class ClaimRun:
         spent: dict[str, Any] = {}
         versions = provenance.versions()
         if loaded is not None:
-            meter, identity = loaded.meter, loaded.engine.identity
-            versions = versions | {identity.name: identity.version}
+            meter = loaded.meter
+            if self.is_hosted:
+                about = {"device": HOSTED, "paths": loaded.can.text, "notes": loaded.notes}
+            else:
+                identity = loaded.engine.identity
+                versions = versions | {identity.name: identity.version}
+                about = {
+                    "device": loaded.device_name,
+                    "paths": str(loaded.engine.paths),
+                    "notes": loaded.text_notes,
+                    "engine": {name: str(value) for name, value in asdict(identity).items()},
+                }
             spent = {
-                "device": loaded.device_name,
-                "paths": str(loaded.engine.paths),
-                "notes": loaded.text_notes,
+                **about,
                 "forward_seconds": meter.forward_seconds,
                 "forward_passes": meter.passes,
                 "tokens": meter.tokens,
-                "engine": {name: str(value) for name, value in asdict(identity).items()},
             }
         return Run(
             started=self.started.replace(microsecond=0),

@@ -25,7 +25,8 @@ PREFIX = "--vsg-"
 OPTIONS: dict[str, dict[str, Any]] = {
     "model": {
         "action": "append", "metavar": "NAME_OR_PATH", "dest": "vsg_models",
-        "help": "run claims on this model: a registry name, a Hugging Face id, a folder or a .gguf file (repeatable)",
+        "help": "run claims on this model: a registry name, a Hugging Face id, a folder, a .gguf file or "
+        "openai:NAME@URL (repeatable)",
     },
     "dtype": {"choices": DTYPES, "help": "format of the weights"},
     "device": {

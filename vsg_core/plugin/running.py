@@ -21,6 +21,7 @@ from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE
 from vsg_core.plugin.dry_run import DryRun
 from vsg_core.plugin.gates import closed
 from vsg_core.plugin.selection import claim_of, selected_of
+from vsg_core.plugin.text_only import more_than_text
 from vsg_core.vocabulary import ACROSS
 
 RUN = pytest.StashKey[ClaimRun]()
@@ -62,6 +63,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         end(item, run.fault, run.skipped)
     if run and (why := closed(run)):
         run.stop(pytest.skip.Exception(why))
+        end(item, run.fault, run.skipped)
+    if run and run.selected and run.selected.entry.is_hosted and (why := more_than_text(item)):
+        run.stop(NotApplicable(why))
         end(item, run.fault, run.skipped)
     try:
         yield

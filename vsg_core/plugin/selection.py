@@ -12,11 +12,13 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.hosted.address import without_secrets
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import recorded_folders, reports_folder
 from vsg_core.records.naming import Named, recorded_names
 from vsg_core.vocabulary import AS_IS, KINDS
 from vsg_core.weights import loading, registry
+from vsg_core.weights.hosted_models import with_asked_kind
 from vsg_core.weights.names import shown
 from vsg_core.weights.registry import DEFAULT_MODEL, Entry
 
@@ -218,7 +220,9 @@ def _named_models(config: pytest.Config) -> list[Selected]:
         try:
             entry = loading.describe(target, config.option.vsg_weights, config.option.vsg_engine)
         except VsgError as error:
-            raise pytest.UsageError(f"--model {shown(target)}: {error}") from None
+            raise pytest.UsageError(f"--model {shown(without_secrets(target))}: {error}") from None
+        if entry.is_hosted and not config.option.collectonly:
+            entry = with_asked_kind(entry)
         described[loading.target_of(entry, target)] = entry
     for entry in described.values():
         for marker in (entry.family, entry.kind):

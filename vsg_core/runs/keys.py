@@ -153,6 +153,9 @@ def measured_on(
         device: "cpu", "cuda" or "mps".
         thinking: the run's choice, "on" or "off".
     """
+    if entry.is_hosted:
+        # The server computes, in what it likes.
+        return {"weights": weights, "engine": "hosted"}
     initial = {} if entry.gguf is None else entry.initial
     described = digest([entry.kind, json.dumps(initial, default=str, sort_keys=True)])
     chosen = {"thinking": thinking, "packing": entry.packing}

@@ -7,6 +7,7 @@ Under `root()`:
     models/LABEL-KEY/    a GGUF converted to safetensors, its tokenizer, and vsg.json with its origin
     locks/               one lock per model
     checks/KEY.json      the result of a model's self-check
+    answers/KEY.json     what a hosted model answered to a request
 
 LABEL is the file's stem and the start of its sha256; KEY names the converter. Every entry is written under
 a temporary name and renamed when complete. Only the downloads of a finished fetch are deleted automatically; the

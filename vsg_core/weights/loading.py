@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.generator.engine.foreign import foreign_errors
 from vsg_core.generator.engine.memory import PACKED_BYTES
+from vsg_core.hosted.address import is_hosted
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
@@ -24,6 +25,13 @@ from vsg_core.weights.folders import check_folder, config_of, has_chat_template,
 from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
 from vsg_core.weights.gguf_header import PART, check_whole, is_gguf, scan
+from vsg_core.weights.hosted_models import (
+    address_of,
+    describe_hosted,
+    open_hosted,
+    said_by_server,
+    with_asked_kind,
+)
 from vsg_core.weights.hub import cached
 from vsg_core.weights.names import is_commit, shown, slug
 from vsg_core.weights.registry import Entry, Hub, Local
@@ -32,6 +40,7 @@ from vsg_core.weights.sources import Weights
 if TYPE_CHECKING:
     from vsg_core.generator.engine import Packing
     from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.hosted.text_model import TextModel
     from vsg_core.vocabulary import EngineName, Kind
 
 # OWNER/NAME or OWNER/NAME@REVISION; a revision is a commit, a branch or a tag.
@@ -77,6 +86,10 @@ def load_model(
         NotEnoughMemory: checked before anything is fetched or loaded; the message gives the numbers.
         NotApplicable: the chat format cannot do what `thinking` asks for.
     """
+    if is_hosted(name_or_path):
+        raise WrongUse(
+            "a hosted model takes text only: load_text_model() opens it, and a claim asks for `text_model`"
+        )
     import_engine()
     from vsg_core.generator.engine.paths import Paths
     from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
@@ -149,6 +162,23 @@ def _load_in_llama_cpp(
     )
 
 
+def load_text_model(name_or_path: str | Path, **options: Any) -> TextModel:
+    """Open a model that is asked in text alone: a hosted one, openai:NAME@URL, or any that `load_model` takes.
+
+    Args:
+        options: those of `load_model`, for a model of this machine.
+
+    Raises:
+        VsgError: as `load_model`, or the server does not answer.
+    """
+    entry = describe(name_or_path)
+    if entry.is_hosted:
+        return open_hosted(with_asked_kind(entry))
+    from vsg_core.hosted.local import LocalTextModel
+
+    return LocalTextModel(load_model(name_or_path, **options))
+
+
 @cache
 def import_engine() -> None:
     """Import torch and transformers, and keep the garbage collector from their million objects.
@@ -172,13 +202,18 @@ def weights_here(entry: Entry) -> bool:
 def weights_id(entry: Entry) -> str:
     """Identify the weights as a record does, by sha256 or the hub's commit; empty if they are not on this machine.
 
-    The first time it reads all files of a local model.
+    The first time it reads all files of a local model. A hosted model is what its server says that it is, which is
+    asked once.
     """
+    if entry.is_hosted:
+        return said_by_server(entry)
     return sources.identity_of(entry)
 
 
 def target_of(entry: Entry, name_or_path: str | Path) -> str:
     """Return what `load_model` takes for a described model from any working directory."""
+    if entry.is_hosted:
+        return address_of(entry).target
     if entry.adapter is not None:
         return _adapted_target(entry, str(name_or_path))
     path = _path(name_or_path)
@@ -228,6 +263,10 @@ def computed(
         WrongUse: the engine cannot run it so.
     """
     check_engine(weights, engine)
+    if entry.is_hosted and (weights or engine):
+        raise WrongUse(
+            f"{entry.name} is {entry.sources[0]}, and its weights are the server's: leave --weights and --engine out"
+        )
     if engine == "llama.cpp":
         return _on_llama_cpp(entry, as_is=weights == "as-is")
     if weights is None or weights == "as-is":
@@ -258,6 +297,8 @@ def _on_llama_cpp(entry: Entry, as_is: bool) -> Entry:
 
 
 def _describe(name_or_path: str | Path) -> Entry:
+    if is_hosted(name_or_path):
+        return describe_hosted(str(name_or_path), _family)
     name, path = str(name_or_path), _path(name_or_path)
     if name in {known.name for known in registry.entries()}:
         return registry.entry(name)

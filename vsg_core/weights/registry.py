@@ -79,7 +79,19 @@ class Local:
         return f"folder {self.path}" if self.path.is_dir() else f"file {self.path}"
 
 
-Source = Hub | Wheels | Local
+@dataclass(frozen=True, config=STRICT)
+class Hosted:
+    """A model behind an API that takes text only; never part of the registry."""
+
+    model: str = Field(description="The server's name for it.")
+    url: str = Field(description="The base of the API, without credentials.")
+    kind: Literal["hosted"] = Field(default="hosted", repr=False)
+
+    def __str__(self) -> str:
+        return f"hosted at {self.url}"
+
+
+Source = Hub | Wheels | Local | Hosted
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -152,6 +164,11 @@ class Entry:
         return self
 
     @property
+    def is_hosted(self) -> bool:
+        """True if it runs on a server that takes text only."""
+        return isinstance(self.sources[0], Hosted)
+
+    @property
     def quantised(self) -> bool:
         """True if the published weights have fewer than 16 bits each."""
         return self.form is not None and is_quantised(self.form)
@@ -221,8 +238,11 @@ def _entry(path: Path, table: dict[str, Any]) -> Entry:
         raise VsgError(
             f"{path}, model {model.name!r}: adapter, packing, engine and as_is are choices of a run; leave them out"
         )
-    if any(isinstance(source, Local) for source in model.sources):
-        raise VsgError(f"{path}, model {model.name!r}: unknown kind of source 'local'; use hub or wheels")
+    for source in model.sources:
+        if isinstance(source, (Local, Hosted)):
+            raise VsgError(
+                f"{path}, model {model.name!r}: unknown kind of source {source.kind!r}; use hub or wheels"
+            )
     return model
 
 

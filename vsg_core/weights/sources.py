@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.errors import VsgError, WeightsUnavailable, WrongUse
 from vsg_core.vocabulary import is_quantised
 from vsg_core.weights import gguf_files, hub
 from vsg_core.weights.adapters import check_adapter, joined_digest
 from vsg_core.weights.cache import DiskFull, digest, lock, say
 from vsg_core.weights.folders import folder_digest
 from vsg_core.weights.forms import WeightsForm, folder_form
-from vsg_core.weights.registry import Entry, Gguf, Hub, Local, Source, Wheels
+from vsg_core.weights.registry import Entry, Gguf, Hosted, Hub, Local, Source, Wheels
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def is_local(entry: Entry) -> bool:
 
 
 def _base_here(entry: Entry) -> bool:
-    own = isinstance(entry.sources[0], Local)
+    # A server's are where it is.
+    own = isinstance(entry.sources[0], (Local, Hosted))
     return own or _ready_folder(entry) is not None or _local_gguf(entry) is not None
 
 
@@ -86,6 +87,10 @@ def get(entry: Entry, *, fetch: bool = True, progress: bool = True) -> Weights:
         WeightsUnavailable: every source failed, and the message has every reason; or `fetch` is False.
         VsgError: they are damaged, or do not fit on the disk or into memory.
     """
+    if entry.is_hosted:
+        raise WrongUse(
+            f"{entry.name} is {entry.sources[0]}: its weights are the server's, and there are none to get"
+        )
     weights = _packed(_get_base(entry, fetch, progress), entry)
     if entry.adapter is None:
         return weights
@@ -225,6 +230,8 @@ def _gguf_path(source: Source, gguf: Gguf) -> Path | None:
             return gguf_files.stored(gguf)
         case Local():
             return source.path
+        case Hosted():
+            return None
 
 
 def _fetch(entry: Entry, progress: bool) -> None:

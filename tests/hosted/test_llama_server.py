@@ -1,0 +1,167 @@
+"""A server that is not ours, llama.cpp's own, with the embedded model's file: equal weights give equal verdicts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Suite
+from vsg_core.hosted.hosted_model import HostedModel
+from vsg_core.hosted.local import LocalTextModel
+from vsg_core.hosted.server import KEYS, SECONDS
+from vsg_core.records.files import read_record
+from vsg_core.weights import loading
+from vsg_core.weights.names import DEFAULT_MODEL
+from vsg_core.weights.registry import entry
+from vsg_core.weights.sources import _local_gguf
+
+ALIAS = "smollm2"
+USERS_CACHE = os.environ.get("VSG_CACHE")
+# Seconds until the server listens, and for the whole life of its process.
+STARTS, LIVES = 60, 540
+PROMPTS = [
+    "The old man opened the door and", "The capital of France is", "In the morning the children",
+    "She looked at the letter and", "The train to the coast", "After the storm the",
+]  # fmt: skip
+CLAIMS = """
+WHO = ("man", "woman", "dog", "girl")
+PROMPTS = [f"At {hour} o'clock the {who} went to the" for hour in range(1, 11) for who in WHO]
+
+@claim("Fewer than half of the openings have a token above 0.3", rule=rate(below=0.5), **ABOUT)
+def test_is_open(text_model):
+    listed = text_model.likely(PROMPTS)
+    return [
+        Trial(text, output=each.tokens[0], success=each.probabilities[0] > 0.3) for text, each in zip(PROMPTS, listed)
+    ]
+"""
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("llama_cpp") is None or importlib.util.find_spec("uvicorn") is None,
+    reason="llama-cpp-python with its server is not installed: pip install 'llama-cpp-python[server]'",
+)
+
+
+@pytest.fixture(scope="module")
+def gguf() -> Path:
+    """The file of the embedded model, where it is on this machine."""
+    found = _local_gguf(entry(DEFAULT_MODEL))
+    if found is None:
+        pytest.skip(f"the weights of {DEFAULT_MODEL} are not downloaded: vsg models fetch {DEFAULT_MODEL}")
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def target(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the server on a free port of the loopback address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", ALIAS),
+        *("--host", "127.0.0.1", "--port", str(port), "--logits_all", "true", "--n_ctx", "192"),
+        *("--n_threads", "1", "--n_threads_batch", "1"),
+    ]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(["timeout", str(LIVES), *command], stdout=output, stderr=output)
+        try:
+            _wait(server, port, log)
+            yield f"openai:{ALIAS}@http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until something listens."""
+    until = time.monotonic() + STARTS
+    while time.monotonic() < until and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    pytest.fail(f"the server does not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Answers are kept in a folder of the test's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*KEYS, SECONDS):
+            patch.delenv(name, raising=False)
+        patch.setenv("VSG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def hosted(target: str, local: LocalTextModel, cache: None) -> Iterator[HostedModel]:
+    model = loading.load_text_model(target)
+    assert isinstance(model, HostedModel)
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def local(gguf: Path) -> Iterator[LocalTextModel]:
+    lm = loading.load_model(DEFAULT_MODEL, fetch=False, progress=False)
+    yield LocalTextModel(lm)
+    lm.close()
+
+
+def test_the_server_can_do_all_that_is_asked(hosted: HostedModel) -> None:
+    can = hosted.can
+    assert (can.completes, can.chats, can.no_list, can.no_bias, can.most_listed) == ("", "", "", "", 20)
+    assert can.plain
+    assert hosted.kind == "instruct"
+
+
+def test_it_lists_what_transformers_computes(local: LocalTextModel, hosted: HostedModel) -> None:
+    for ours, theirs in zip(local.likely(PROMPTS), hosted.likely(PROMPTS), strict=True):
+        together = dict(zip(ours.tokens, ours.probabilities, strict=True))
+        shared = [token for token in theirs.tokens if token in together]
+        assert len(shared) >= 15
+        for token, p in zip(theirs.tokens, theirs.probabilities, strict=True):
+            assert abs(p - together.get(token, p)) < 0.05
+        # Its kernels round the activations to 8 bits, which here moves a few hundredths of the whole.
+        assert ours.rest == pytest.approx(theirs.rest, abs=0.05)
+
+
+def test_it_continues_and_answers_as_transformers_does(local: LocalTextModel, hosted: HostedModel) -> None:
+    """Greedy texts part where two tokens are nearly tied; most begin alike."""
+    for ask in ("complete", "ask"):
+        ours, theirs = (getattr(model, ask)(PROMPTS, 4) for model in (local, hosted))
+        same = sum(a.text.strip() == b.text.strip() for a, b in zip(ours, theirs, strict=True))
+        assert same >= len(PROMPTS) // 2, (ours, theirs)
+
+
+def test_a_bias_forbids_the_same_token(local: LocalTextModel, hosted: HostedModel) -> None:
+    prompt = PROMPTS[1]
+    texts = [model.complete([prompt], 1, bias=[{" Paris": -100.0}])[0].text for model in (local, hosted)]
+    assert texts[0] == texts[1] != " Paris"
+
+
+def test_the_same_claim_has_the_same_verdict(
+    suite: Suite, target: str, local: LocalTextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the user's own cache, where the weights are."""
+    for name in (*KEYS, SECONDS, "VSG_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    if USERS_CACHE:
+        monkeypatch.setenv("VSG_CACHE", USERS_CACHE)
+    suite.model = None
+    suite.claims(CLAIMS)
+    result = suite.run_apart("--model", target, "--model", DEFAULT_MODEL, "-k", "is_open")
+    result.assert_outcomes(passed=2)
+    records = {path.parent.name: path for path in suite.reports.glob("records/*/is_open.json")}
+    assert set(records) == {f"openai-{ALIAS}", DEFAULT_MODEL}
+    ours, theirs = (read_record(records[name]) for name in (DEFAULT_MODEL, f"openai-{ALIAS}"))
+    assert ours.verdict == theirs.verdict != "inconclusive"
+    assert len(theirs.evidence.trials) == len(ours.evidence.trials) == 40

@@ -1,0 +1,308 @@
+"""The abilities of a server, asked of it once with small requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsg_core.errors import VsgError, WrongUse
+from vsg_core.hosted.address import SCHEME
+from vsg_core.hosted.server import Faulty, Refused, Server
+from vsg_core.hosted.text_model import MOST_LISTED
+
+# Two texts of which any model continues one or the other in a way of its own.
+PROBE = "The capital of France is"
+QUESTION = "What is the capital of France?"
+TOKENS = 8
+# OpenAI's completions list five, its chat twenty.
+LISTS = (MOST_LISTED, 5)
+# Of servers that list tokens by id only where asked in a way of their own: the path and the name of the text.
+TOKENIZERS = (("/extras/tokenize", "input"), ("/tokenize", "content"), ("/tokenize", "prompt"))
+# What turns off defaults by which some servers change even greedy texts; others refuse the names.
+PLAIN = {"repeat_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+# Enough to keep a token from ever being chosen.
+NEVER = -100
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The abilities of a server for one model.
+
+    Attributes:
+        completes: "" if it continues texts, else why not.
+        chats: "" if it answers messages, else why not.
+        most_listed: how many next tokens it lists with their log-probabilities.
+        no_list: why it lists none; "" if it does.
+        tokenizer: the path of the server's tokenizer and the name of its text; None without one.
+        no_bias: why tokens cannot be biased; "" if they can.
+        plain: the parameters that are sent so that its defaults do not change the distribution.
+        says: what it says of the model, by which records tell one model from another.
+        answer: the text of a probe, which tells answers of other weights under the same name apart.
+    """
+
+    completes: str = ""
+    chats: str = ""
+    most_listed: int = 0
+    no_list: str = ""
+    tokenizer: tuple[str, str] | None = None
+    no_bias: str = ""
+    plain: Mapping[str, float] = field(default_factory=dict)
+    says: Mapping[str, str] = field(default_factory=dict)
+    answer: str = ""
+
+    @property
+    def text(self) -> str:
+        """In words, for the record of a run."""
+        able = {
+            "completions": not self.completes,
+            "chat": not self.chats,
+            f"{self.most_listed} log-probabilities": self.most_listed > 0,
+            "logit bias": not self.no_bias,
+        }
+        return ", ".join(name for name, can in able.items() if can)
+
+
+def ask_capabilities(server: Server) -> Capabilities:
+    """Ask a server what it can do.
+
+    Raises:
+        WrongUse: it does not serve the model.
+        VsgError: it neither continues texts nor answers messages, or is out of reach.
+    """
+    model = server.address.model
+    says = _described(server)
+    plain, answer, completes = _completion(server)
+    most, no_list = 0, completes
+    if answer is not None:
+        most, no_list = _listed(server, plain)
+        says |= _fingerprint(answer)
+    chat, chats = _tried(server, "/chat/completions", chat_body(model, QUESTION, TOKENS, plain))
+    if chat is None and answer is None:
+        raise VsgError(
+            f"the server at {server.address.url} neither continues texts ({completes}) nor chats ({chats}): give the "
+            "URL of an OpenAI-compatible API, which mostly ends in /v1"
+        )
+    if chat is not None:
+        says |= _fingerprint(chat)
+    _check_name(server, says.get("answers as"))
+    tokenizer = _tokenizer(server) if answer is not None else None
+    no_bias = completes or _no_bias(server, plain, tokenizer)
+    texts = [text_of(found) for found in (answer, chat) if found is not None]
+    return Capabilities(
+        completes, chats, most, no_list, tokenizer, no_bias, plain, {"model": model, **says}, "\n".join(texts)
+    )
+
+
+def completion_body(model: str, prompt: str, max_tokens: int, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A greedy completion."""
+    return {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "seed": 0, **plain}
+
+
+def chat_body(model: str, question: str, max_tokens: int, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A greedy answer to a question."""
+    messages = [{"role": "user", "content": question}]
+    return {
+        "model": model,
+        "messages": messages,
+        "max_tokens": max_tokens,
+        "temperature": 0,
+        "seed": 0,
+        **plain,
+    }
+
+
+def choice_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The only choice of an answer.
+
+    Raises:
+        VsgError: it has none.
+    """
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Faulty("the server answers without a choice: its API is not OpenAI's; update it or use another")
+    return choices[0]
+
+
+def text_of(answer: Mapping[str, Any]) -> str:
+    """The text of a completion or of a chat answer; empty where the model said nothing.
+
+    Raises:
+        VsgError: there is no place for one.
+    """
+    choice = choice_of(answer)
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if text is None and not isinstance(message, dict):
+        raise Faulty(
+            "the server answers a choice without a text: its API is not OpenAI's; update it or use another"
+        )
+    return str(text or "")
+
+
+def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:
+    """The probabilities of the first token's alternatives, by their texts; None where the answer has none.
+
+    Empty where the model ended at once.
+
+    Raises:
+        VsgError: they are not log-probabilities.
+    """
+    choice = choice_of(answer)
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, dict):
+        return None
+    top = logprobs.get("top_logprobs")
+    if not isinstance(top, list):
+        return None
+    if not top:
+        return {}
+    try:
+        if isinstance(top[0], dict):
+            found = {str(token): float(value) for token, value in top[0].items()}
+        else:
+            return None
+    except (TypeError, ValueError):
+        raise Faulty(
+            "the server lists log-probabilities that are not numbers: update it or use another"
+        ) from None
+    if any(math.isnan(value) or value > 1e-3 for value in found.values()):
+        raise Faulty("the server lists log-probabilities above 0 or NaN: update it or use another")
+    return {token: math.exp(value) for token, value in found.items()}
+
+
+def _described(server: Server) -> dict[str, str]:
+    """Return what the list of models says of the model; empty without a list.
+
+    Raises:
+        WrongUse: the list lacks the model.
+    """
+    try:
+        listed = server.get(f"{server.address.url}/models").get("data")
+    except Refused:
+        return {}
+    known = {str(each["id"]): each for each in listed or [] if isinstance(each, dict) and "id" in each}
+    model = server.address.model
+    if not known:
+        return {}
+    if model not in known:
+        names = ", ".join(sorted(known)[:5])
+        raise WrongUse(
+            f"the server at {server.address.url} has no model {model}, but {names}: give one of them, as in "
+            f"{SCHEME}{next(iter(sorted(known)))}@{server.address.url}"
+        )
+    about = {name: known[model].get(name) for name in ("created", "owned_by", "root")}
+    return {name: str(value) for name, value in about.items() if isinstance(value, (str, int))}
+
+
+def _fingerprint(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an answer says of the model behind the name: its whole name, and the server's set-up."""
+    named = {"answers as": answer.get("model"), "system_fingerprint": answer.get("system_fingerprint")}
+    return {name: value for name, value in named.items() if isinstance(value, str) and value}
+
+
+def _check_name(server: Server, named: str | None) -> None:
+    """Check that the asked model answers: by its name, or by that of one of its versions.
+
+    Raises:
+        WrongUse: another one does.
+    """
+    model = server.address.model
+    own, other = (name.lower().rpartition("/")[2] for name in (model, named or model))
+    if not other.startswith(own):
+        raise WrongUse(
+            f"the server at {server.address.url} was asked for {model} and answers as {named}: give the name of what "
+            f"it serves, as in {SCHEME}{named}@{server.address.url}"
+        )
+
+
+def _tried(server: Server, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The answer to a probe, or why there is none."""
+    try:
+        answer = server.post(f"{server.address.url}{path}", body, probes=True)
+        text_of(answer)
+    # What keeps any request from being answered is not the lack of one ability.
+    except (Refused, Faulty) as error:
+        return None, error.reason
+    return answer, ""
+
+
+def _completion(server: Server) -> tuple[dict[str, float], dict[str, Any] | None, str]:
+    """The parameters that leave the distribution as it is, the answer to a probe, and why there is none."""
+    model = server.address.model
+    answer, _ = _tried(server, "/completions", completion_body(model, PROBE, TOKENS, PLAIN))
+    if answer is not None:
+        return dict(PLAIN), answer, ""
+    answer, why = _tried(server, "/completions", completion_body(model, PROBE, TOKENS, {}))
+    return {}, answer, why
+
+
+def _listed(server: Server, plain: Mapping[str, Any]) -> tuple[int, str]:
+    """Find how many next tokens the server lists, and why it lists none."""
+    why = ""
+    for wanted in LISTS:
+        body = completion_body(server.address.model, PROBE, 1, plain) | {"logprobs": wanted}
+        answer, why = _tried(server, "/completions", body)
+        found = None if answer is None else listed_in(answer)
+        if found:
+            return min(len(found), wanted), ""
+        if answer is not None:
+            why = (
+                f"the server at {server.address.url} answers without logprobs: start it with them, if it can"
+            )
+    return 0, why
+
+
+def _tokenizer(server: Server) -> tuple[str, str] | None:
+    for path, name in TOKENIZERS:
+        try:
+            ids_of(server, (path, name), PROBE)
+        except VsgError:
+            continue
+        return path, name
+    return None
+
+
+def ids_of(server: Server, tokenizer: tuple[str, str], text: str) -> list[int]:
+    """The ids of the tokens of a text, as the server's own tokenizer gives them, without what begins every text.
+
+    Raises:
+        VsgError: it gives none.
+    """
+    before = _tokens(server, tokenizer, "")
+    ids = _tokens(server, tokenizer, text)
+    ids = ids[len(before) :] if ids[: len(before)] == before else ids
+    if not ids:
+        raise VsgError(f"the tokenizer of the server at {server.address.url} gives no ids")
+    return ids
+
+
+def _tokens(server: Server, tokenizer: tuple[str, str], text: str) -> list[int]:
+    path, name = tokenizer
+    body = {"model": server.address.model, name: text, "add_special": False, "add_special_tokens": False}
+    ids = server.post(f"{server.address.root}{path}", body, probes=True).get("tokens")
+    if not isinstance(ids, list) or not all(isinstance(each, int) for each in ids):
+        raise VsgError(f"the tokenizer of the server at {server.address.url} gives no ids")
+    return ids
+
+
+def _no_bias(server: Server, plain: Mapping[str, Any], tokenizer: tuple[str, str] | None) -> str:
+    """Why tokens cannot be biased: tried by forbidding the first token of an answer."""
+    if tokenizer is None:
+        return (
+            f"the server at {server.address.url} has no tokenizer to ask for the ids that a logit bias takes"
+        )
+    body = completion_body(server.address.model, PROBE, 1, plain)
+    answer, why = _tried(server, "/completions", body)
+    if answer is None:
+        return why
+    first = text_of(answer)
+    try:
+        ids = ids_of(server, tokenizer, first)
+    except VsgError as error:
+        return error.reason
+    biased, why = _tried(server, "/completions", body | {"logit_bias": {str(each): NEVER for each in ids}})
+    if biased is None:
+        return why
+    return "" if text_of(biased) != first else f"the server at {server.address.url} ignores logit_bias"
