@@ -63,6 +63,7 @@ SECTIONS = {
     "Mixtures and distributions": ("generator.mixing",),
     "Writing": ("generator.writing",),
     "Reading": ("generator.reading",),
+    "Models asked in text alone": ("hosted.",),
     "Records and reports": ("records.", "report."),
     "Libraries that load when a claim first uses them": ("lazy",),
 }
