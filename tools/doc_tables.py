@@ -55,6 +55,7 @@ SECTIONS = {
     "Claims and evidence": ("judge.", "errors"),
     "The model": ("generator.model", "weights."),
     "Mixtures and distributions": ("generator.mixing",),
+    "Models in text alone": ("hosted",),
     "Writing": ("generator.writing",),
     "Reading": ("generator.reading",),
     "Records and reports": ("records.", "report."),
