@@ -61,6 +61,7 @@ SECTIONS = {
     "Claims and evidence": ("judge.", "errors"),
     "The model": ("generator.model", "weights."),
     "Mixtures and distributions": ("generator.mixing",),
+    "Models in text alone": ("hosted",),
     "Writing": ("generator.writing",),
     "Reading": ("generator.reading",),
     "Models asked in text alone": ("hosted.",),

@@ -242,7 +242,8 @@ class HostedModel:
 def fingerprint_of(can: Capabilities) -> str:
     """A digest of what the server says of the model: no digest of weights, which only the server could give."""
     said = json.dumps(dict(can.says), sort_keys=True)
-    return f"said-by-server-{hashlib.sha256(said.encode()).hexdigest()[:DIGITS]}"
+    # The digits come first: a model whose name is taken gets those that its identity begins with.
+    return f"{hashlib.sha256(said.encode()).hexdigest()[:DIGITS]}-said-by-server"
 
 
 def _reply(answer: Mapping[str, Any]) -> Reply:
