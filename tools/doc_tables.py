@@ -64,7 +64,6 @@ SECTIONS = {
     "Models in text alone": ("hosted",),
     "Writing": ("generator.writing",),
     "Reading": ("generator.reading",),
-    "Models asked in text alone": ("hosted.",),
     "Records and reports": ("records.", "report."),
     "Libraries that load when a claim first uses them": ("lazy",),
 }
