@@ -335,7 +335,7 @@ def test_hosted_models_are_described_without_the_server(
     assert loading.target_of(entry, "openai:Owner/Qwen2-7B@http://127.0.0.1:9/v1/").endswith("/v1")
     with pytest.raises(WrongUse, match="takes text only"):
         loading.load_model("openai:tiny@http://127.0.0.1:9/v1")
-    with pytest.raises(WrongUse, match="leave --weights out"):
+    with pytest.raises(WrongUse, match="leave --weights and --engine out"):
         loading.describe("openai:tiny@http://127.0.0.1:9/v1", "nf4")
     with pytest.raises(NoServer):
         loading.load_text_model("openai:tiny@http://127.0.0.1:9/v1")
