@@ -18,7 +18,9 @@ from statistics import median
 import pytest
 import torch
 
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel, load_model
+from vsg_core.generator.engine import State
 from vsg_core.records.files import read_record
 
 ROWS, PROMPT, STEP_ROWS, STEPS = 64, 32, 128, 8
@@ -71,9 +73,9 @@ def best_rates(lm: LanguageModel, rounds: int = 3) -> dict[str, float]:
     prompts, steps = [], []
     for _ in range(rounds):
         # What is timed follows a pass of its kind that is not, and so needs no warm-up.
-        state = lm.engine.begin(ids, torch.ones_like(ids))
+        state: State = engine_of(lm).begin(ids, torch.ones_like(ids))
         began = time.perf_counter()
-        lm.engine.begin(ids[:ROWS], torch.ones_like(ids[:ROWS]), keep_cache=False)
+        engine_of(lm).begin(ids[:ROWS], torch.ones_like(ids[:ROWS]), keep_cache=False)
         prompts.append(ROWS * PROMPT / (time.perf_counter() - began))
         state = lm.step(state, ids[:, 0])
         began = time.perf_counter()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from tests.support.engines import engine_of
 from vsg_core import LanguageModel
 from vsg_core.generator.engine.batching import left_pad
 from vsg_core.generator.mixing.presets import PLAIN, STUDY, Mixing
@@ -54,8 +55,8 @@ def concept_tokens(lm: LanguageModel, prompts: list[Tensor], n: int, mixing: Mix
 
 
 def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
-    ids, mask = left_pad(lm.engine, prompts)
-    replies = lm.engine.model.generate(
+    ids, mask = left_pad(engine_of(lm), prompts)
+    replies = engine_of(lm).model.generate(
         ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0
     )
     return replies[:, ids.shape[1] :].numel()
@@ -64,11 +65,11 @@ def transformers_generate(lm: LanguageModel, prompts: list[Tensor]) -> int:
 @torch.no_grad()
 def bare_passes(lm: LanguageModel, prompts: list[Tensor]) -> int:
     """Run only the forward passes that decoding needs, with nothing between them."""
-    ids, mask = left_pad(lm.engine, prompts)
+    ids, mask = left_pad(engine_of(lm), prompts)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=lm.engine.model.config)
+    cache = DynamicCache(config=engine_of(lm).model.config)
     for _ in range(NEW):
-        lm.engine.model(
+        engine_of(lm).model(
             ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=1
         )
         ids, positions = ids[:, -1:], positions[:, -1:] + 1
@@ -85,7 +86,7 @@ def study_loop(lm: LanguageModel, ids: Tensor, n: int, metrics: bool) -> int:
     table = lm.embedding_table
     sequence = lm.embed(ids).unsqueeze(0)  # [1, seq, hidden]
     for _ in range(n):
-        logits = lm.engine.model(inputs_embeds=sequence).logits[:, -1]
+        logits = engine_of(lm).model(inputs_embeds=sequence).logits[:, -1]
         probabilities = (logits / 0.8).softmax(-1)
         weights, tokens = probabilities.topk(50)
         weights = weights**1.5
