@@ -30,6 +30,8 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DTYPES = ("float32", "bfloat16", "float16")
 EngineName = Literal["transformers", "llama.cpp"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+# What computes unless a run chooses.
+FIRST_ENGINE: EngineName = "transformers"
 PACKINGS = ("nf4", "int8")
 # The weights as they were published, computed by the engine's own kernels for them.
 AS_IS = "as-is"

@@ -36,9 +36,10 @@ from vsg_core.projects import INSTALLED, option_words, run_command
 from vsg_core.records import provenance
 from vsg_core.records.files import FOLDER, has_record, record_member, write_record
 from vsg_core.records.making import Thinking, make_record, not_run_for, not_run_record
-from vsg_core.records.record import ENGINE, Key, ModelReference, NotRun, Record, Run
+from vsg_core.records.record import Key, ModelReference, NotRun, Record, Run
 from vsg_core.records.recorded import Comparison, RecordedVerdict, compared, read_recorded
 from vsg_core.runs import spinning
+from vsg_core.vocabulary import FIRST_ENGINE
 from vsg_core.weights import loading
 from vsg_core.weights.names import is_commit
 
@@ -286,7 +287,7 @@ class ClaimRun:
         """The name of what computes the model's outputs; a server's is not known."""
         if self.is_hosted:
             return HOSTED
-        return self.loaded.engine.identity.name if self.loaded is not None else ENGINE
+        return self.loaded.engine.identity.name if self.loaded is not None else FIRST_ENGINE
 
     @property
     def thinking(self) -> Thinking:

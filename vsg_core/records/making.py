@@ -11,7 +11,6 @@ from vsg_core.judge.judging import JudgedArm, Judgement
 from vsg_core.judge.trials import Evidence, Trial
 from vsg_core.records.plain import plain, utf8_text
 from vsg_core.records.record import (
-    ENGINE,
     ClaimReference,
     ModelReference,
     NotRun,
@@ -21,6 +20,7 @@ from vsg_core.records.record import (
     StoredEvidence,
     StoredTrial,
 )
+from vsg_core.vocabulary import FIRST_ENGINE
 
 Thinking = Literal["on", "off"] | None
 # Significant digits of what went into a trial, which is shown and not judged.
@@ -35,7 +35,7 @@ def make_record(
     run: Run,
     dtype: str | None = None,
     thinking: Thinking = None,
-    engine: str = ENGINE,
+    engine: str = FIRST_ENGINE,
 ) -> Record:
     """The record of a judged claim.
 
@@ -80,7 +80,7 @@ def not_run_record(
     run: Run,
     dtype: str | None = None,
     thinking: Thinking = None,
-    engine: str = ENGINE,
+    engine: str = FIRST_ENGINE,
 ) -> Record:
     """The record of a claim that gave no evidence: *broken* where an error caused it, else *not run*."""
     not_run = error if isinstance(error, NotRun) else not_run_for(error)

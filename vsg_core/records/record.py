@@ -15,12 +15,11 @@ from pydantic.config import JsonDict
 
 from vsg_core.judge.arms import Dose
 from vsg_core.judge.rules import Rule
-from vsg_core.vocabulary import ACROSS, Cause, Outcome, Protects, Role, Status, Verdict
+from vsg_core.vocabulary import ACROSS, FIRST_ENGINE, Cause, Outcome, Protects, Role, Status, Verdict
 from vsg_core.wording import Unit
 
 SCHEMA_VERSION: Literal[2] = 2
 # What computes a model unless another engine is chosen; in older records too.
-ENGINE = "transformers"
 # -0.0 becomes 0.0, so that equal numbers are equal bytes.
 Number = Annotated[float, AfterValidator(lambda number: number + 0.0)]
 Interval = tuple[Number, Number]
@@ -316,7 +315,7 @@ class StoredEvidence(Measurement):
     dtype: str | None = None
     """What the model was computed in; null where no model had to be loaded."""
 
-    engine: str = ENGINE
+    engine: str = FIRST_ENGINE
     """What computed the model's outputs."""
 
     thinking: Literal["on", "off"] | None = None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from vsg_core.judge.rules import Rule, rules_digest
-from vsg_core.vocabulary import RuleKind, Side
+from vsg_core.vocabulary import FIRST_ENGINE, RuleKind, Side
 
 Old = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ def upgraded(old: Old) -> dict[str, Any]:
             "trials": [_trial(trial) for trial in old["trials"]],
             "arms": [_arm(arm, doses.get(arm["name"])) for arm in old["controls"]],
             "dtype": provenance.get("dtype"),
-            "engine": provenance.get("engine") or "transformers",
+            "engine": provenance.get("engine") or FIRST_ENGINE,
         },
         "run": _run(provenance),
         "recorded": old["recorded"],

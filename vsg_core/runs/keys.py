@@ -25,6 +25,7 @@ from vsg_core.runs.modules import Module
 from vsg_core.runs.rooms import room_digests
 from vsg_core.runs.sources import Closure, Sources
 from vsg_core.runs.syntax import digest
+from vsg_core.vocabulary import FIRST_ENGINE
 from vsg_core.weights import loading
 from vsg_core.weights.names import is_commit
 from vsg_core.weights.registry import Entry
@@ -160,7 +161,7 @@ def measured_on(
     described = digest([entry.kind, json.dumps(initial, default=str, sort_keys=True)])
     chosen = {"thinking": thinking, "packing": entry.packing}
     chosen |= _library_versions("bitsandbytes" if entry.packing else "", "peft" if entry.adapter else "")
-    if entry.engine != "transformers":
+    if entry.engine != FIRST_ENGINE:
         # In place of the one that `engine_parts` gives.
         chosen |= {"engine": entry.engine, "weights as-is": "yes" if entry.as_is else None}
         chosen |= _library_versions("llama-cpp-python")
@@ -197,7 +198,7 @@ def engine_parts() -> dict[str, str]:
     """The parts of a key that the libraries give."""
     versions = provenance.versions()
     minor = ".".join(versions["python"].split(".")[:2])
-    return {"engine": "transformers", **versions, "python": minor}
+    return {"engine": FIRST_ENGINE, **versions, "python": minor}
 
 
 def device_class(device: str) -> str:

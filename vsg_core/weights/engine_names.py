@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import re
 
-FIRST_ENGINE = "transformers"
+from vsg_core.vocabulary import AS_IS, FIRST_ENGINE, EngineName
+
 # MODEL+llama.cpp has the weights in float32; MODEL+llama.cpp-as-is the kernels of a quantised file.
 _ON_SECOND = re.compile(r"(?P<model>.+)\+(?P<engine>llama\.cpp)(?P<as_is>-as-is)?")
+
+
+def name_on(model: str, engine: EngineName, as_is: bool) -> str:
+    """Return the name under which a model's records on a second engine are kept."""
+    return f"{model}+{engine}" + (f"-{AS_IS}" if as_is else "")
 
 
 def model_of(name: str) -> str:

@@ -20,7 +20,7 @@ from vsg_core.hosted.address import is_hosted
 from vsg_core.weights import registry, sources
 from vsg_core.weights.adapters import check_adapter, has_tokenizer, splits
 from vsg_core.weights.checked import check_key, keep_paths, known_paths
-from vsg_core.weights.engine_names import on_second_engine
+from vsg_core.weights.engine_names import name_on, on_second_engine
 from vsg_core.weights.folders import check_folder, config_of, has_chat_template, parameters, weight_files
 from vsg_core.weights.forms import folder_form
 from vsg_core.weights.gguf_files import about, checked_header, converted, identify, read_header
@@ -292,7 +292,7 @@ def _on_llama_cpp(entry: Entry, as_is: bool) -> Entry:
         raise WrongUse(f"llama.cpp cannot run {entry.name} with its adapter: give a folder with both merged")
     if as_is and entry.gguf is None:
         raise WrongUse(f"{entry.name} has no GGUF file whose kernels could run: leave --weights as-is out")
-    name = f"{entry.name}+llama.cpp" + ("-as-is" if as_is else "")
+    name = name_on(entry.name, "llama.cpp", as_is)
     return replace(entry, name=name, engine="llama.cpp", as_is=as_is)
 
 

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
 from vsg_core.errors import VsgError, WrongUse
-from vsg_core.vocabulary import EngineName, Kind, is_quantised
+from vsg_core.vocabulary import FIRST_ENGINE, EngineName, Kind, is_quantised
 from vsg_core.weights.names import DEFAULT_MODEL as DEFAULT_MODEL
 from vsg_core.weights.names import is_name
 
@@ -131,9 +131,7 @@ class Entry:
         default=None,
         description="What its weights are packed into while loading; never part of the registry.",
     )
-    engine: EngineName = Field(
-        default="transformers", description="What computes; never part of the registry."
-    )
+    engine: EngineName = Field(default=FIRST_ENGINE, description="What computes; never part of the registry.")
     as_is: StrictBool = Field(
         default=False,
         description="Compute with the kernels of the published form; never part of the registry.",
@@ -234,7 +232,7 @@ def _entry(path: Path, table: dict[str, Any]) -> Entry:
     except ValidationError as error:
         faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
         raise VsgError(f"{path}, model {table.get('name')!r}: {faults}") from error
-    if model.adapter or model.packing or model.as_is or model.engine != "transformers":
+    if model.adapter or model.packing or model.as_is or model.engine != FIRST_ENGINE:
         raise VsgError(
             f"{path}, model {model.name!r}: adapter, packing, engine and as_is are choices of a run; leave them out"
         )
