@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,20 @@ def test_logits_are_those_of_transformers(engine: LlamaCpp, architecture: str) -
     assert state.logits.shape == (5, engine.vocab_size)
     for found, sequence in zip(logprobs(state), sequences, strict=True):
         assert_close(architecture, found, sequence)
+
+
+@pytest.mark.parametrize(("special", "ends"), [([1], {1, END}), ([], {END}), (None, {1})])
+def test_ends_are_those_that_transformers_takes(
+    folders: dict[str, Path], tmp_path: Path, special: list[int] | None, ends: set[int]
+) -> None:
+    """Where the configuration for generation names ends, those of the other one count only if they are special."""
+    shutil.copytree(folders["llama"], tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"eos_token_id": 1}))
+    generation = {"eos_token_id": None if special is None else END}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(generation))
+    with closing(opened(tmp_path / "model", special=special or ())) as engine:
+        assert engine.end_ids == ends
 
 
 @every_architecture

@@ -143,6 +143,7 @@ def _load_in_llama_cpp(
     from vsg_core.generator.engine.files import open_tokenizer
     from vsg_core.generator.llama_cpp import LlamaCpp
     from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.generator.model.special_tokens import special_tokens
     from vsg_core.weights.llama_cpp_files import float32_gguf
 
     if dtype not in (None, "float32"):
@@ -151,9 +152,10 @@ def _load_in_llama_cpp(
         raise WrongUse(f"llama.cpp computes on the processor here, not on {device}: leave --device out")
     path = sources.published_gguf(entry) if entry.as_is else float32_gguf(found.folder, progress)
     form = found.form.form if entry.as_is else "F32"
+    tokenizer = open_tokenizer(found.folder)
     return LanguageModel(
-        LlamaCpp(path, found.folder, form),
-        open_tokenizer(found.folder),
+        LlamaCpp(path, found.folder, form, special=special_tokens(tokenizer).values()),
+        tokenizer,
         name=entry.name,
         family=entry.family,
         kind=entry.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -78,19 +78,27 @@ def placeholders(model: PreTrainedModel) -> set[int]:
 
 
 def end_ids(model: PreTrainedModel, special: frozenset[int]) -> frozenset[int]:
-    """Collect the tokens that a model's generation configuration and configuration name as ends.
+    """Collect the tokens that a model's generation configuration and configuration name as ends: see `named_ends`."""
+    given = (getattr(part, "eos_token_id", None) for part in (model.config, model.config.get_text_config()))
+    generation = getattr(model, "generation_config", None)
+    return named_ends(getattr(generation, "eos_token_id", None), given, special)
+
+
+def named_ends(generation: Any, configured: Iterable[Any], special: frozenset[int]) -> frozenset[int]:
+    """Collect the tokens that the configurations of a model name as ends.
 
     Args:
+        generation: `eos_token_id` of the configuration for generation: an id, a list of ids, or None.
+        configured: the same of the other configurations, which count in full only where `generation` names none: a
+            class of configurations has a default, which may be an ordinary word of this tokenizer.
         special: the tokenizer's special tokens.
 
     Raises:
-        VsgError: a configuration names something that is not an id.
+        VsgError: one of them names something that is not an id.
     """
-    config = model.config
-    named = _configured(getattr(model, "generation_config", None))
-    # A configuration class has a default, which may be an ordinary word of this tokenizer.
-    configured = {i for part in (config, config.get_text_config()) for i in _configured(part)}
-    return frozenset(named | (configured & special if named else configured))
+    named = _ids(generation)
+    others = {i for each in configured for i in _ids(each)}
+    return frozenset(named | (others & special if named else others))
 
 
 def _numbers(config: Any) -> Iterator[tuple[str, int]]:
@@ -106,9 +114,8 @@ def _numbers(config: Any) -> Iterator[tuple[str, int]]:
             yield name, value
 
 
-def _configured(config: Any) -> set[int]:
-    """Read the end tokens of a configuration: an id or a list of ids, None left out."""
-    given = getattr(config, "eos_token_id", None)
+def _ids(given: Any) -> set[int]:
+    """Read an `eos_token_id`: an id or a list of ids, None left out."""
     ids = given if isinstance(given, (list, tuple, set)) else [given]
     if wrong := [i for i in ids if i is not None and not str(i).strip().lstrip("-").isdigit()]:
         raise VsgError(f"the configuration's eos_token_id has {wrong[0]!r}: give the id of a token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vsg_core.errors import VsgError
 from vsg_core.generator.engine import protocol
+from vsg_core.generator.engine.configuration import named_ends
 from vsg_core.generator.engine.headers import read_json
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.metering import Meter
@@ -80,6 +81,7 @@ class LlamaCpp:
         form: of the weights in the file, such as "F32" or "Q4_K_M".
         threads: of one pass; by default torch's number.
         budget: bytes of keys and values; by default half of the memory that is free.
+        special: the tokenizer's special tokens.
 
     Raises:
         WrongUse: llama-cpp-python is missing, or another version.
@@ -93,6 +95,7 @@ class LlamaCpp:
         form: str = "F32",
         threads: int | None = None,
         budget: int | None = None,
+        special: Iterable[int] = (),
     ) -> None:
         library()
         config = read_config(folder)
@@ -110,7 +113,7 @@ class LlamaCpp:
         self._scale = self.hidden_size**0.5 if self._kind == "gemma3" else 1.0
         self.predicted = len(self._rows)
         self._check_sizes(path)
-        self._ends = frozenset(_ends(folder, config))
+        self._ends = _ends(folder, config, frozenset(special))
         self._store = Store(
             partial(_opened, self._weights, self._threads),
             self._bytes_per_cell(),
@@ -448,11 +451,8 @@ def _joined(pieces: list[Tensor]) -> Tensor:
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
-def _ends(folder: Path, config: Any) -> Iterator[int]:
-    """The end tokens of the configuration and of the one for generation."""
-    given = [config.eos_token_id]
+def _ends(folder: Path, config: Any, special: frozenset[int]) -> frozenset[int]:
+    """The end tokens of the configuration and of the one for generation, by the rule for transformers."""
     path = folder / "generation_config.json"
-    if path.is_file():
-        given.append(read_json(path).get("eos_token_id"))
-    for ids in given:
-        yield from ids if isinstance(ids, (list, tuple)) else [] if ids is None else [ids]
+    generation = read_json(path).get("eos_token_id") if path.is_file() else None
+    return named_ends(generation, [config.eos_token_id], special)
