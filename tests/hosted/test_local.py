@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 
@@ -61,8 +64,13 @@ def test_questions_are_asked_of_a_base_model_without_chat(model: LocalTextModel)
 
 def test_nothing_asked_is_nothing_answered(model: LocalTextModel) -> None:
     assert model.complete([]) == model.ask([]) == model.likely([]) == []
-    with pytest.raises(WrongUse, match="a list of texts"):
-        model.complete("one text")
+
+
+@pytest.mark.parametrize("given", ["one text", [3]])
+def test_what_is_not_a_list_of_texts_is_refused(model: LocalTextModel, given: Any) -> None:
+    for ask in (model.complete, model.ask, model.likely, partial(model.complete, bias=[{}])):
+        with pytest.raises(WrongUse, match="a list of texts"):
+            ask(given)
 
 
 def test_a_list_is_ordered_and_cut() -> None:

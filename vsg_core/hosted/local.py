@@ -40,32 +40,35 @@ class LocalTextModel:
         fresh: bool = False,
     ) -> list[Reply]:
         """Continue each text; every call computes anew."""
-        if not prompts:
+        texts = check_prompts(prompts)
+        if not texts:
             return []
         if bias is not None:
             added = [{self._id(token): more for token, more in each.items()} for each in bias]
-            traces = decode(self.lm, prompts, _Biased(self.lm, added), max_tokens)
+            traces = decode(self.lm, texts, _Biased(self.lm, added), max_tokens)
             return [Reply(self.lm.decode(trace.steps), _reason(trace.stopped)) for trace in traces]
         sampling = None if seed is None else PLAIN
         drawn = None if seed is None else torch.Generator().manual_seed(seed)
-        written = self.lm.generate(check_prompts(prompts), max_tokens, sampling, drawn)
+        written = self.lm.generate(texts, max_tokens, sampling, drawn)
         return [Reply(each.text, _reason(each.stopped)) for each in written]
 
     def ask(self, questions: Sequence[str], max_tokens: int = 20) -> list[Reply]:
         """Answer each question, in the chat format where there is one."""
-        if not questions:
+        texts = check_prompts(questions)
+        if not texts:
             return []
         chats = self.kind == "instruct"
-        prompts = [self.lm.chat(each) if chats else question_frame(each) for each in questions]
+        prompts = [self.lm.chat(each) if chats else question_frame(each) for each in texts]
         written = self.lm.generate(prompts, max_tokens)
         return [Reply(each.answer, _reason(each.stopped)) for each in written]
 
     def likely(self, prompts: Sequence[str], most: int = MOST_LISTED) -> list[Likely]:
         """The most probable next tokens after each text, no more than an API would list."""
-        if not prompts:
+        texts = check_prompts(prompts)
+        if not texts:
             return []
         wanted = min(most, MOST_LISTED)
-        probabilities = self.lm.next_logits(list(prompts)).double().softmax(-1)
+        probabilities = self.lm.next_logits(texts).double().softmax(-1)
         top = probabilities.topk(min(wanted, probabilities.shape[-1]))
         return [
             self._listed(ids, values, wanted)
