@@ -55,8 +55,12 @@ def optional_capabilities() -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def second_engine() -> frozenset[str] | None:
-    """Return the methods of the engine that runs on llama.cpp; None while there is none."""
+def second_engine() -> frozenset[str]:
+    """Return the methods of the engine that runs on llama.cpp.
+
+    Raises:
+        ValueError: there is none.
+    """
     room = ENGINES.parent
     for path in sorted(each for each in room.rglob("*.py") if "llama" in str(each.relative_to(room))):
         classes = {
@@ -67,7 +71,9 @@ def second_engine() -> frozenset[str] | None:
         for each in classes.values():
             if (methods := _inherited(each, classes)) >= SURFACE:
                 return methods
-    return None
+    raise ValueError(
+        f"no class of {room} whose path names llama has the methods {', '.join(sorted(SURFACE))} of an engine"
+    )
 
 
 def lacking(methods: frozenset[str]) -> set[str]:

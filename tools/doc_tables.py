@@ -90,15 +90,14 @@ def replications() -> str:
 
 def capabilities() -> str:
     """Return which optional capabilities the second engine has, and which claims reach each of them."""
-    methods = second_engine()
+    missing = lacking(second_engine())
     claims = [claim for claim in load_claims(CLAIMS) if not is_across(claim)]
     reach = {claim.id: reached(claim) for claim in claims}
-    missing = set() if methods is None else lacking(methods)
     rows = [
         [
             f"{sentence.rstrip('.')} (`{name}`)",
             "yes",
-            "not known yet" if methods is None else "no" if name in missing else "yes",
+            "no" if name in missing else "yes",
             ", ".join(f"`{claim}`" for claim in reach if name in reach[claim]) or "none",
         ]
         for name, (sentence, _) in optional_capabilities().items()
