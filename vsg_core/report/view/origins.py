@@ -11,6 +11,7 @@ from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
 from vsg_core.vocabulary import AS_IS, FIRST_ENGINE, PACKINGS, form_text
+from vsg_core.weights.engine_names import is_as_is
 from vsg_core.wording import count_text
 
 
@@ -101,7 +102,7 @@ def _computed(record: Record) -> dict[str, str | None]:
     packing = next((each for each in PACKINGS if form.startswith(each) and name.endswith(f"-{each}")), None)
     if engine == FIRST_ENGINE:
         return {"--weights": packing}
-    return {"--engine": engine, "--weights": AS_IS if name.endswith(f"-{AS_IS}") else None}
+    return {"--engine": engine, "--weights": AS_IS if is_as_is(name) else None}
 
 
 def _target(model: ModelReference) -> str:
