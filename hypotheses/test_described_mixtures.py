@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.described import DescribedMixture
 from fixtures.draws import Draw
-from fixtures.listed import blend_top, draw_listed_forks, draw_undecided, entropy_ends
+from fixtures.listed import blend_top, draw_listed_forks, draw_undecided, entropy_ends, is_above
 from fixtures.pools.noun_pairs import NounPair
 from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
@@ -14,6 +14,7 @@ from vsg_core import (
     Reply,
     TextModel,
     Trial,
+    at_least,
     claim,
     control,
     mostly,
@@ -27,6 +28,7 @@ from vsg_core import (
 SWAPPED = "weights swapped"
 ALONE = "heaviest word alone"
 FACTS = "one right word"
+MOST = "greatest entropy"
 SAMPLED = "sampled twice"
 OTHER = "bias on another opening's token"
 # Bits: an even choice among four.
@@ -92,7 +94,12 @@ def test_described_mixture_names_its_heavier_kind(
             not_mostly(),
             "beginnings of sentences with one right next word; counted where the greatest entropy that the list allows "
             "is above 2 bits",
-        )
+        ),
+        MOST: control(
+            not_mostly(),
+            "the same openings, counted where the greatest entropy that the list allows is above 2 bits",
+            protects="refuted",
+        ),
     },
 )
 def test_forks_have_more_than_two_bits(
@@ -100,15 +107,23 @@ def test_forks_have_more_than_two_bits(
 ) -> Evidence:
     """An API lists at most 20 next tokens, so that the entropy is known as an interval, by what the others can hold.
 
-    Counted is the end that hurts the claim: the least entropy after the openings, the greatest after the facts. The
-    list is the same for a model of this machine.
+    Counted is the end that hurts the claim: the least entropy after the openings, the greatest after the facts. Where
+    the claim is refuted, the greatest after the openings must mostly be within 2 bits, too. The list is the same for a
+    model of this machine. Where it is so short that it leaves most facts open, their control could not hold whatever
+    the model: the claim is then not applicable.
     """
     undecided = draw_undecided(text_model, draw_openings, 100)
     facts = [fact.prompt for fact in draw_facts(80)]
     certain = list(zip(facts, text_model.likely(facts), strict=True))
+    at_least(
+        len(facts) // 2,
+        [fact for fact, each in certain if is_above(entropy_ends(each), UNDECIDED) is not None],
+        f"of {len(facts)} facts whose entropy the {text_model.most_listed} tokens that {text_model.name} lists place "
+        "above or within 2 bits",
+    )
 
     def arm(listed: list[tuple[str, Likely]], end: int) -> list[Trial]:
-        ends = [entropy_ends(each) if each.tokens else (0.0, 0.0) for _, each in listed]
+        ends = [entropy_ends(each) for _, each in listed]
         return trials(
             [text for text, _ in listed],
             output=[each.tokens[0] if each.tokens else "" for _, each in listed],
@@ -120,7 +135,7 @@ def test_forks_have_more_than_two_bits(
             },
         )
 
-    return Evidence(arm(undecided, 0), {FACTS: arm(certain, 1)})
+    return Evidence(arm(undecided, 0), {FACTS: arm(certain, 1), MOST: arm(undecided, 1)})
 
 
 @claim(

@@ -16,7 +16,7 @@ from fixtures.pools.openings import OPENINGS
 from fixtures.pools.pool import Pool
 from fixtures.prompts import read_data
 from hypotheses import test_described_mixtures as claims
-from vsg_core import Likely, Reply
+from vsg_core import Likely, NotApplicable, Reply
 from vsg_core.judge.judging import Judgement, judge
 
 if TYPE_CHECKING:
@@ -118,12 +118,30 @@ def test_the_entropy_counts_by_the_end_that_hurts() -> None:
     draws = drawing(OPENINGS), drawing(FACTS)
     listed = Scripted(lists=lambda text: sure if text in facts else wide)
     assert judged(function, listed, *draws).verdict == "holds"
-    # Known is 0.4 alone: the rest may be two tokens or a hundred thousand.
-    open_ends = Likely((" a",), (0.4,))
-    two = Likely((" a", " b"), (0.4, 0.4))
+    two = Likely((" a", " b"), (0.5, 0.495))
     assert judged(function, Scripted(lists=lambda text: two), *draws).verdict == "refuted"
-    short = Scripted(lists=lambda text: open_ends if text in facts else wide)
+    # A fifth is not listed: one token after the openings, or a hundred thousand.
+    open_ends = Likely((" a", " b"), (0.4, 0.4))
+    short = Scripted(lists=lambda text: sure if text in facts else open_ends)
     assert judged(function, short, *draws).verdict == "inconclusive"
+    assert judged(function, Scripted(lists=lambda text: wide), *draws).verdict == "inconclusive"
+
+
+def test_the_entropy_cannot_be_judged_where_the_list_leaves_most_facts_open() -> None:
+    """After facts 0.8 are listed: with the rest on one token 1.5 bits, spread out 5.1."""
+    facts = [fact.prompt for fact in drawing(FACTS)(80)]
+    wide, sure = Likely(tuple(f" w{i}" for i in range(8)), (0.1,) * 8), Likely((" a",), (0.99,))
+    draws = drawing(OPENINGS), drawing(FACTS)
+
+    def judgement(known: int) -> Judgement:
+        lists = dict.fromkeys(facts, Likely((" a", " b"), (0.4, 0.4))) | dict.fromkeys(facts[:known], sure)
+        listed = Scripted(lists=lambda text: lists.get(text, wide))
+        return judged(claims.test_forks_have_more_than_two_bits, listed, *draws)
+
+    assert judgement(60).verdict == "holds"
+    assert judgement(40).verdict == "inconclusive"
+    with pytest.raises(NotApplicable, match=r"^39 of 80 facts .* the 20 tokens that scripted lists"):
+        judgement(39)
 
 
 @pytest.mark.parametrize(
