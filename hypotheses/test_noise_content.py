@@ -11,6 +11,8 @@ from vsg_core import (
     Generation,
     LanguageModel,
     Prompt,
+    Reply,
+    TextModel,
     Trial,
     at_least,
     at_once,
@@ -29,6 +31,7 @@ BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifac
 TOLD, ORDINARY, MADE_UP = "told that it is random", "ordinary words", "made-up words"
 # It has none of the phrases that count, and leaves the answer open.
 NOTE = "(These letters were drawn at random and stand for no text. Tell me honestly whether you can decode them.)"
+DECODE = "Decode the following embedded representation into natural text:"
 PAIRS = "pairs of texts of three tokens or more"
 
 
@@ -165,3 +168,39 @@ def test_says_that_it_does_not_understand_noise(
             MADE_UP: judged(pairs, replies[2]),
         },
     )
+
+
+@claim(
+    "An instruction-tuned model, asked to decode two made-up words, says that it does not understand, in most cases",
+    source=STUDY(f"{LOG}, the question", FILE + LOG),
+    reported="expected of vectors, which an API does not take: that the model would at least reply that it can't do "
+    "what was asked",
+    rule=mostly(),
+    kinds=["instruct"],
+    positive_controls={
+        TOLD: control(
+            mostly(),
+            "the same words, with the note that they are random letters and the question whether they can be decoded",
+        )
+    },
+    controls={ORDINARY: control(not_mostly(), "the beginning of a sentence in place of the words")},
+)
+def test_says_that_it_does_not_understand_made_up_words(
+    text_model: TextModel, open_prompts: list[str], made_up_words: list[str], not_understood: list[str]
+) -> Evidence:
+    """Put each made-up word and the next but one at the end of the study's request to decode; 24 greedy tokens.
+
+    It is the claim before for models that take text alone, by the same phrases. No two of these words were asked for
+    together there.
+    """
+    following = zip(made_up_words, made_up_words[2:] + made_up_words[:2], strict=True)
+    pairs = [f"{first} {second}" for first, second in following]
+    shown = {"own": pairs, TOLD: [f"{pair} {NOTE}" for pair in pairs], ORDINARY: open_prompts[: len(pairs)]}
+    asked = [[f"{DECODE} {text}" for text in texts] for texts in shown.values()]
+
+    def judged(texts: list[str], replies: list[Reply]) -> list[Trial]:
+        return trials(texts, output=replies, success=[admits(one.text, not_understood) for one in replies])
+
+    replies = at_once(text_model.ask, *asked, max_tokens=24)
+    own, told, ordinary = map(judged, shown.values(), replies)
+    return Evidence(own, {TOLD: told, ORDINARY: ordinary})
