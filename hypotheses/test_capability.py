@@ -8,9 +8,9 @@ from fixtures.prompts import FewShot, Glossary
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
     Evidence,
-    Generation,
-    LanguageModel,
     NotApplicable,
+    Reply,
+    TextModel,
     Trial,
     at_least,
     at_once,
@@ -41,7 +41,7 @@ MOST_FOUND = 30
     no_control="the rule itself compares with the same words, asked for without examples",
 )
 def test_examples_do_not_help_where_translation_fails(
-    lm: LanguageModel, spanish_words: Glossary, few_shot: FewShot
+    text_model: TextModel, spanish_words: Glossary, few_shot: FewShot
 ) -> Evidence:
     """Ask in the study's sentence, "The meaning of 'gato' in plain English is", after its three examples.
 
@@ -49,21 +49,21 @@ def test_examples_do_not_help_where_translation_fails(
     All words count, found or not: of the words missed, a second attempt finds some. 8 greedy tokens; an answer in
     the first line counts.
     """
-    without = translations(lm, spanish_words, few_shot.sentence)
+    without = translations(text_model, spanish_words, few_shot.sentence)
     found = sum(trial.success is True for trial in without)
     if found > MOST_FOUND:
         raise NotApplicable(f"it can translate: {found} of {len(without)} words without examples")
     return Evidence(
-        translations(lm, spanish_words, few_shot.translate),
-        {WITHOUT: without, COPIES: translations(lm, spanish_words.head(60).copied(), few_shot.copy)},
+        translations(text_model, spanish_words, few_shot.translate),
+        {WITHOUT: without, COPIES: translations(text_model, spanish_words.head(60).copied(), few_shot.copy)},
     )
 
 
-def translations(lm: LanguageModel, words: Glossary, frame: str) -> list[Trial]:
+def translations(model: TextModel, words: Glossary, frame: str) -> list[Trial]:
     """Ask for each word in a frame; a success has one of its answers in the first line."""
     prompts = words.prompts(frame)
-    replies = lm.generate(prompts, max_new_tokens=8)
-    found = words.found(first_line(reply.answer) for reply in replies)
+    replies = model.complete(prompts, max_tokens=8)
+    found = words.found(first_line(reply.text) for reply in replies)
     return trials(prompts, output=replies, success=found, inputs={"answers": words.answers})
 
 
@@ -92,7 +92,7 @@ OF_THE_BRACKETS = ["placeholder", "bracket", "variable", "blank", "fill in", "fi
         BRACKETS: "whether the same replies speak of a placeholder, a blank or brackets",
     },
 )
-def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossary) -> Evidence:
+def test_placeholders_are_read_literally(text_model: TextModel, placeholders: Glossary) -> Evidence:
     """Ask in the study's frame, "The meaning of [UNKNOWN] in plain English is", for 15 greedy tokens.
 
     A reply explains a word if it has one of some words listed beforehand that an explanation would use. None of them
@@ -102,7 +102,7 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     """
     bracketed = [f"The meaning of [{word.upper()}] in plain English is" for word in placeholders.words]
     bare = placeholders.prompts("The meaning of {word} in plain English is")
-    replies, bare_replies = at_once(lm.generate, bracketed, bare, max_new_tokens=15)
+    replies, bare_replies = at_once(text_model.complete, bracketed, bare, max_tokens=15)
 
     def judged(counted: Glossary) -> list[Trial]:
         return explained(counted, bracketed, replies)
@@ -111,7 +111,7 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     known = at_least(
         40,
         [row for row, trial in enumerate(without) if trial.success],
-        f"of {len(without)} words are explained by {lm.name} without brackets",
+        f"of {len(without)} words are explained by {text_model.name} without brackets",
     )
     own, elsewhere, names, brackets = (
         judged(counted)
@@ -134,9 +134,9 @@ def test_placeholders_are_read_literally(lm: LanguageModel, placeholders: Glossa
     )
 
 
-def explained(counted: Glossary, prompts: list[str], replies: list[Generation]) -> list[Trial]:
+def explained(counted: Glossary, prompts: list[str], replies: list[Reply]) -> list[Trial]:
     """Count the replies that have one of the words that count, in small letters or with a capital."""
-    answers = [no_shouting(reply.answer) for reply in replies]
+    answers = [no_shouting(reply.text) for reply in replies]
     inputs = {"words that count": counted.answers}
     return trials(prompts, output=replies, success=counted.found(answers), inputs=inputs)
 
@@ -160,7 +160,7 @@ def no_shouting(text: str) -> str:
     },
 )
 def test_chat_models_translate_in_chat_format(
-    lm: LanguageModel, spanish_words: Glossary, generator: torch.Generator
+    text_model: TextModel, spanish_words: Glossary, generator: torch.Generator
 ) -> Evidence:
     """Ask in ordinary tokens, "What does the Spanish word 'gato' mean in English?", for 20 greedy tokens.
 
@@ -172,16 +172,15 @@ def test_chat_models_translate_in_chat_format(
     )
     glossaries = (spanish_words, scrambled)
     asked = [words.prompts("What does the Spanish word '{word}' mean in English?") for words in glossaries]
-    chats = [[lm.chat(question) for question in questions] for questions in asked]
     own, other = (
         trials(
             questions,
             output=replies,
-            success=words.found(reply.answer for reply in replies),
+            success=words.found(reply.text for reply in replies),
             inputs={"answers that count": words.answers},
         )
         for words, questions, replies in zip(
-            glossaries, asked, at_once(lm.generate, *chats, max_new_tokens=20), strict=True
+            glossaries, asked, at_once(text_model.ask, *asked, max_tokens=20), strict=True
         )
     )
     return Evidence(own, {"letters in another order": other})

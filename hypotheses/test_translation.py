@@ -9,8 +9,8 @@ from fixtures.prompts import FewShot, Glossary
 from fixtures.sources import STUDY
 from vsg_core import (
     Evidence,
-    Generation,
-    LanguageModel,
+    Reply,
+    TextModel,
     Trial,
     at_once,
     cannot,
@@ -47,33 +47,37 @@ cannot_translate = partial(
 @cannot_translate(
     "The model cannot translate common Spanish words into English in completion style, within 10 tokens"
 )
-def test_cannot_translate_in_completion_style(lm: LanguageModel, spanish_words: Glossary) -> Evidence:
+def test_cannot_translate_in_completion_style(text_model: TextModel, spanish_words: Glossary) -> Evidence:
     """Ask in the study's sentence, "The Spanish word 'gato' in English is", for 10 greedy tokens, as the study did.
 
     A reply that talks about the word and gives no translation in 10 tokens counts as none.
     """
     question = "The Spanish word '{word}' in English is"
     given = f"{question} {{answer}}. {question}"
-    return translate(lm, spanish_words, question, given, copy="Repeat the word: {word}, {word}, {word},")
+    return translate(
+        text_model, spanish_words, question, given, copy="Repeat the word: {word}, {word}, {word},"
+    )
 
 
 @cannot_translate(
     "The model cannot translate common Spanish words into English after three examples, within 10 tokens"
 )
-def test_cannot_translate_few_shot(lm: LanguageModel, spanish_words: Glossary, few_shot: FewShot) -> Evidence:
+def test_cannot_translate_few_shot(
+    text_model: TextModel, spanish_words: Glossary, few_shot: FewShot
+) -> Evidence:
     """Give the study's three examples, casa, libro and agua, in its sentence, then the word; 10 greedy tokens.
 
     In the control the word's own answer is a fourth example.
     """
     given = f"{few_shot.translate} {{answer}}.\n{few_shot.sentence}"
-    return translate(lm, spanish_words, few_shot.translate, given, few_shot.copy)
+    return translate(text_model, spanish_words, few_shot.translate, given, few_shot.copy)
 
 
-def translate(lm: LanguageModel, words: Glossary, question: str, given: str, copy: str) -> Evidence:
+def translate(model: TextModel, words: Glossary, question: str, given: str, copy: str) -> Evidence:
     """Ask for every word's translation; for the first 60 also after the answer is `given`, and for a `copy`."""
     some = words.head(60)
     prompts = [words.prompts(question), some.prompts(given), some.prompts(copy)]
-    replies, after_answers, copies = at_once(lm.generate, *prompts, max_new_tokens=10)
+    replies, after_answers, copies = at_once(model.complete, *prompts, max_tokens=10)
     return Evidence(
         judged(prompts[0], replies, words, {"word": words.words, "answers that count": words.answers}),
         {
@@ -86,10 +90,10 @@ def translate(lm: LanguageModel, words: Glossary, question: str, given: str, cop
 
 def judged(
     prompts: list[str],
-    replies: list[Generation],
+    replies: list[Reply],
     words: Glossary,
     inputs: dict[str, list[Any]] | None = None,
 ) -> list[Trial]:
     """Count the replies with one of the word's answers in their first line, in any case."""
-    found = words.found((first_line(reply.answer) for reply in replies), plural=False)
+    found = words.found((first_line(reply.text) for reply in replies), plural=False)
     return trials(prompts, output=replies, success=found, inputs=inputs)

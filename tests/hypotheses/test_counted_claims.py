@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -15,22 +16,23 @@ from hypotheses import test_capability as capability
 from hypotheses import test_fetching as fetching
 from hypotheses import test_noise_content as noise
 from hypotheses import test_translation as translation
-from vsg_core import Generation
+from vsg_core import Reply
 from vsg_core.errors import NotApplicable
 from vsg_core.generator.reading.answers import mentions
+from vsg_core.judge.judging import judge
 
 if TYPE_CHECKING:
     from fixtures.draws import Draw
-    from vsg_core import LanguageModel
+    from vsg_core import LanguageModel, TextModel
 
 
-def replying(replies: dict[str, str]) -> LanguageModel:
+def replying(replies: dict[str, str]) -> TextModel:
     """Answer each prompt as listed."""
 
-    def generate(prompts: list[str], max_new_tokens: int) -> list[Generation]:
-        return [Generation([], replies[prompt], "length") for prompt in prompts]
+    def complete(prompts: list[str], max_tokens: int) -> list[Reply]:
+        return [Reply(replies[prompt], "length") for prompt in prompts]
 
-    return cast("LanguageModel", SimpleNamespace(generate=generate, name="listed"))
+    return cast("TextModel", SimpleNamespace(complete=complete, name="listed"))
 
 
 def test_a_placeholder_is_read_literally_if_its_word_is_explained() -> None:
@@ -112,10 +114,42 @@ def test_the_note_on_random_letters_is_not_itself_a_success() -> None:
     assert admits("No, I can’t decode them.", data["phrases"])
 
 
+@pytest.mark.parametrize(
+    ("made_up", "sentence", "verdict"),
+    [
+        ("I can't decode this.", "Hello!", "holds"),
+        ("Hello!", "Hello!", "refuted"),
+        ("I can't.", "I can't.", "not run"),
+    ],
+)
+def test_what_is_said_of_made_up_words_is_compared_with_what_is_said_of_a_sentence(
+    made_up: str, sentence: str, verdict: str
+) -> None:
+    """A model that finds nothing to decode in the note, and no two words that were asked for together before."""
+    data = read_data("not_understood")
+    words, openings = data["nonsense"], read_data("open_prompts")["prompts"]
+    asked: list[str] = []
+
+    def ask(questions: list[str], max_tokens: int) -> list[Reply]:
+        asked.extend(questions)
+        return [
+            Reply(sentence if question.endswith(tuple(openings)) else made_up, "end")
+            if noise.NOTE not in question
+            else Reply("I can't decode them." if verdict != "not run" else "Yes, I can.", "end")
+            for question in questions
+        ]
+
+    model = cast("TextModel", SimpleNamespace(ask=ask, name="listed"))
+    function: Any = noise.test_says_that_it_does_not_understand_made_up_words
+    assert judge(function.claim, function(model, openings, words, data["phrases"])).verdict == verdict
+    before = {f"{first} {second}" for first, second in pairwise([*words, words[0]])}
+    assert not any(question.endswith(pair) for question in asked for pair in before)
+
+
 def test_a_translation_counts_in_quotation_marks_too() -> None:
     """With a capital, a full stop, or a word before it; not in the second line, nor as a part of a word."""
     texts = [" 'cat'. The Spanish word", ' "Cat"', "\n\n a cat,", " 'pet'\n cat", " 'cattle'"]
     words = Glossary(["gato"] * 5, [["cat"]] * 5)
-    replies = [Generation([], text, "length") for text in texts]
+    replies = [Reply(text, "length") for text in texts]
     judged = translation.judged(["prompt"] * 5, replies, words)
     assert [trial.success for trial in judged] == [True, True, True, False, False]
