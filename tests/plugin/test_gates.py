@@ -54,6 +54,13 @@ def test_a_gate_that_is_left_out_or_kept_counts_as_it_was_measured(
     assert verdicts(suite)["other"] == "not run"
 
 
+def test_a_worker_goes_by_a_gate_that_was_measured_before(suite: Suite) -> None:
+    suite.claims(GATE.format(passed=2))
+    suite.run("-k", "gate and not other")
+    suite.run_apart("-k", "other", "--on", "local:1").assert_outcomes(skipped=1)
+    assert verdicts(suite)["other"] == "not run"
+
+
 def test_a_gate_that_was_only_recorded_counts_too(suite: Suite) -> None:
     suite.claims(GATE.format(passed=2))
     suite.run("-k", "gate and not other", "--record")

@@ -1,10 +1,11 @@
 """Gates: claims that every other claim on their model takes for granted. They run first; a refuted one ends the rest.
 
-With --split a gate closes only the shard that it is in.
+With --split a gate that is measured closes only the shard that it is in; the others go by its last verdict.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -13,7 +14,7 @@ from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import ENDED, ClaimRun, recorded_verdicts
 from vsg_core.plugin.places import reports_folder
 from vsg_core.plugin.selection import claim_of, selected_of
-from vsg_core.records.files import record_at, record_member_of
+from vsg_core.records.files import FOLDER, record_at, record_member_of, record_text
 
 # The ids of all gates that were collected, those that -k or -m left out too.
 GATES = pytest.StashKey[list[str]]()
@@ -41,6 +42,15 @@ def closed(run: ClaimRun) -> str | None:
         if _verdict(run, gate) == "refuted":
             return f"{gate}, which every claim on {run.selected.name} takes for granted, is refuted"
     return None
+
+
+def gate_records(config: pytest.Config, model: str) -> Iterator[tuple[str, str]]:
+    """The last records of a model's gates, by their files in a folder of reports: for workers, which have their own."""
+    for gate in config.stash.get(GATES, []):
+        member = record_member_of(model, gate)
+        with suppress(VsgError):
+            if record := record_at(reports_folder(config), member):
+                yield f"{FOLDER}/{member}", record_text(record)
 
 
 def _verdict(run: ClaimRun, gate: str) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 
 from vsg_core.generator.engine.memory import BYTES, PACKED_BYTES, bytes_needed
 from vsg_core.plugin import resume
+from vsg_core.plugin.gates import gate_records
 from vsg_core.plugin.options import PREFIX
 from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import picks_claims, project_folder, reports_folder
@@ -125,7 +126,7 @@ def _shard(
         named=model.named,
         arguments=tuple(_arguments(config, items)),
         options=_options(config),
-        files=dict(_looks(config, model.name)),
+        files=dict((*_looks(config, model.name), *gate_records(config, model.name))),
         code=provenance.code_digest(project_folder(config)),
         memory=_memory(config, model),
         seconds=seconds,

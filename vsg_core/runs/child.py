@@ -66,7 +66,7 @@ class Child:
             (folder / TASK).write_text(shard.as_text(), encoding="utf-8")
             (folder / EVENTS).write_bytes(b"")
             for name, text in shard.files.items():
-                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
             self.process = started(
                 command(shard, folder), subprocess.STDOUT, cwd=directory, env={**inherited, **environment}
