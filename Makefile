@@ -59,8 +59,8 @@ lint: setup ## Check style, spelling, prose, imports, generated tables and types
 docs: setup ## Regenerate the tables in README and docs
 	$(COG) -r $(PAGES)
 
-bench: weights ## Compare decoding speed with transformers' generate and bare passes, and time the whole catalogue
-	$(BIN)/pytest benchmarks --bench-model $(MODEL)
+bench: weights ## Compare decoding speed with transformers' generate, bare passes and llama.cpp, and time the catalogue
+	$(BIN)/pytest benchmarks --bench-model $(MODEL) -rs
 
 growth: weights ## Measure how cost grows with prompts, claims, models, ..., and write docs/speed.* (8 minutes)
 	$(BIN)/python -m benchmarks.growth
