@@ -5,16 +5,19 @@ from __future__ import annotations
 from fixtures.described import DescribedMixture
 from fixtures.draws import Draw
 from fixtures.listed import blend_top, draw_listed_forks, draw_undecided, entropy_ends, is_above
+from fixtures.nearest_text import draw_continued
 from fixtures.pools.noun_pairs import NounPair
 from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
 from vsg_core import (
     Evidence,
+    LanguageModel,
     Likely,
     Reply,
     TextModel,
     Trial,
     at_least,
+    at_once,
     claim,
     control,
     mostly,
@@ -31,6 +34,9 @@ FACTS = "one right word"
 MOST = "greatest entropy"
 SAMPLED = "sampled twice"
 OTHER = "bias on another opening's token"
+TOKENS, ELSEWHERE = "after greedy tokens", "nearest tokens of another opening"
+# Concept tokens that are given as text.
+VECTORS = 2
 # Bits: an even choice among four.
 UNDECIDED = 2.0
 # Tokens of a reply that names a kind.
@@ -249,6 +255,60 @@ def test_bias_steers_like_the_word_itself(text_model: TextModel, draw_openings: 
         )
 
     return Evidence(arm(words, bias), {OTHER: arm([words[-1], *words[:-1]], [bias[-1], *bias[:-1]])})
+
+
+@claim(
+    "Given the text of the tokens nearest to two concept tokens, the model greedily writes the five tokens that the "
+    "same weights write after the concept tokens themselves, for most openings",
+    rule=mostly(),
+    positive_controls={
+        TOKENS: control(
+            rate(above=0.8),
+            "after two greedy tokens, as text and as ids: both are the same model, read the same way",
+        )
+    },
+    controls={
+        ELSEWHERE: control(
+            rarely(), "the same, with the nearest tokens of the opening before it in the list as text"
+        )
+    },
+)
+def test_nearest_text_continues_like_the_vectors(
+    text_model: TextModel, vector_model: LanguageModel, draw_openings: Draw[Opening]
+) -> Evidence:
+    """Two of the study's concept tokens are written after an opening; none of them has a weight of 0.6.
+
+    A model of this machine is asked for both. For a hosted one, the weights of its name on this machine take the
+    vectors; where they are others, the texts after greedy tokens differ, too, and the claim does not apply. Openings
+    count only where the tokens, written as text, are read as the same tokens.
+    """
+    found = draw_continued(vector_model, draw_openings, 80, VECTORS, AFTER)
+    prompts = [each.prompt for each in found]
+    nearest = [each.nearest for each in found]
+    given = [nearest, [each.greedy for each in found], [nearest[-1], *nearest[:-1]]]
+    texts = [[prompt + text for prompt, text in zip(prompts, shown, strict=True)] for shown in given]
+    own, greedy, elsewhere = at_once(text_model.complete, *texts, max_tokens=AFTER)
+    after_vectors = [each.after_vectors for each in found]
+
+    def arm(shown: list[str], replies: list[Reply], expected: list[str]) -> list[Trial]:
+        return trials(
+            prompts,
+            output=replies,
+            success=[
+                reply.text.strip() == text.strip() for reply, text in zip(replies, expected, strict=True)
+            ],
+            inputs={"text in place of the vectors": shown},
+            outputs={"what the weights write": expected},
+            mixture=[each.mixture for each in found],
+        )
+
+    return Evidence(
+        arm(given[0], own, after_vectors),
+        {
+            TOKENS: arm(given[1], greedy, [each.after_greedy for each in found]),
+            ELSEWHERE: arm(given[2], elsewhere, after_vectors),
+        },
+    )
 
 
 def _same(prompts: list[str], first: list[Reply], second: list[Reply]) -> list[Trial]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from fixtures.described import fits
+from fixtures.nearest_text import Continued
 from fixtures.pools.facts import FACTS
 from fixtures.pools.noun_pairs import NOUN_PAIRS
 from fixtures.pools.openings import OPENINGS
@@ -161,6 +162,41 @@ def test_the_blend_is_compared_with_the_heavier_branch(heavier: float, lighter: 
     keeps = lambda opening: not opening.text.endswith((" had", " was"))  # noqa: E731
     function = claims.test_blend_says_what_its_heavier_branch_says
     assert judged(function, Scripted(lists=lists), drawing(OPENINGS, keeps)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("follows", "same_weights", "verdict"),
+    [
+        ("near", True, "holds"),
+        ("prompt", True, "refuted"),
+        ("near", False, "not run"),
+        ("any", True, "inconclusive"),
+    ],
+)
+def test_text_is_compared_with_what_the_weights_write_after_vectors(
+    monkeypatch: pytest.MonkeyPatch, follows: str, same_weights: bool, verdict: str
+) -> None:
+    """A model that goes by the nearest tokens; by the opening alone; of other weights; one that says one thing."""
+
+    def written(text: str) -> str:
+        return {"near": f" after {text[-4:]}", "prompt": text, "any": " so"}[follows]
+
+    found = [
+        Continued(
+            f"p{i:03}",
+            f" n{i:02}",
+            f" g{i:02}",
+            written(f" n{i:02}"),
+            written(f"p{i:03} g{i:02}"),
+            [("n", 1.0)],
+        )
+        for i in range(80)
+    ]
+    monkeypatch.setattr(claims, "draw_continued", lambda *given: found)
+    writes = lambda text, seed, bias: written(text) if same_weights else "other"  # noqa: E731
+    function = claims.test_nearest_text_continues_like_the_vectors
+    nothing = cast("Any", None)
+    assert judged(function, Scripted(writes=writes), nothing, nothing).verdict == verdict
 
 
 def test_a_model_that_wavers_is_told_from_one_that_does_not() -> None:
