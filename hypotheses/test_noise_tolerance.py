@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fixtures.draws import Draw
 from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
@@ -28,8 +29,8 @@ from vsg_core import numpy as np
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
 SCALES = doses("noise at {:g} std", (0.125, 0.25, 0.5, 1.0, 2.0), "standard deviations")
-# New tokens in which an answer must come
-ANSWER_TOKENS = 12
+# Facts that are asked for, and the new tokens in which an answer must come
+FACTS, ANSWER_TOKENS = 150, 12
 
 
 @claim(
@@ -85,12 +86,13 @@ def test_tolerance_to_noise_falls_with_its_scale(
     comparisons={"two random tokens instead": "two random tokens in place of the noise"},
 )
 def test_mixed_real_and_noise_still_answers(
-    lm: LanguageModel, facts: list[Fact], generator: torch.Generator
+    lm: LanguageModel, draw_facts: Draw[Fact], generator: torch.Generator
 ) -> Evidence:
     """Put noise of the table's standard deviation between two of the prompt's tokens, at random; 12 greedy tokens.
 
     Only prompts that the model answers without noise. Two random tokens show what any intrusion does.
     """
+    facts = draw_facts(FACTS)
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
     replies = lm.generate(prompts, max_new_tokens=ANSWER_TOKENS)
     alone = judged(facts, replies, [fact.prompt for fact in facts])
