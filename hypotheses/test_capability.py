@@ -68,7 +68,7 @@ def translations(model: TextModel, words: Glossary, frame: str) -> list[Trial]:
 
 
 ELSEWHERE, BARE, NAMES, BRACKETS, ALL = (
-    "another placeholder's explanation", "without brackets", "names the word", "speaks of the brackets",
+    "the next placeholder's explanation", "without brackets", "names the word", "speaks of the brackets",
     "all placeholders",
 )  # fmt: skip
 OF_THE_BRACKETS = ["placeholder", "bracket", "variable", "blank", "fill in", "filled in"]
@@ -82,7 +82,9 @@ OF_THE_BRACKETS = ["placeholder", "bracket", "variable", "blank", "fill in", "fi
     rule=mostly(),
     controls={
         ELSEWHERE: control(
-            rate(below=0.2), "the same replies, searched for what explains another placeholder's word"
+            rate(below=0.2),
+            "the same replies, searched for what explains the next word on the list, often one of its kind, and not "
+            "the word itself: an answer that is only of the right kind, or that would explain anything",
         )
     },
     comparisons={
@@ -117,7 +119,7 @@ def test_placeholders_are_read_literally(text_model: TextModel, placeholders: Gl
         judged(counted)
         for counted in (
             placeholders,
-            placeholders.shuffled(),
+            placeholders.turned(),
             placeholders.copied(),
             Glossary(placeholders.words, [OF_THE_BRACKETS] * len(placeholders.words)),
         )

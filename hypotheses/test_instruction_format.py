@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from fixtures.measured import SAME, ChatReplies, probability_gaps
@@ -15,9 +16,11 @@ from vsg_core import (
     attack,
     claim,
     control,
+    mentions,
     mostly,
     nearly_always,
     rarely,
+    rate,
     torch,
     trials,
 )
@@ -26,6 +29,7 @@ from vsg_core import strategies as st
 if TYPE_CHECKING:
     from torch import Tensor
 
+SPEAKS, OF_ANOTHER, FROM_IDS = "speaks to the question", "speaks to another question", "from input_ids"
 CHAT = STUDY("README, Implementation 2; debug_instruction_embeds.py", "#implementation-2")
 LONGER = "replies of up to 64 tokens, sliced"
 LONGER_QUESTIONS = 24
@@ -39,19 +43,40 @@ LONGER_QUESTIONS = 24
     rule=mostly(),
     kinds=["instruct"],
     positive_controls={
-        "same prompts as input_ids give output": control(mostly(), "the model can answer in its chat format")
+        SPEAKS: control(
+            rate(above=0.1, over=OF_ANOTHER),
+            "the replies to the same prompts as input_ids have a word of four letters or more of their question: more "
+            "often than one of another question, so that the model can answer in its chat format",
+        )
     },
-    no_control="the arm that must not be empty, the same prompts as input_ids, is the positive control: a "
-    "model that answers neither way is not what the claim is about",
+    comparisons={
+        OF_ANOTHER: "the same replies, searched for the words of the question before on the list",
+        FROM_IDS: "the same prompts as input_ids",
+    },
+    no_control="only a model that says nothing in its chat format could give empty output for another reason, and the "
+    "positive control leaves it out",
 )
 def test_chat_embeddings_give_empty_output(open_questions: list[str], chat_replies: ChatReplies) -> Evidence:
     """The phenomenon itself: 20 greedy tokens after the embedded prompt, new tokens only; white space is empty."""
     replies, from_ids = chat_replies.from_embeddings, chat_replies.from_ids
-    empty = [reply.is_empty for reply in replies]
-    spoken = [not reply.is_empty for reply in from_ids]
+
+    def empty(of: list[Generation], **columns: Any) -> list[Trial]:
+        return trials(open_questions, output=of, success=[reply.is_empty for reply in of], **columns)
+
+    def speaking(of: list[str]) -> list[Trial]:
+        said = [
+            mentions(reply.answer, re.findall(r"[A-Za-z]{4,}", question))
+            for reply, question in zip(from_ids, of, strict=True)
+        ]
+        return trials(open_questions, output=from_ids, success=said, inputs={"words of": of})
+
     return Evidence(
-        trials(open_questions, output=replies, success=empty, outputs={"same prompt as input_ids": from_ids}),
-        {"same prompts as input_ids give output": trials(open_questions, output=from_ids, success=spoken)},
+        empty(replies, outputs={"same prompt as input_ids": from_ids}),
+        {
+            SPEAKS: speaking(open_questions),
+            OF_ANOTHER: speaking(open_questions[-1:] + open_questions[:-1]),
+            FROM_IDS: empty(from_ids),
+        },
     )
 
 

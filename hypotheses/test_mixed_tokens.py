@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fixtures.draws import Draw
 from fixtures.fact_branches import ANSWER_TOKENS, FactBranches, first_named, follow_branches
+from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
 from fixtures.related_tokens import Cosines, measure_cosines, tokens_by_form
 from fixtures.sources import STUDY
@@ -28,6 +29,7 @@ ALONG, OTHERS = "with the hidden state's direction", "over the tokens of another
 ELSEWHERE, ANSWERS = "after a sentence", "answers at all"
 # A sentence that changes what comes before a prompt, and nothing about its answer.
 BEFORE = "We talked about it again yesterday."
+OPENINGS = 100
 
 
 @claim(
@@ -43,7 +45,7 @@ BEFORE = "We talked about it again yesterday."
     },
 )
 def test_mixed_tokens_are_related(
-    lm: LanguageModel, open_prompts: list[str], generator: torch.Generator
+    lm: LanguageModel, draw_openings: Draw[Opening], generator: torch.Generator
 ) -> Evidence:
     """Value: mean cosine between the static embeddings of the five most probable tokens, minus that of stand-ins.
 
@@ -52,13 +54,13 @@ def test_mixed_tokens_are_related(
     the 100 tokens nearest by id that have its token's form (word beginning or not, letters or not, capital or not):
     BPE ids follow the order of merges, a rough proxy of frequency.
     """
-    alike = tokens_by_form(lm)
+    prompts, alike = [opening.text for opening in draw_openings(OPENINGS)], tokens_by_form(lm)
     with lm.untrained() as twin:
-        untrained = related(open_prompts, measure_cosines(twin, open_prompts, alike, generator))
-    found = measure_cosines(lm, open_prompts, alike, generator)
-    to_others = trials(open_prompts, output=found.tokens, value=found.own - found.to_others)
-    along = trials(open_prompts, output=found.tokens, value=found.along - found.along_drawn)
-    return Evidence(related(open_prompts, found), {TWIN: untrained, ALONG: along, OTHERS: to_others})
+        untrained = related(prompts, measure_cosines(twin, prompts, alike, generator))
+    found = measure_cosines(lm, prompts, alike, generator)
+    to_others = trials(prompts, output=found.tokens, value=found.own - found.to_others)
+    along = trials(prompts, output=found.tokens, value=found.along - found.along_drawn)
+    return Evidence(related(prompts, found), {TWIN: untrained, ALONG: along, OTHERS: to_others})
 
 
 def related(prompts: list[str], cosines: Cosines) -> list[Trial]:

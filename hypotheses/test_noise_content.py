@@ -130,7 +130,7 @@ def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
 )
 def test_says_that_it_does_not_understand_noise(
     lm: LanguageModel,
-    open_prompts: list[str],
+    draw_openings: Draw[Opening],
     made_up_words: list[str],
     not_understood: list[str],
     generator: torch.Generator,
@@ -151,7 +151,7 @@ def test_says_that_it_does_not_understand_noise(
     following = zip(made_up_words, made_up_words[1:] + made_up_words[:1], strict=True)
     pairs = [f"{first} {second}" for first, second in following]
     told = [f"{pair} {NOTE}" for pair in pairs]
-    ordinary = open_prompts[: len(noise)]
+    ordinary = [opening.text for opening in draw_openings(len(made_up_words))]
     of_noise, *replies = at_once(
         lm.generate,
         [chat_frame(lm, vectors) for vectors in noise],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fixtures.draws import Draw
 from fixtures.prompts import Fact
 from fixtures.sources import FILE, STUDY
 from vsg_core import (
@@ -19,7 +20,7 @@ from vsg_core import (
     mentions,
     more,
     mostly,
-    rarely,
+    not_mostly,
     rate,
     torch,
     trials,
@@ -27,9 +28,10 @@ from vsg_core import (
 from vsg_core import numpy as np
 
 BYPASS, LOG = "experiments/test_embedding_bypass.py", "conversations_and_artifacts/Claude-Code-1.md"
+NO_SUBJECT = "noise in the subject's place"
 SCALES = doses("noise at {:g} std", (0.125, 0.25, 0.5, 1.0, 2.0), "standard deviations")
-# New tokens in which an answer must come
-ANSWER_TOKENS = 12
+# Facts that are asked for, and the new tokens in which an answer must come
+FACTS, ANSWER_TOKENS = 150, 12
 
 
 @claim(
@@ -80,17 +82,22 @@ def test_tolerance_to_noise_falls_with_its_scale(
     rule=mostly(),
     positive_controls={"the prompt alone": control(rate(above=0.3, trials=100), "all prompts without noise")},
     controls={
-        "noise alone": control(rarely(), "as many vectors of noise as the prompt has tokens, and no prompt")
+        NO_SUBJECT: control(
+            not_mostly(),
+            "two vectors of noise in the place of the prompt's subject: with it gone, the answer must be gone in most "
+            "cases, or it is guessed from the rest",
+        )
     },
     comparisons={"two random tokens instead": "two random tokens in place of the noise"},
 )
 def test_mixed_real_and_noise_still_answers(
-    lm: LanguageModel, facts: list[Fact], generator: torch.Generator
+    lm: LanguageModel, draw_facts: Draw[Fact], generator: torch.Generator
 ) -> Evidence:
     """Put noise of the table's standard deviation between two of the prompt's tokens, at random; 12 greedy tokens.
 
     Only prompts that the model answers without noise. Two random tokens show what any intrusion does.
     """
+    facts = draw_facts(FACTS)
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
     replies = lm.generate(prompts, max_new_tokens=ANSWER_TOKENS)
     alone = judged(facts, replies, [fact.prompt for fact in facts])
@@ -101,20 +108,27 @@ def test_mixed_real_and_noise_still_answers(
     tokens = lm.random_tokens(len(kept), 2, generator=generator)  # [known, 2]
     noisy = [lm.join(a, lm.noise(2, generator=generator), b) for a, b in halves]
     intruded = [torch.cat([a, two, b]) for (a, b), two in zip(halves, tokens, strict=True)]
-    noise = [lm.noise(len(ids), generator=generator) for ids in prompts[:50]]
+    around = [around_subject(fact) for fact in known]
+    no_subject = [lm.join(a, lm.noise(2, generator=generator), b) for a, b in around]
     texts = [(lm.decode(a), lm.decode(b)) for a, b in halves]
     words = [f"{a}{lm.tokenizer.decode(two)}{b}" for (a, b), two in zip(texts, tokens, strict=True)]
-    replies, of_noise, of_intruded = at_once(
-        lm.generate, noisy, noise, intruded, max_new_tokens=ANSWER_TOKENS
+    replies, without_subject, of_intruded = at_once(
+        lm.generate, noisy, no_subject, intruded, max_new_tokens=ANSWER_TOKENS
     )
     return Evidence(
         judged(known, replies, [f"{a} [2 vectors of noise]{b}" for a, b in texts]),
         {
             "the prompt alone": alone,
-            "noise alone": judged(facts[:50], of_noise, [f"{len(one)} vectors of noise" for one in noise]),
+            NO_SUBJECT: judged(known, without_subject, [f"{a} [2 vectors of noise]{b}" for a, b in around]),
             "two random tokens instead": judged(known, of_intruded, words),
         },
     )
+
+
+def around_subject(fact: Fact) -> tuple[str, str]:
+    """The prompt before its subject, which is between two words, and after it."""
+    before, _, after = fact.prompt.rpartition(f" {fact.subject} ")
+    return before, f" {after}"
 
 
 def judged(facts: Sequence[Fact], replies: Sequence[Generation], shown: Sequence[str]) -> list[Trial]:

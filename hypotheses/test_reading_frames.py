@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from fixtures.draws import Draw
 from fixtures.pools.noun_pairs import NounPair
+from fixtures.pools.openings import Opening
 from fixtures.readings import (
     COMPLETION,
     MIXTURE,
@@ -13,12 +14,12 @@ from fixtures.readings import (
     CopyFrame,
     Frame,
     NounVectors,
-    OwnReadings,
     Readings,
     at_norm_of,
     components,
     embed_pairs,
     read,
+    read_own,
 )
 from fixtures.sources import STUDY, WRITE_UP, study_file
 from vsg_core import (
@@ -325,13 +326,14 @@ def answers_in(lm: LanguageModel, frame: Frame, vectors: NounVectors) -> FrameAn
     return FrameAnswers(after_mixture, after_heavier, mixed.argmax(-1).tolist(), lighter.argmax(-1).tolist())
 
 
+OPENINGS = 100
 # Comparisons, each a plain probability of the heaviest component.
 PROBABILITIES = {
     "vector": "the vector, without a line of text",
     "norm-matched noise": "noise of the vector's norm, without a line of text",
     "vector after its prompt": "the vector, with its own prompt in the line before",
     "noise after the prompt": "the noise, with the same prompt",
-    "vector after another prompt": "the vector, with the prompt before on the list",
+    "vector after another prompt": "the vector, with the prompt drawn before its own",
     "noise after another prompt": "the noise, with that prompt",
 }
 
@@ -350,20 +352,24 @@ PROBABILITIES = {
     no_control="the value already subtracts the reading after another prompt, and that of noise in the "
     "vector's place",
 )
-def test_original_context_improves_reading(own_readings: OwnReadings) -> Evidence:
-    """The study's concept token after each of 100 open prompts, in the copying frame, whose answer is the next token.
+def test_original_context_improves_reading(
+    lm: LanguageModel, draw_openings: Draw[Opening], copy_frame: CopyFrame
+) -> Evidence:
+    """The study's concept token after each of 100 openings, in the copying frame, whose answer is the next token.
 
     A vector contributes the probability of its heaviest component as the answer, minus the same with noise in its
-    place. Value: the contribution with its own prompt in the line before, minus that with the prompt before on the
-    list there. So a prompt that makes the component likely by itself improves nothing, and neither does a line of
+    place. Value: the contribution with its own prompt in the line before, minus that with the prompt drawn before it
+    there. So a prompt that makes the component likely by itself improves nothing, and neither does a line of
     text as such, which may break the pattern of the examples.
     """
-    prompts, with_prompt = own_readings.prompts, own_readings.after_own.gain
-    with_other, without = own_readings.after_other.gain, own_readings.alone.gain
-    named = own_readings.after_own.vector.words
+    prompts = [opening.text for opening in draw_openings(OPENINGS)]
+    own = read_own(lm, prompts, copy_frame)
+    with_prompt = own.after_own.gain
+    with_other, without = own.after_other.gain, own.alone.gain
+    named = own.after_own.vector.words
     probabilities = [
         answers
-        for read in (own_readings.alone, own_readings.after_own, own_readings.after_other)
+        for read in (own.alone, own.after_own, own.after_other)
         for answers in (read.vector, read.noise)
     ]
     return Evidence(
@@ -371,7 +377,7 @@ def test_original_context_improves_reading(own_readings: OwnReadings) -> Evidenc
             prompts,
             output=named,
             value=with_prompt - with_other,
-            mixture=own_readings.components,
+            mixture=own.components,
             inputs={"with its prompt": with_prompt, "with another": with_other, "without": without},
         ),
         {
@@ -380,6 +386,6 @@ def test_original_context_improves_reading(own_readings: OwnReadings) -> Evidenc
                 name: trials(prompts, output=answers.words, value=answers.top)
                 for name, answers in zip(PROBABILITIES, probabilities, strict=True)
             },
-            "heaviest token alone": own_readings.trials_on_heaviest(),
+            "heaviest token alone": own.trials_on_heaviest(),
         },
     )

@@ -6,6 +6,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 from fixtures.draws import Draw
+from fixtures.pools.openings import Opening
 from fixtures.prompts import Fact
 from fixtures.sources import QWEN_OUTPUT, STUDY
 from vsg_core import (
@@ -120,7 +121,7 @@ def test_study_weights_understate_entropy(open_prompts: list[str], open_logits: 
     },
 )
 def test_entropy_separates_open_from_factual_prompts(
-    lm: LanguageModel, draw_facts: Draw[Fact], made_up_words: list[str], open_prompts: list[str]
+    lm: LanguageModel, draw_facts: Draw[Fact], made_up_words: list[str], draw_openings: Draw[Opening]
 ) -> Evidence:
     """Compare "my notes say that the capital of Peru is" with "my notes say that the beauty of Peru is".
 
@@ -137,7 +138,7 @@ def test_entropy_separates_open_from_factual_prompts(
         ]
         for prompts in (known, shaped)
     ]
-    others = [prompt for prompt, _ in zip(open_prompts, facts, strict=False)]
+    others = [opening.text for opening in draw_openings(len(facts))]
     columns = (shaped, known, emptied[1], emptied[0], others)
     of_open, of_known, of_no_subject, of_no_fact, of_others = at_once(
         lambda prompts: entropy_bits(lm.next_logits(prompts)), *columns
@@ -146,9 +147,7 @@ def test_entropy_separates_open_from_factual_prompts(
         pair_up(shaped, of_open, known, of_known),
         {
             NO_SUBJECT: pair_up(emptied[1], of_no_subject, emptied[0], of_no_fact),
-            "open prompts of another shape": pair_up(
-                others, of_others, known[: len(others)], of_known[: len(others)]
-            ),
+            "open prompts of another shape": pair_up(others, of_others, known, of_known),
         },
     )
 

@@ -117,7 +117,8 @@ def test_entropies_are_compared_within_a_pair() -> None:
     lm = tiny("llama")
     facts = [Fact("", "w9", "", f"w{i} w5 w9 w7", f"w{i} w6 w9 w7", ()) for i in range(10, 50)]
     draw = cast("Draw[Fact]", lambda _, usable: [fact for fact in facts if all(usable([fact]))])
-    evidence = writing.test_entropy_separates_open_from_factual_prompts(lm, draw, ["w3", "w4"], ["w2"])
+    openings = cast("Draw[Opening]", lambda trials: [Opening(f"w2 w{i}", ()) for i in range(3, 3 + trials)])
+    evidence = writing.test_entropy_separates_open_from_factual_prompts(lm, draw, ["w3", "w4"], openings)
     for row, fact in enumerate(facts):
         own, known = entropy_bits(lm.next_logits([fact.open_prompt, fact.prompt]))
         assert evidence.trials[row].success == bool(own > known)
@@ -126,4 +127,6 @@ def test_entropies_are_compared_within_a_pair() -> None:
         assert control.prompt == " / ".join(
             f"{prompt.replace('w9', word)} …" for prompt in (fact.open_prompt, fact.prompt)
         )
-    assert len(evidence.arms["open prompts of another shape"]) == 1
+    of_another_shape = evidence.arms["open prompts of another shape"]
+    assert of_another_shape[2].prompt == f"w2 w5 … / {facts[2].prompt} …"
+    assert len(of_another_shape) == len(facts)

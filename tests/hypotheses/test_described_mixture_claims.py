@@ -212,7 +212,7 @@ def test_a_model_that_wavers_is_told_from_one_that_does_not() -> None:
     function = claims.test_same_request_gives_the_same_text
     assert judged(function, Scripted(writes=steady), drawing(OPENINGS)).verdict == "holds"
     assert judged(function, Scripted(writes=wavers), drawing(OPENINGS)).verdict == "refuted"
-    deaf = Scripted(writes=lambda text, seed, bias: text)
+    deaf = Scripted(writes=lambda text, seed, bias: text.lower())
     assert judged(function, deaf, drawing(OPENINGS)).verdict == "inconclusive"
 
 
