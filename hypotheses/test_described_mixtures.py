@@ -25,6 +25,7 @@ from vsg_core import (
     mostly,
     nearly_always,
     not_mostly,
+    rarely,
     rate,
     trials,
 )
@@ -254,7 +255,10 @@ def test_bias_steers_like_the_word_itself(text_model: TextModel, draw_openings: 
         arm([text == wanted.strip() for text, wanted in zip(texts, expected, strict=True)]),
         {
             BEGINS: arm(
-                [bool(re.match(rf"{re.escape(word.strip())}\b", text)) for text, word in zip(texts, words, strict=True)]
+                [
+                    bool(re.match(rf"{re.escape(word.strip())}\b", text))
+                    for text, word in zip(texts, words, strict=True)
+                ]
             )
         },
     )
