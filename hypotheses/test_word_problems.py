@@ -169,8 +169,8 @@ CLOSED = "mixtures that the gate turns into tokens"
     },
     comparisons={
         EVERYWHERE: SOFT,
-        AT_RANDOM: "mixtures at half of the positions, chosen at random, and greedy tokens at the others",
-        SUREST: "mixtures where the entropy is low, at as many, and greedy tokens at the others",
+        AT_RANDOM: "as many mixtures, at random, and greedy tokens at the other positions",
+        SUREST: "as many mixtures, where the entropy is lowest, and greedy tokens at the other positions",
     },
 )
 def test_mixing_where_unsure_beats_mixing_everywhere(
@@ -350,8 +350,8 @@ TOKENS, GAIN, BITS = (
 
 
 @claim(
-    "Of small word problems of one operation, one of eight thoughts in Gumbel-softmax mixtures solves more than one of "
-    "eight thoughts in tokens sampled at the same entropy does",
+    "Eight thoughts in Gumbel-softmax mixtures solve more small word problems of one operation at least once (pass@8) "
+    "than eight thoughts in tokens sampled at the same entropy do",
     source=WU,
     reported='"stronger exploration potential compared to conventional COT", and higher scores on eight benchmarks '
     "(abstract, on models of 32B); the figures of pass@k could not be looked up",
