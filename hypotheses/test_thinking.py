@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fixtures.sources import COCONUT, ILLUSION, SOFT_THINKING, WU
-from fixtures.worked import Attempts, GivenBack, WorkedProblems, shares_saved
+from fixtures.worked import NEARLY_ONE, Attempts, GivenBack, WorkedProblems, shares_saved
 from vsg_core import (
     Evidence,
     Source,
@@ -20,8 +20,6 @@ from vsg_core import (
 )
 
 MIXED = "mixtures that are not nearly one token"
-# A concept token whose heaviest token has less is a mixture; of more, little can be dropped.
-NEARLY_ONE = 0.9
 
 
 @claim(

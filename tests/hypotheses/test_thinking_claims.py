@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from fixtures.worked import Attempts, GivenBack, Problem, WorkedProblems
+from fixtures.worked import NEARLY_ONE, Attempts, GivenBack, Problem, WorkedProblems
 from hypotheses import test_thinking as claims
 from vsg_core.generator.mixing.mixture import Mixture
 from vsg_core.generator.writing.thinking import Thought
@@ -103,4 +103,4 @@ def test_cold_stop_is_compared_with_whole_thoughts_and_random_stops():
 
 @pytest.mark.parametrize(("weights", "share"), [([0.9, 0.89, 0.5, 1.0], 0.5), ([], 0.0)])
 def test_a_weight_at_the_limit_is_not_below_it(weights, share):
-    assert claims.share_below(weights, claims.NEARLY_ONE) == share
+    assert claims.share_below(weights, NEARLY_ONE) == share
