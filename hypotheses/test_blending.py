@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fixtures.draws import Draw
-from fixtures.forks import after
+from fixtures.forks import after, each_after
 from fixtures.measured import FORKING
 from fixtures.pools.openings import Opening
 from fixtures.readings import EVEN, mix_two
@@ -173,18 +173,33 @@ def test_mean_norm_leads_nearer_to_the_blend(lm: LanguageModel, draw_openings: D
 
 def draw_forks(lm: LanguageModel, draw_openings: Draw[Opening]) -> tuple[list[str], Tensor]:
     """Draw 200 openings that fork, and find the two most probable next tokens of each: prompts and ids [prompts, 2]."""
-    prompts = [opening.text for opening in draw_openings(200, lambda some: are_forks(lm, some))]
-    return prompts, lm.next_logits(prompts).topk(2).indices
+    tops: dict[str, list[int]] = {}
+
+    def usable(openings: list[Opening]) -> list[bool]:
+        prompts = [opening.text for opening in openings]
+        forking, ids = are_forks(lm, prompts)
+        tops.update(zip(prompts, ids.tolist(), strict=True))
+        return forking
+
+    prompts = [opening.text for opening in draw_openings(200, usable)]
+    return prompts, torch.tensor([tops[prompt] for prompt in prompts], device=lm.device)
 
 
-def are_forks(lm: LanguageModel, openings: list[Opening]) -> list[bool]:
-    """Return which openings have a top-1 probability under 0.6, and branches at least 0.2 bits apart."""
-    prompts = [opening.text for opening in openings]
-    probabilities, ids = lm.next_logits(prompts).softmax(-1).topk(2)
-    apart = torch.zeros(len(prompts)).double()
-    for rows, (first, second) in after(lm, prompts, [*ids.T]):
-        apart[rows] = js_divergence_bits(first.softmax(-1), second.softmax(-1)).double().cpu()
-    return ((probabilities[:, 0].cpu() < FORKING) & (apart >= APART)).tolist()
+def are_forks(lm: LanguageModel, prompts: list[str]) -> tuple[list[bool], Tensor]:
+    """Find which prompts have a top-1 probability under 0.6 and branches at least 0.2 bits apart.
+
+    Returns:
+        one answer per prompt, and the two most probable next tokens [prompts, 2] of each.
+    """
+    forking = torch.zeros(len(prompts), dtype=torch.bool)
+    ids = torch.zeros(len(prompts), 2, dtype=torch.long)
+    for rows, state in lm.prefill(prompts, room=1):
+        probabilities, top = state.logits.softmax(-1).topk(2)
+        first, second = (logits.softmax(-1) for logits in each_after(lm, state, [*top.T]))
+        apart = js_divergence_bits(first, second) >= APART
+        forking[rows] = ((probabilities[:, 0] < FORKING) & apart).cpu()
+        ids[rows] = top.cpu()
+    return forking.tolist(), ids
 
 
 def spelled(lm: LanguageModel, ids: Tensor) -> list[list[tuple[str, float]]]:

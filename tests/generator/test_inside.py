@@ -30,6 +30,22 @@ def test_hidden_states_of_a_batch(architecture):
         torch.testing.assert_close(layers, torch.stack([layer[0, -1] for layer in own]), **CLOSE)
 
 
+@CAUSAL
+def test_states_after_one_beginning_share_its_pass(architecture):
+    """Sequences that differ in their last position alone: each has the states that it has alone."""
+    lm = tiny(architecture)
+    begun = [torch.arange(3, 3 + length) for length in (12, 7, 12)]
+    begun[2] = begun[2] + 5
+    sequences = [torch.cat([ids, torch.tensor([last])]) for last in range(5, 11) for ids in begun]
+    sequences = [*map(lm.embed, sequences[:5]), *sequences[5:]]
+    for read in (lm.hidden_states, lm.final_states):
+        alone = torch.cat([read([sequence]) for sequence in sequences])
+        lm.meter.reset()
+        together = read(sequences)
+        assert lm.meter.tokens < sum(map(len, sequences)) or not engine_of(lm).can_share(13)
+        torch.testing.assert_close(together, alone, **CLOSE)
+
+
 @every_architecture
 def test_a_state_keeps_what_the_head_saw(architecture):
     """`State.hidden`, initially and after a step, gives the state's logits when passed through the head."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vsg_core.generator.engine.forward import PaddedEngine, PaddedState
 from vsg_core.generator.engine.gathering import gather
+from vsg_core.generator.engine.internals import Pass
 from vsg_core.generator.engine.memory import available
 from vsg_core.generator.engine.static import rounded
 
@@ -118,14 +120,39 @@ def _spelled(sequence: Tensor) -> list[int] | list[bytes]:
     return [row.tobytes() for row in rows]
 
 
-def input_batches(
-    engine: PaddedEngine, sequences: Sequence[Tensor]
-) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Group into batches of similar length: (sequence numbers [batch], inputs [batch, seq, ...], mask or None)."""
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    for rows in by_length(engine, lengths, int(lengths.max())):
-        for group in length_groups(engine, sequences, rows, 0, room=0):
-            yield group, *together(engine, [sequences[row] for row in group], room=0)
+def last_positions(engine: PaddedEngine, sequences: Sequence[Tensor]) -> Iterator[tuple[Tensor, Pass]]:
+    """Divide into passes of a causal model that end at the sequences' last positions: (their numbers [batch], pass).
+
+    Sequences that differ in their last position alone share a pass over what comes before it.
+    """
+    alike = _by_beginning(engine, sequences)
+    if alike is None:
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        for rows in by_length(engine, lengths, int(lengths.max())):
+            for group in length_groups(engine, sequences, rows, 0, room=0):
+                batch = together(engine, [sequences[row] for row in group], room=0)
+                yield group, partial(engine.forward, *batch)
+        return
+    begun = [sequences[numbers[0]][:-1] for numbers in alike]
+    for rows, state in states_after(engine, begun, room=1, keep_cache=True):
+        places = torch.tensor([place for place, row in enumerate(rows.tolist()) for _ in alike[row]])
+        numbers = torch.tensor([number for row in rows.tolist() for number in alike[row]])
+        size = batch_size(engine, max(state.lengths) + 1)
+        for some in torch.split(torch.arange(len(numbers)), size):
+            last, _ = left_pad(engine, [sequences[number][-1:] for number in numbers[some]])
+            yield numbers[some], partial(engine.extend, engine.select(state, places[some]), last, 1)
+
+
+def _by_beginning(engine: PaddedEngine, sequences: Sequence[Tensor]) -> list[list[int]] | None:
+    """Group the numbers of sequences that differ in their last position alone; None if that saves no pass."""
+    longest = max(map(len, sequences))
+    if min(map(len, sequences)) < 2 or not engine.can_share(longest):
+        return None
+    alike: dict[Any, list[int]] = defaultdict(list)
+    for number, sequence in enumerate(sequences):
+        alike[tuple(_spelled(sequence[:-1]))].append(number)
+    saved = sum((len(numbers) - 1) * (len(sequences[numbers[0]]) - 1) for numbers in alike.values())
+    return list(alike.values()) if saved > PASS else None
 
 
 def by_length(engine: PaddedEngine, lengths: Tensor, positions: int) -> list[Tensor]:

@@ -233,7 +233,7 @@ class PaddedEngine:
         if self.is_encoder_decoder:
             state.logits = self._decode(state, inputs)
         else:
-            state.logits = self._extend(state, inputs, new, attention_mask)
+            state.logits = self.last_logits(self.extend(state, inputs, new, attention_mask).logits)
         state.hidden = self.last_seen(len(inputs))
         return state
 
@@ -249,8 +249,18 @@ class PaddedEngine:
         state.lengths, state.written = [row.lengths[0] for row in each], each[0].written
         return state
 
-    def _extend(self, state: PaddedState, inputs: Tensor, n: int, attention_mask: Tensor | None) -> Tensor:
-        """Feed a causal model `n` next inputs, after all others without a cache -> logits [batch, vocab] float32."""
+    def extend(
+        self,
+        state: PaddedState,
+        inputs: Tensor,
+        n: int,
+        attention_mask: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """Feed a causal model `n` next inputs, after all others without a cache; return the pass's output.
+
+        Logits and hidden state of `state` stay as they are. `options` are the model's.
+        """
         position_ids = None
         if state.attention_mask is not None:
             past = state.attention_mask.sum(-1, keepdim=True)  # [batch, 1]
@@ -259,11 +269,11 @@ class PaddedEngine:
             state.attention_mask = torch.cat([state.attention_mask, new], dim=1)
             if state.cache is not None:
                 position_ids = past + (new.cumsum(-1) - 1).clamp(min=0)  # [batch, n]
-        output = self.forward(inputs, state.attention_mask, position_ids, state.cache)
+        output = self.forward(inputs, state.attention_mask, position_ids, state.cache, **options)
         # Counted without asking the device, which would wait for the pass.
         more = [n] * len(inputs) if attention_mask is None else attention_mask.sum(-1).tolist()
         state.lengths = [length + own for length, own in zip(state.lengths, more, strict=True)]
-        return self.last_logits(output.logits)
+        return output
 
     def _continued(self, past: Tensor, inputs: Tensor) -> Tensor:
         """Append inputs [batch, n, ...] to those of the past; ids become embeddings next to embeddings."""

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from vsg_core.generator.engine.split import (
     placed_like,
 )
 
+# Runs one pass of a causal model over a batch, with the model's options as keywords, and returns its output.
+Pass: TypeAlias = Callable[..., Any]
 # Names that architectures give to the norm between their last layer and their head.
 FINAL_NORMS = (
     "norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "final_norm", "ln_out", "embedding_norm",
@@ -39,8 +41,8 @@ SCALES: dict[str, Callable[[float], float]] = {
 }
 
 
-def last_hidden_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Hidden states [batch, layers + 1, hidden] float32 at the last position of a batch.
+def last_hidden_states(engine: PaddedEngine, run: Pass) -> Tensor:
+    """Hidden states [batch, layers + 1, hidden] float32 at the last position of a pass over a batch.
 
     The embedding comes first; the last is as the head sees it, after the final norm.
 
@@ -54,12 +56,12 @@ def last_hidden_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Ten
         raise NotApplicable(
             f"{type(engine.model).__name__} does not give the hidden states that its head sees"
         )
-    output = engine.forward(inputs, attention_mask, output_hidden_states=True)
+    output = run(output_hidden_states=True)
     return torch.stack([layer[:, -1].to(engine.device) for layer in output.hidden_states], dim=1).float()
 
 
-def final_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Hidden states [batch, hidden] float32 at the last position of a batch, before the final norm.
+def final_states(engine: PaddedEngine, run: Pass) -> Tensor:
+    """Hidden states [batch, hidden] float32 at the last position of a pass over a batch, before the final norm.
 
     Raises:
         NotApplicable: an encoder-decoder, whose decoder does not read the sequence; or an architecture whose final norm
@@ -73,7 +75,7 @@ def final_states(engine: PaddedEngine, inputs: Tensor, attention_mask: Tensor | 
     seen: list[Tensor] = []
     handle = norm.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
-        engine.forward(inputs, attention_mask)
+        run()
     finally:
         handle.remove()
     return seen[-1][:, -1].to(engine.device).float()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import isnan
 
 import torch
@@ -359,7 +360,7 @@ class _Check:
 
     def states(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Compare the last hidden state by layer with what the head saw."""
-        states = last_hidden_states(self.engine, self.whole[0][None, :4], None)
+        states = last_hidden_states(self.engine, partial(self.engine.forward, self.whole[0][None, :4], None))
         yield states[0, -1], self.engine.last_seen(1)[0].float()
 
     def agrees(self, paths: Paths, *tests: Callable[[], Iterator[tuple[Tensor, Tensor]]]) -> bool:

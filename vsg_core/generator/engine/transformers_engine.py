@@ -185,13 +185,12 @@ class TransformersEngine(PaddedEngine):
     def _at_last_positions(
         self,
         sequences: Sequence[Tensor],
-        states_of: Callable[[PaddedEngine, Tensor, Tensor | None], Tensor],
+        states_of: Callable[[PaddedEngine, internals.Pass], Tensor],
     ) -> Tensor:
         """Compute states [batch, ...] at the last position of each sequence, batch by batch, on the CPU."""
         by_row: dict[int, Tensor] = {}
-        for rows, inputs, attention_mask in batching.input_batches(self, sequences):
-            states = states_of(self, inputs, attention_mask).cpu()
-            by_row |= zip(rows.tolist(), states, strict=True)
+        for rows, run in batching.last_positions(self, sequences):
+            by_row |= zip(rows.tolist(), states_of(self, run).cpu(), strict=True)
         return torch.stack([by_row[row] for row in range(len(sequences))])
 
     def _check_room(self, how: str, more_bytes: int) -> None:
