@@ -21,7 +21,6 @@ from vsg_core.records.files import write_atomically
 from vsg_core.records.record import Number, Stored, first_fault
 from vsg_core.vocabulary import EngineName, Verdict
 
-REGISTERED = "registered"
 FREEZE_VERSION: Literal[1] = 1
 # Placebo claims of a freeze, whatever the number of its claims.
 PLACEBOS = 20
@@ -192,6 +191,12 @@ class Registration(NamedTuple):
                 f"{self.freeze.commitment.sha256}: give the nonce whose digest that is, without a line end"
             )
         return hashlib.sha256(self.content + b"\0" + nonce.encode()).hexdigest()
+
+
+def claim_seed(seed: str, claim: str) -> int:
+    """Derive the seed of a claim from that of the run: 63 bits of the sha256 of both with a space between."""
+    digest = hashlib.sha256(f"{seed} {claim}".encode()).digest()
+    return int.from_bytes(digest[:8]) % 2**63
 
 
 def write_freeze(freeze: Freeze, folder: str | Path) -> Path:
