@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
 def code(folder: Path) -> Code:
     """The state of the code in `folder`."""
     try:
-        return Code(_git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain")))
+        return Code(git(folder, "rev-parse", "HEAD"), bool(git(folder, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
         return Code(None, None)
 
@@ -90,6 +90,11 @@ def _is_code(path: Path) -> bool:
     return not hidden and path.suffix != ".pyc" and path.is_file()
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints about the repository of a folder, without white space around it.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: there is no git, no repository, or git fails.
+    """
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
