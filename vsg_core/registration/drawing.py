@@ -63,6 +63,9 @@ def drawn_by(project: Project, claim: Claim) -> Drawn:
 
 
 def _first_line(project: Project, definition: Definition) -> str:
-    statements = project.sources.symbol(definition.node).statements
-    texts = (ast.get_docstring(each) for each in statements if isinstance(each, Function))
+    """The first line of a fixture's docstring, read from its file: keys leave docstrings out."""
+    node = definition.node
+    tree = ast.parse(project.sources.symbol(node).module.path.read_text(encoding="utf-8-sig"))
+    functions = (each for each in tree.body if isinstance(each, Function) and each.name == node.name)
+    texts = (ast.get_docstring(each) for each in functions)
     return next((text.partition("\n")[0] for text in texts if text), "")

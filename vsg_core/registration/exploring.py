@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,8 +92,14 @@ class Explored:
 
     def _shown(self, claim: Claim, model: str) -> float | None:
         """What the record of a claim on a model shows; None without one that does."""
-        record = self.record(claim.id, model)
-        return None if record is None else spread_in(claim.rule, record)
+        return _spread_shown(self.reports, claim.rule, claim.id, model)
+
+
+@cache
+def _spread_shown(reports: Path, rule: Rule, claim: str, model: str) -> float | None:
+    """The spread that a record shows. Kept, for a model without a record asks for those of all others."""
+    record = record_at(reports, record_member_of(model, claim))
+    return None if record is None else spread_in(rule, record)
 
 
 def takes_spread(rule: Rule) -> bool:

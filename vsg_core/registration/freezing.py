@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.judge.arms import Arm
-from vsg_core.judge.claims import Claim, load_claims
+from vsg_core.judge.claims import Claim
 from vsg_core.judge.power import power, smallest_effect, trials_for_power
 from vsg_core.projects import RECORDED, REGISTERED
 from vsg_core.records.provenance import git
@@ -66,22 +66,25 @@ class Refused(VsgError):
     """Claims that cannot be registered as they are, one per line."""
 
 
-def make_freeze(proposal: Proposal, folders: Sequence[Path], reports: Path) -> Freeze:
+def make_freeze(
+    proposal: Proposal, known: Sequence[Claim], folders: Sequence[Path], reports: Path, commit: str
+) -> Freeze:
     """Freeze claims.
 
     Args:
-        folders: those of claims, the project's first; the freeze goes into the last.
+        known: all claims of the project.
+        folders: those of the claims, the project's first; the freeze goes into the last.
         reports: has the exploratory records.
+        commit: the tree's, see `clean_commit`.
 
     Raises:
         WrongUse: the name is taken, or there is no such claim or model.
         Refused: a claim cannot be registered; a line for each reason.
-        VsgError: the tree has changes, or there is no git; weights are unknown; a file cannot be read.
+        VsgError: weights are unknown, or a file cannot be read.
     """
     if (taken := registered_folder(folders) / f"{proposal.name}.toml").exists():
         raise WrongUse(f"{taken} exists, and a freeze is never changed: choose another name")
-    commit = clean_commit(folders[-1])
-    claims = _chosen(load_claims(*folders), proposal)
+    claims = _chosen(known, proposal)
     models, entries = _models(proposal)
     explored = Explored(reports, [folder / RECORDED for folder in folders])
     project = Project(folders[0].parent, tuple(folders))
