@@ -12,7 +12,7 @@ from vsg_core.errors import VsgError, WrongUse
 from vsg_core.vocabulary import ENGINES, FIRST_ENGINE, EngineName
 
 if TYPE_CHECKING:
-    from vsg_core.records.registered import Freeze, FrozenClaim, FrozenRun
+    from vsg_core.records.registered import Commitment, Freeze, FrozenRun
 
 # Where the exploratory records of this project are.
 EXAMPLE = Path("reports", "example")
@@ -60,22 +60,35 @@ def freeze(
     without controls or without a pool, an identity, and a power below 0.9.
     """
     from vsg_core.judge.claims import load_claims
+    from vsg_core.judge.placebo import PLACEBOS
     from vsg_core.projects import claim_folders
-    from vsg_core.records.registered import Commitment, write_freeze
-    from vsg_core.registration.freezing import Proposal, clean_commit, make_freeze, registered_folder
+    from vsg_core.records.registered import write_freeze
+    from vsg_core.registration.freezing import (
+        Proposal,
+        clean_commit,
+        expected_placebos,
+        make_freeze,
+        registered_folder,
+    )
+    from vsg_core.wording import number_text
 
     folders = claim_folders(Path.cwd(), ())
     wanted = trials_chosen(dict(_listed(given)), chosen)
-    proposal = Proposal(
-        name, wanted, models or _models_here(), engines, _commitment(commitment, by), note
-    )
+    proposal = Proposal(name, wanted, models or _models_here(), engines, _commitment(commitment, by), note)
     commit = "" if dry_run else clean_commit(folders[-1])
     known = load_claims(*folders)
     made = make_freeze(proposal, known, folders, reports or folders[0].parent / EXAMPLE, commit)
     for line in _lines(made):
         click.echo(line)
+    for model in made.models:
+        expected = number_text(expected_placebos(made, known, model.name), "number")
+        click.echo(
+            f"{model.name}: {PLACEBOS} placebo claims, of which {expected} decide by chance on average"
+        )
     if not dry_run:
-        click.echo(f"frozen: {write_freeze(made, registered_folder(folders))}: commit it before the nonce is known")
+        click.echo(
+            f"frozen: {write_freeze(made, registered_folder(folders))}: commit it before the nonce is known"
+        )
 
 
 def _commitment(digest: str, by: str) -> Commitment:
@@ -111,7 +124,9 @@ def _listed(given: Sequence[str]) -> Iterator[tuple[str, int | None]]:
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
             if len(words) > 2 or (len(words) == 2 and not words[1].isdecimal()):
-                raise WrongUse(f"{path}, line {number}: {line!r}: give a claim's id, and its trials if you choose them")
+                raise WrongUse(
+                    f"{path}, line {number}: {line!r}: give a claim's id, and its trials if you choose them"
+                )
             if words:
                 yield words[0], int(words[1]) if len(words) == 2 else None
 
@@ -132,9 +147,7 @@ def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> di
         if name:
             found[name] = int(number)
     common = [int(each) for each in chosen if "=" not in each]
-    return {
-        name: common[-1] if common and trials is None else trials for name, trials in found.items()
-    }
+    return {name: common[-1] if common and trials is None else trials for name, trials in found.items()}
 
 
 def _lines(freeze: Freeze) -> Iterator[str]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -54,9 +55,23 @@ def environment() -> dict[str, str]:
 def code(folder: Path) -> Code:
     """The state of the code in `folder`."""
     try:
-        return Code(git(folder, "rev-parse", "HEAD"), bool(git(folder, "status", "--porcelain")))
+        return Code(_git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
         return Code(None, None)
+
+
+def changed_files(folder: Path, but: Iterable[Path]) -> list[str] | None:
+    """The files that differ from the commit in the repository of `folder`, new ones too; None if git cannot tell.
+
+    Args:
+        but: what is left out, from `folder`.
+    """
+    left_out = (f":(exclude){path}" for path in but)
+    try:
+        found = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ":/", *left_out)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [line.split(maxsplit=1)[1] for line in found.splitlines()]
 
 
 @cache
@@ -90,11 +105,6 @@ def _is_code(path: Path) -> bool:
     return not hidden and path.suffix != ".pyc" and path.is_file()
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What git prints about the repository of a folder, without white space around it.
-
-    Raises:
-        OSError, subprocess.CalledProcessError: there is no git, no repository, or git fails.
-    """
+def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

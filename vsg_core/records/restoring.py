@@ -1,13 +1,10 @@
-"""A claim and its evidence restored from a record, so that it can be judged again."""
+"""A claim restored from a record, so that its trials can be judged again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from vsg_core.judge.arms import Arm
 from vsg_core.judge.claims import Claim, Source
-from vsg_core.judge.trials import Evidence, Trial
-from vsg_core.records.record import Record, StoredTrial
+from vsg_core.records.record import Record
 from vsg_core.vocabulary import KINDS
 
 
@@ -53,16 +50,3 @@ def claim_of(record: Record) -> Claim:
         value_unit=said.value_unit,
         line=said.line,
     )
-
-
-def evidence_of(record: Record) -> Evidence:
-    """The trials of a record, as far as the judge looks at them."""
-    arms = {arm.name: _trials(arm.trials) for arm in record.evidence.arms}
-    return Evidence(_trials(record.evidence.trials), arms)
-
-
-def _trials(stored: Iterable[StoredTrial]) -> list[Trial]:
-    return [
-        Trial(trial.prompt, trial.output, trial.success, trial.value, cluster=trial.cluster)
-        for trial in stored
-    ]

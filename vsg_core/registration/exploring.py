@@ -14,9 +14,9 @@ from vsg_core.judge.power import power
 from vsg_core.judge.rules import Rule
 from vsg_core.judge.trials import JudgingError
 from vsg_core.records.files import model_names, record_at, record_member_of
+from vsg_core.records.making import evidence_of
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import read_recorded
-from vsg_core.records.restoring import evidence_of
 from vsg_core.vocabulary import Verdict
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +12,10 @@ from pathlib import Path
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.judge.arms import Arm
 from vsg_core.judge.claims import Claim
+from vsg_core.judge.placebo import placebos_of
 from vsg_core.judge.power import power, smallest_effect, trials_for_power
 from vsg_core.projects import RECORDED, REGISTERED
-from vsg_core.records.provenance import git
+from vsg_core.records.provenance import changed_files, code
 from vsg_core.records.registered import (
     LEAST_POWER,
     Commitment,
@@ -101,12 +101,20 @@ def make_freeze(
         note=proposal.note,
         commitment=proposal.commitment,
         versions=versions_for(entries.values()),
+        explored=tuple((claim.id, claim.seed) for claim in known),
         models=models,
         claims=tuple(
             maker.frozen(parts_of(project, maker.claim), _exclusions(maker.claim.id, drawn, explored))
             for maker in makers
         ),
     )
+
+
+def expected_placebos(freeze: Freeze, known: Sequence[Claim], model: str) -> float:
+    """How many placebo claims on a model hold or are refuted on average, as the alphas of their rules say."""
+    alphas = {claim.id: claim.rule.alpha for claim in known}
+    on_model = [claim.id for claim in freeze.claims if any(run.model == model for run in claim.runs)]
+    return sum(alphas[claim] * len(placebos_of(on_model, claim)) for claim in on_model)
 
 
 def registered_folder(folders: Sequence[Path]) -> Path:
@@ -120,15 +128,13 @@ def clean_commit(folder: Path) -> str:
     Raises:
         VsgError: there is no repository, or files differ from the commit.
     """
-    try:
-        commit = git(folder, "rev-parse", "HEAD")
-        changed = git(folder, "status", "--porcelain", "--untracked-files=all").splitlines()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise VsgError(f"{folder} is in no git repository with a commit: a freeze names one") from error
+    commit, changed = code(folder).commit, changed_files(folder, ())
+    if commit is None or changed is None:
+        raise VsgError(f"{folder} is in no git repository with a commit: a freeze names one")
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise VsgError(
-            f"the tree differs from commit {commit[:12]}: {changed[0].strip()}{more}: commit or remove that"
+            f"the tree differs from commit {commit[:12]}: {changed[0]}{more}: commit or remove that"
         )
     return commit
 

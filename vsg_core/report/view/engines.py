@@ -14,8 +14,8 @@ from typing import Literal
 from vsg_core.judge.measures import DECIDED
 from vsg_core.judge.replication import PairedDifference, paired_difference, replication
 from vsg_core.judge.trials import JudgingError
+from vsg_core.records.making import evidence_of
 from vsg_core.records.record import Record
-from vsg_core.records.restoring import evidence_of
 from vsg_core.vocabulary import Replication
 from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import Unit, count_text, exact_text, in_unit, interval_text, margin_text, number_text
