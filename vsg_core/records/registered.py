@@ -140,6 +140,10 @@ class Freeze(Stored):
     versions: dict[str, str]
     """Of Python and the libraries that verdicts may depend on."""
 
+    explored: tuple[tuple[str, int], ...] = ()
+    """The id and seed of every claim of the project. Its share of each pool may have been drawn before the freeze, so
+    that the confirming run leaves it out."""
+
     models: tuple[FrozenModel, ...]
     """The models, in the order in which they run."""
 
