@@ -22,8 +22,6 @@ from vsg_core.records.record import Number, Stored, first_fault
 from vsg_core.vocabulary import EngineName, Verdict
 
 FREEZE_VERSION: Literal[1] = 1
-# Placebo claims of a freeze, whatever the number of its claims.
-PLACEBOS = 20
 # The chance of deciding about the smallest effect that matters that a freeze asks of every claim.
 LEAST_POWER = 0.9
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
