@@ -135,7 +135,8 @@ class ConfirmingSession:
             _check_device(config)
             confirmation = self._confirmation(config)
             config.stash[DEALING] = self._dealing()
-            due = confirmation.due({_cell(item) for item in items} & {*confirmation.cells}, self.resumes)
+            chosen = {_cell(item) for item in items}
+            due = confirmation.due([cell for cell in confirmation.cells if cell in chosen], self.resumes)
         except VsgError as error:
             raise pytest.UsageError(str(error)) from None
         config.hook.pytest_deselected(items=[item for item in items if _cell(item) not in due])

@@ -61,7 +61,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": float, "metavar": "SECONDS", "help": "kill a worker of --on that ends no claim for so long",
     },
     "confirm": {
-        "metavar": "NAME", "help": "confirm the freeze of this name: its claims run once, on fresh items, into its ledger",
+        "metavar": "NAME", "help": "run the claims of this freeze once, on fresh items; verdicts go to its ledger",
     },
     "nonce": {"metavar": "TEXT", "help": "the nonce that the freeze commits to, for --confirm"},
     "dry": {
