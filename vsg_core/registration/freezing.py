@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.generator.llama_cpp import library
 from vsg_core.judge.arms import Arm
 from vsg_core.judge.claims import Claim
 from vsg_core.judge.placebo import placebos_of
@@ -156,12 +157,15 @@ def _models(proposal: Proposal) -> tuple[tuple[FrozenModel, ...], dict[str, Entr
     """The models, engine after engine, and their entries by name.
 
     Raises:
-        WrongUse: there is no such model, or it is behind an API.
+        WrongUse: there is no such model, it is behind an API, or an engine is not installed.
         VsgError: nothing identifies its weights.
     """
     models: dict[str, FrozenModel] = {}
     entries: dict[str, Entry] = {}
     for engine in proposal.engines:
+        if engine == "llama.cpp":
+            # Its version is part of the freeze.
+            library.check_library()
         for target in proposal.targets:
             entry = loading.describe(target, engine=engine)
             if entry.is_hosted:
