@@ -21,7 +21,6 @@ from vsg_core.records.files import write_atomically
 from vsg_core.records.record import Number, Stored, first_fault
 from vsg_core.vocabulary import EngineName, Verdict
 
-REGISTERED = "registered"
 FREEZE_VERSION: Literal[1] = 1
 # The chance of deciding about the smallest effect that matters that a freeze asks of every claim.
 LEAST_POWER = 0.9
@@ -139,6 +138,10 @@ class Freeze(Stored):
     versions: dict[str, str]
     """Of Python and the libraries that verdicts may depend on."""
 
+    explored: tuple[tuple[str, int], ...] = ()
+    """The id and seed of every claim of the project. Its share of each pool may have been drawn before the freeze, so
+    that the confirming run leaves it out."""
+
     models: tuple[FrozenModel, ...]
     """The models, in the order in which they run."""
 
@@ -190,6 +193,12 @@ class Registration(NamedTuple):
                 f"{self.freeze.commitment.sha256}: give the nonce whose digest that is, without a line end"
             )
         return hashlib.sha256(self.content + b"\0" + nonce.encode()).hexdigest()
+
+
+def claim_seed(seed: str, claim: str) -> int:
+    """Derive the seed of a claim from that of the run: 63 bits of the sha256 of both with a space between."""
+    digest = hashlib.sha256(f"{seed} {claim}".encode()).digest()
+    return int.from_bytes(digest[:8]) % 2**63
 
 
 def write_freeze(freeze: Freeze, folder: str | Path) -> Path:
