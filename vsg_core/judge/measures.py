@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 from vsg_core.judge.intervals import (
     Interval,
@@ -41,6 +42,7 @@ class Measure:
         share: the share of these units whose value is on the rule's side of its limit; None unless the rule averages
             values.
         paired: whether the interval is that of pairs of units.
+        spread: the standard deviation of the values of the units; None unless the rule averages values.
     """
 
     estimate: float
@@ -49,6 +51,7 @@ class Measure:
     n: int
     share: float | None = None
     paired: bool = False
+    spread: float | None = None
 
 
 def measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
@@ -225,7 +228,12 @@ def _mean(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
 
     share = sum(_by_limit(rule, (value, value)) == "holds" for value in values) / len(values)
     return Measure(
-        estimate, None if same else interval_at(rule.interval_alpha), interval_at, len(values), share
+        estimate,
+        None if same else interval_at(rule.interval_alpha),
+        interval_at,
+        len(values),
+        share,
+        spread=0.0 if same else stdev(values),
     )
 
 

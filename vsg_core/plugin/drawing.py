@@ -63,9 +63,15 @@ def chosen_trials(pytestconfig: pytest.Config) -> int | None:
 
 
 def trials_of(item: pytest.Item) -> int | None:
-    """The run's choice where a claim draws from a pool, itself or through a fixture; else None."""
-    draws = chosen_trials.__name__ in getattr(item, "fixturenames", ())
-    chosen: int | None = item.config.option.vsg_trials if draws else None
+    """The run's choice where a claim draws from a pool, itself or through a fixture; else None.
+
+    A run that confirms takes the number of the freeze.
+    """
+    if chosen_trials.__name__ not in getattr(item, "fixturenames", ()):
+        return None
+    if (dealing := item.config.stash.get(DEALING, None)) is not None:
+        return dealing.trials.get(getattr(item, "originalname", item.name).removeprefix("test_"))
+    chosen: int | None = item.config.option.vsg_trials
     return chosen
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +58,20 @@ def code(folder: Path) -> Code:
         return Code(_git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
         return Code(None, None)
+
+
+def changed_files(folder: Path, but: Iterable[Path]) -> list[str] | None:
+    """The files that differ from the commit in the repository of `folder`, new ones too; None if git cannot tell.
+
+    Args:
+        but: what is left out, from `folder`.
+    """
+    left_out = (f":(exclude){path}" for path in but)
+    try:
+        found = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ":/", *left_out)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [line.split(maxsplit=1)[1] for line in found.splitlines()]
 
 
 @cache

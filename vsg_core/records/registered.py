@@ -12,7 +12,7 @@ import re
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -117,7 +117,7 @@ class FrozenClaim(Stored):
 class Freeze(Stored):
     """All that was fixed under one name."""
 
-    format: Literal[1] = Field(FREEZE_VERSION, alias="schema")
+    format: Annotated[Literal[1], Field(alias="schema")] = FREEZE_VERSION
     """Version of this file's format."""
 
     name: str = Field(pattern=_NAME.pattern)
