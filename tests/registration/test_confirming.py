@@ -68,7 +68,7 @@ def test_gate(lm):
 """
 NONCE = "a nonce"
 TRIALS = {"texts": 40, "draws": 50, "nouns": 40}
-IGNORED = ".cache\nreports\n__pycache__\n.pytest_cache\n.hypothesis\nstdout\nstderr\n"
+IGNORED = ".cache\nrunpytest-*\nreports\n__pycache__\n.pytest_cache\n.hypothesis\nstdout\nstderr\n"
 # Of the 20; the 6 of the claim that does not apply are left out.
 PLACEBOS = {"texts": 7, "draws": 7}
 WHOLE = len(TRIALS) + sum(PLACEBOS.values())
@@ -121,7 +121,6 @@ def freeze(suite: Suite, *models: Path) -> Registration:
     git(suite, "commit", "-qm", "claims")
     write_freeze(
         Freeze(
-            schema=1,
             name="first",
             frozen=datetime.now(UTC),
             commit=git(suite, "rev-parse", "HEAD"),
