@@ -121,6 +121,17 @@ def test_a_claim_is_registered_where_it_applies(root: Path) -> None:
     assert models["seen"] == list(MODELS)
 
 
+def test_a_claim_can_be_registered_on_some_of_the_models(root: Path) -> None:
+    made = make(root, only={"mean": [MODELS[1]]})
+    assert [run.model for run in made.claims[0].runs] == [MODELS[1]]
+    assert [run.model for run in made.claims[1].runs] == list(MODELS)
+    # A model without claims is not one of the freeze.
+    few = make(root, claims={"mean": 120}, only={"mean": [MODELS[1]]})
+    assert [model.name for model in few.models] == [MODELS[1]]
+    with pytest.raises(WrongUse, match=r"mean on gemma-3-270m: the freeze has .*: add --model or --engine"):
+        make(root, only={"mean": ["gemma-3-270m"]})
+
+
 def test_every_model_is_registered_on_every_engine(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "version", lambda _: library.VERSION)
     made = make(root, engines=["transformers", "llama.cpp"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -22,7 +22,8 @@ EXAMPLE = Path("reports", "example")
 @click.argument("name")
 @click.option(
     "--claims", "given", multiple=True, required=True, metavar="ID[,ID...]|@FILE",
-    help="Claims to register; @FILE has one per line, with its trials after it if you choose them (repeatable).",
+    help="Claims to register; @FILE has one per line, with its trials after it if you choose them, and then with the "
+    "names of its models if it is not to be registered on all (repeatable).",
 )  # fmt: skip
 @click.option(
     "--commitment", required=True, metavar="HEX",
@@ -73,8 +74,11 @@ def freeze(
     from vsg_core.wording import number_text
 
     folders = claim_folders(Path.cwd(), ())
-    wanted = trials_chosen(dict(_listed(given)), chosen)
-    proposal = Proposal(name, wanted, models or _models_here(), engines, _commitment(commitment, by), note)
+    listed = list(_listed(given))
+    wanted = trials_chosen({each.claim: each.trials for each in listed}, chosen)
+    only = {each.claim: each.models for each in listed if each.models}
+    targets, committed = models or _models_here(), _commitment(commitment, by)
+    proposal = Proposal(name, wanted, targets, engines, committed, note, only)
     commit = "" if dry_run else clean_commit(folders[-1])
     known = load_claims(*folders)
     made = make_freeze(proposal, known, folders, reports or folders[0].parent / EXAMPLE, commit)
@@ -105,16 +109,29 @@ def _models_here() -> list[str]:
     return here or [registry.DEFAULT_MODEL]
 
 
-def _listed(given: Sequence[str]) -> Iterator[tuple[str, int | None]]:
-    """The claims of --claims, each with its number of trials where a file has one.
+class Listed(NamedTuple):
+    """A claim to register.
+
+    Attributes:
+        trials: None to let them follow from the power.
+        models: the names of those on which it is registered; empty for all.
+    """
+
+    claim: str
+    trials: int | None = None
+    models: tuple[str, ...] = ()
+
+
+def _listed(given: Sequence[str]) -> Iterator[Listed]:
+    """The claims of --claims.
 
     Raises:
-        WrongUse: a line of a file is not an id, or an id and a number.
+        WrongUse: what follows an id on a line of a file is not a number.
         VsgError: a file cannot be read.
     """
     for each in given:
         if not each.startswith("@"):
-            yield from ((name.strip(), None) for name in each.split(",") if name.strip())
+            yield from (Listed(name.strip()) for name in each.split(",") if name.strip())
             continue
         path = Path(each[1:])
         try:
@@ -123,12 +140,12 @@ def _listed(given: Sequence[str]) -> Iterator[tuple[str, int | None]]:
             raise VsgError(f"cannot read the claims in {path}: {error}") from error
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
-            if len(words) > 2 or (len(words) == 2 and not words[1].isdecimal()):
+            if len(words) > 1 and not words[1].isdecimal():
                 raise WrongUse(
-                    f"{path}, line {number}: {line!r}: give a claim's id, and its trials if you choose them"
+                    f"{path}, line {number}: {line!r}: give a claim's id, its trials and its models"
                 )
             if words:
-                yield words[0], int(words[1]) if len(words) == 2 else None
+                yield Listed(words[0], int(words[1]) if len(words) > 1 else None, tuple(words[2:]))
 
 
 def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> dict[str, int | None]:

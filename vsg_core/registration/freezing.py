@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -47,6 +47,7 @@ class Proposal:
         claims: their ids, each with its number of trials; None for the fewest that give LEAST_POWER on every model.
         targets: the models as `pytest --model` takes them, in the order in which they run.
         engines: each model is registered on every one of them.
+        only: the claims that are registered on some of the models alone, with the names of these.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Proposal:
     engines: Sequence[EngineName]
     commitment: Commitment
     note: str = ""
+    only: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -92,18 +94,22 @@ def make_freeze(
     drawn = {claim.id: drawn_by(project, claim) for claim in claims}
     if faults := [fault for claim in claims for fault in _faults(claim, drawn[claim.id])]:
         raise Refused("\n".join(faults))
-    makers = [_Maker(claim, entries, explored, proposal.claims[claim.id]) for claim in claims]
+    makers = [
+        _Maker(claim, _chosen_of(entries, claim.id, proposal), explored, proposal.claims[claim.id])
+        for claim in claims
+    ]
     if faults := [fault for maker in makers for fault in maker.faults()]:
         raise Refused("\n".join(faults))
+    registered = {name for maker in makers for name in maker.models}
     return Freeze(
         name=proposal.name,
         frozen=datetime.now(UTC).replace(microsecond=0),
         commit=commit,
         note=proposal.note,
         commitment=proposal.commitment,
-        versions=versions_for(entries.values()),
+        versions=versions_for(entries[name] for name in registered),
         explored=tuple((claim.id, claim.seed) for claim in known),
-        models=models,
+        models=tuple(model for model in models if model.name in registered),
         claims=tuple(
             maker.frozen(parts_of(project, maker.claim), _exclusions(maker.claim.id, drawn, explored))
             for maker in makers
@@ -188,6 +194,20 @@ def _models(proposal: Proposal) -> tuple[tuple[FrozenModel, ...], dict[str, Entr
     return tuple(models.values()), entries
 
 
+def _chosen_of(entries: Mapping[str, Entry], claim: str, proposal: Proposal) -> dict[str, Entry]:
+    """The models on which a claim is registered if it applies to them.
+
+    Raises:
+        WrongUse: it is to be registered on one that the freeze does not have.
+    """
+    only = proposal.only.get(claim, entries)
+    if others := sorted(set(only) - entries.keys()):
+        raise WrongUse(
+            f"{claim} on {others[0]}: the freeze has {', '.join(entries)}: add --model or --engine"
+        )
+    return {name: entry for name, entry in entries.items() if name in only}
+
+
 def _faults(claim: Claim, drawn: Drawn) -> Iterator[str]:
     """Why a claim cannot be registered on any model."""
     if claim.status == "identity":
@@ -207,6 +227,7 @@ class _Maker:
     """Makes the frozen form of a claim.
 
     Args:
+        entries: the models on which it is registered if it applies to them.
         chosen: its number of trials; None for the fewest that do.
     """
 
