@@ -40,7 +40,8 @@ PAIRS = "pairs of texts of three tokens or more"
     "twice the perplexity",
     source=STUDY(f"{BYPASS}, test 5; {LOG}", FILE + LOG),
     reported="pure noise gave words, such as: Philippines, I have always; the model 'happily generates' from noise",
-    rule=more(than=-1.0),
+    # From twice the perplexity to the same.
+    rule=more(than=-1.0, matters=1.0),
     unit="bits per token",
     controls={
         "after noise, shuffled": control(
@@ -100,7 +101,7 @@ def completed(opening: Opening) -> str:
     no_control="the value already subtracts the diversity after random tokens",
 )
 def test_text_after_noise_is_diverse(noise_texts: NoiseTexts) -> Evidence:
-    """Value: the share of a text's pairs of neighbouring tokens that occur nowhere else among the 64 texts of its kind.
+    """Value: the share of a text's pairs of neighbouring tokens that occur nowhere else among the texts of its kind.
 
     After noise minus after random tokens. A loop lowers it, and so does one text after all noise. The texts are
     those of the claim on fluency.

@@ -9,6 +9,7 @@ import click
 
 from vsg_core.cli.claims import claims
 from vsg_core.cli.concept import concept
+from vsg_core.cli.freeze import freeze
 from vsg_core.cli.merge import merge
 from vsg_core.cli.models import models
 from vsg_core.cli.new import new
@@ -17,6 +18,7 @@ from vsg_core.cli.publish import publish
 from vsg_core.cli.reports import diff, report, schema, table
 from vsg_core.cli.run import run
 from vsg_core.cli.status import status
+from vsg_core.cli.verify import verify
 from vsg_core.errors import VsgError, WrongUse
 from vsg_core.runs.tuning import tune_process
 
@@ -27,7 +29,9 @@ def vsg() -> None:
     """Claims about concept tokens, judged on real language models."""
 
 
-for command in (run, new, models, claims, status, report, diff, merge, publish, schema, table, concept):
+for command in (
+    run, new, models, claims, status, report, diff, merge, publish, freeze, verify, schema, table, concept,
+):  # fmt: skip
     vsg.add_command(command)
 
 

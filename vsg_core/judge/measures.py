@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 from vsg_core.judge.intervals import (
     Interval,
@@ -41,6 +42,7 @@ class Measure:
         share: the share of these units whose value is on the rule's side of its limit; None unless the rule averages
             values.
         paired: whether the interval is that of pairs of units.
+        spread: the standard deviation of the values of the units; None unless the rule averages values.
     """
 
     estimate: float
@@ -49,6 +51,7 @@ class Measure:
     n: int
     share: float | None = None
     paired: bool = False
+    spread: float | None = None
 
 
 def measure(rule: Rule, trials: Sequence[Trial], arms: Arms, arm: str) -> tuple[Measure, Interval]:
@@ -162,6 +165,20 @@ def _by_limit(rule: Rule, interval: Interval) -> Verdict:
             return "refuted" if low > 0 else "holds" if high <= rule.limit else "inconclusive"
 
 
+def by_unit(trials: Sequence[Trial]) -> dict[Unit, list[Trial]]:
+    """Group trials by independent unit.
+
+    A unit is named after its cluster; without one after its prompt, or by its place where a prompt comes twice.
+    """
+    repeated = {prompt for prompt, count in Counter(trial.prompt for trial in trials).items() if count > 1}
+    units: dict[Unit, list[Trial]] = {}
+    for index, trial in enumerate(trials):
+        alone: Unit = index if trial.prompt in repeated else ("prompt", trial.prompt)
+        unit = alone if trial.cluster is None else ("cluster", trial.cluster)
+        units.setdefault(unit, []).append(trial)
+    return units
+
+
 def mean(numbers: Sequence[float]) -> float:
     """The plain mean, summed without rounding."""
     return math.fsum(numbers) / len(numbers)
@@ -176,7 +193,7 @@ def _rate_over(rule: Rule, over: str, trials: Sequence[Trial], arms: Arms, arm: 
     if len(other) < rule.trials:
         raise JudgingError(f"{over!r} has {len(other)} independent trials, the rule needs {rule.trials}")
     first, second = list(own.values()), list(other.values())
-    paired = _same_units(own, other)
+    paired = same_units(own, other)
 
     def interval_at(alpha: float) -> Interval:
         if paired:
@@ -188,7 +205,7 @@ def _rate_over(rule: Rule, over: str, trials: Sequence[Trial], arms: Arms, arm: 
     )
 
 
-def _same_units(own: Units, other: Units) -> bool:
+def same_units(own: Mapping[Unit, object], other: Mapping[Unit, object]) -> bool:
     """Return whether two arms are of the same units, one to one: the same clusters, or different prompts, the same."""
     return own.keys() == other.keys() and not any(isinstance(unit, int) for unit in own)
 
@@ -211,7 +228,12 @@ def _mean(rule: Rule, trials: Sequence[Trial], arm: str) -> Measure:
 
     share = sum(_by_limit(rule, (value, value)) == "holds" for value in values) / len(values)
     return Measure(
-        estimate, None if same else interval_at(rule.interval_alpha), interval_at, len(values), share
+        estimate,
+        None if same else interval_at(rule.interval_alpha),
+        interval_at,
+        len(values),
+        share,
+        spread=0.0 if same else stdev(values),
     )
 
 
@@ -223,25 +245,20 @@ def _units(
 ) -> Units:
     """One number per independent unit of an arm, by its name: the trials of a cluster are joined to one.
 
-    A unit is named after its cluster; without one after its prompt, or by its place where a prompt comes twice.
-
     Raises:
         JudgingError: the arm is empty, or a trial has no number.
     """
     if not trials:
         raise JudgingError(f"{arm}: no trials at all")
-    repeated = {prompt for prompt, count in Counter(trial.prompt for trial in trials).items() if count > 1}
-    units: dict[Unit, list[float]] = {}
     for index, trial in enumerate(trials):
-        value = number(trial)
-        if value is None:
+        if number(trial) is None:
             raise JudgingError(
                 f"{arm}: trial {index + 1} ({trial.prompt[:60]!r}) lacks what the rule looks at"
             )
-        alone: Unit = index if trial.prompt in repeated else ("prompt", trial.prompt)
-        unit = alone if trial.cluster is None else ("cluster", trial.cluster)
-        units.setdefault(unit, []).append(value)
-    return {unit: join(numbers) for unit, numbers in units.items()}
+    return {
+        unit: join([value for trial in grouped if (value := number(trial)) is not None])
+        for unit, grouped in by_unit(trials).items()
+    }
 
 
 def _success(trial: Trial) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from statistics import NormalDist
 
 from vsg_core.errors import WrongUse
@@ -17,10 +17,14 @@ from vsg_core.wording import count_text, exact_text, number_text
 
 # The share of runs that must decide.
 POWER = 0.8
+# The smallest effect of a rate whose rule names none.
+RATE_MATTERS = 0.1
 # Beyond these, no claim is asked.
 _MOST_TRIALS = 100_000
 # Counts with less than this chance are left out.
 _NO_WEIGHT = 1e-9
+# Equally likely standard deviations over which a chance is averaged.
+_DEVIATIONS = 2000
 _IN_MOST_RUNS = f"in {exact_text(POWER, 'percent')} of runs"
 
 
@@ -90,10 +94,112 @@ def trials_to_decide(rule: Rule, spread: float) -> int:
         raise WrongUse(f"a rate of {spread!r} in {rule.over!r}: the rule's differences from it leave 0 to 1")
     return _fewest(
         lambda n: (
-            _chance(rule, n, beyond, spread, "holds") >= POWER
-            and _chance(rule, n, at_limit, spread, "negligible") >= POWER
+            _chance(n, beyond, spread, partial(_counts_that_give, rule, n, verdict="holds")) >= POWER
+            and _chance(n, at_limit, spread, partial(_counts_that_give, rule, n, verdict="negligible"))
+            >= POWER
         )
     )
+
+
+def smallest_effect(rule: Rule) -> float | None:
+    """Return the smallest effect that matters, as a distance from the limit in its unit; None if a mean names none.
+
+    A rate that names none takes RATE_MATTERS. Of an equivalence and of *always* it is the whole way to what they
+    state: a mean of 0, no counterexample.
+    """
+    if rule.kind in ("equivalence", "always"):
+        return rule.limit
+    return RATE_MATTERS if rule.matters is None and rule.kind == "rate" else rule.matters
+
+
+def power(rule: Rule, n: int, spread: float | None = None) -> float:
+    """Compute the chance that a claim holds if it is true by the smallest effect that matters.
+
+    The truth lies that far from the limit on the claim's side; of a rate at most as far as rates go. A run that the
+    rule would call negligible does not hold. The arms of a rate count as independent, which is too few for arms that
+    agree on the same units.
+
+    Args:
+        n: independent units; fewer than the rule takes give 0.
+        spread: of a mean, the standard deviation of the values; of a rate over another arm, the true rate of that
+            arm; otherwise nothing depends on it.
+
+    Raises:
+        WrongUse: a mean names no smallest effect, or the spread is missing or out of range.
+    """
+    if n < rule.trials:
+        return 0.0
+    if rule.kind == "always":
+        return float(n >= rule.trials_to_hold)
+    matters = smallest_effect(rule)
+    if matters is None:
+        raise WrongUse(f"{rule.kind} {rule.needs}: the rule names no smallest effect: give matters=")
+    if rule.kind != "rate":
+        if spread is None or not 0 < spread < math.inf:
+            raise WrongUse(f"a standard deviation of {spread!r}: give a number above 0")
+        return _power_of_mean(rule, n, matters / spread)
+    if rule.over is not None and (spread is None or not 0 <= spread <= 1):
+        raise WrongUse(f"a rate of {spread!r} in {rule.over!r}: give one from 0 to 1")
+    arm_rate = 0.0 if rule.over is None or spread is None else spread
+    truth = arm_rate + rule.limit + (matters if rule.side == "above" else -matters)
+    truth = min(max(truth, 0.0), 1.0)
+    if rule.over is None:
+        return _power_of_rate(rule, n, truth)
+    return _chance(n, truth, arm_rate, partial(_counts_that_hold, rule, n))
+
+
+def trials_for_power(rule: Rule, spread: float | None, least: float) -> int:
+    """Compute a number of trials at which the power of a rule is at least `least`, and hardly more than needed.
+
+    Raises:
+        WrongUse: as `power`; or 100,000 trials are too few.
+    """
+    return _fewest(lambda n: power(rule, n, spread) >= least)
+
+
+def _power_of_rate(rule: Rule, n: int, truth: float) -> float:
+    from scipy.stats import binom
+
+    above = rule.side == "above"
+    edge = _edge(_verdict_of_count(rule, n), "holds", n, from_below=above)
+    if edge is None:
+        return 0.0
+    return float(binom.sf(edge - 1, n, truth) if above else binom.cdf(edge, n, truth))
+
+
+def _power_of_mean(rule: Rule, n: int, deviations: float) -> float:
+    """The chance of *holds*, averaged over the standard deviation of the sample.
+
+    In units of the standard error: `effect` is the true mean, from the limit; or the margin of an equivalence.
+
+    Args:
+        deviations: the smallest effect that matters, in standard deviations.
+    """
+    import numpy
+    from scipy.stats import chi2, norm, t
+
+    effect = math.sqrt(n) * deviations
+    quantiles = (numpy.arange(_DEVIATIONS) + 0.5) / _DEVIATIONS
+    sampled = numpy.sqrt(chi2.ppf(quantiles, n - 1) / (n - 1))
+    narrow = float(t.ppf(1 - rule.alpha, n - 1)) * sampled
+    if rule.kind == "equivalence":
+        chances = 2 * norm.cdf(effect - narrow) - 1
+    else:
+        wide = float(t.ppf(1 - rule.alpha / 2, n - 1)) * sampled
+        # Beyond the limit by the wide interval, and not within the smallest effect by the narrow one.
+        chances = norm.sf(numpy.maximum(wide, effect - narrow) - effect)
+    return float(numpy.clip(chances, 0, 1).mean())
+
+
+def _counts_that_hold(rule: Rule, n: int, arm_count: int) -> tuple[int, int]:
+    """The lowest and the highest count of successes with which a rate over an arm holds and is not negligible."""
+    least, most = _counts_that_give(rule, n, arm_count, "holds")
+    if rule.matters is None:
+        return least, most
+    low, high = _counts_that_give(rule, n, arm_count, "negligible")
+    if low > high:
+        return least, most
+    return (max(least, high + 1), most) if rule.side == "above" else (least, min(most, low - 1))
 
 
 def _fewest(decides: Callable[[int], bool]) -> int:
@@ -109,10 +215,12 @@ def _fewest(decides: Callable[[int], bool]) -> int:
     return bisect_left(range(most), True, lo=least, key=decides)
 
 
-def _chance(rule: Rule, n: int, truth: float, arm_truth: float, verdict: Verdict) -> float:
+def _chance(n: int, truth: float, arm_truth: float, counts_given: Callable[[int], tuple[int, int]]) -> float:
     """The chance of a verdict on a rate over an arm, of `n` independent trials each, at the true rates of both.
 
-    For each count of the arm the verdict is given from one count of the claim's own trials to another.
+    Args:
+        counts_given: returns, for a count of the arm, the lowest and the highest count of the claim's own trials that
+            give the verdict.
     """
     import numpy
     from scipy.stats import binom
@@ -121,8 +229,9 @@ def _chance(rule: Rule, n: int, truth: float, arm_truth: float, verdict: Verdict
     weights = binom.pmf(arm_counts, n, arm_truth)
     total = 0.0
     for arm_count in arm_counts[weights > _NO_WEIGHT].tolist():
-        least, most = _counts_that_give(rule, n, arm_count, verdict)
-        total += weights[arm_count] * (binom.cdf(most, n, truth) - binom.cdf(least - 1, n, truth))
+        least, most = counts_given(arm_count)
+        if least <= most:
+            total += weights[arm_count] * (binom.cdf(most, n, truth) - binom.cdf(least - 1, n, truth))
     return float(total)
 
 

@@ -174,11 +174,7 @@ class ClaimRun:
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Compare with the recorded verdict, write the record, decide what pytest shows."""
         self.item.stash[ENDED] = self
-        evidence = record.evidence.model_copy(update={"chosen_trials": trials_of(self.item)})
-        # A record that --resume keeps has its own; nothing was set up for it.
-        population = population_of(self.item) or record.claim.population
-        claim = record.claim.model_copy(update={"population": population})
-        record = record.model_copy(update={"claim": claim, "evidence": evidence, "key": self.key(record)})
+        record = self.completed(record)
         name = f"{self.claim.id} on {record.model.name}"
         folder = reports_folder(self.item.config) / FOLDER
         try:
@@ -194,6 +190,14 @@ class ClaimRun:
         self.record = record
         self.report(record)
         self.decide(name, record, comparison, path, details)
+
+    def completed(self, record: Record) -> Record:
+        """The record with what the plugin knows: its key, what its items are drawn from, the run's choice of trials."""
+        evidence = record.evidence.model_copy(update={"chosen_trials": trials_of(self.item)})
+        # A record that --resume keeps has its own; nothing was set up for it.
+        population = population_of(self.item) or record.claim.population
+        claim = record.claim.model_copy(update={"population": population})
+        return record.model_copy(update={"claim": claim, "evidence": evidence, "key": self.key(record)})
 
     def key(self, record: Record) -> Key | None:
         """The key of the record, None where something of it is not known."""

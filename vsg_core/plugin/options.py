@@ -60,6 +60,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "shard-timeout": {
         "type": float, "metavar": "SECONDS", "help": "kill a worker of --on that ends no claim for so long",
     },
+    "confirm": {
+        "metavar": "NAME", "help": "run the claims of this freeze once, on fresh items; verdicts go to its ledger",
+    },
+    "nonce": {"metavar": "TEXT", "help": "the nonce that the freeze commits to, for --confirm"},
     "dry": {
         "action": "store_true",
         "help": "try each claim on a tiny random model: shapes and arms only, no verdicts, nothing is written",

@@ -18,6 +18,7 @@ from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.markup.literal import visible
 from vsg_core.plugin.across import AcrossRun, is_across
 from vsg_core.plugin.claim_run import BENCH, ENDED, PYTEST_OUTCOMES, UNAVAILABLE, Bench, ClaimRun
+from vsg_core.plugin.confirming import ConfirmingRun
 from vsg_core.plugin.dry_run import DryRun
 from vsg_core.plugin.gates import closed
 from vsg_core.plugin.selection import claim_of, selected_of
@@ -117,7 +118,8 @@ def _claim_run(item: pytest.Item) -> ClaimRun | None:
     if item.config.option.vsg_dry:
         return DryRun(item, claim, selected)
     if selected:
-        return ClaimRun(item, claim, selected)
+        kind = ClaimRun if item.config.option.vsg_confirm is None else ConfirmingRun
+        return kind(item, claim, selected)
     return AcrossRun(item, claim) if item.callspec.params.get("records") == ACROSS else None
 
 

@@ -178,7 +178,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Session(config), "vsg-session")
     # pytest-html fails without pytest-metadata.
     html = all(map(config.pluginmanager.has_plugin, ("html", "metadata")))
-    measures = runs_claims(config) and not config.option.collectonly and not config.option.vsg_dry
+    option = config.option
+    measures = runs_claims(config) and not (option.collectonly or option.vsg_dry or option.vsg_confirm)
     if html and measures and not config.option.htmlpath:
         config.option.htmlpath = str(reports_folder(config) / "pytest.html")
         config.option.self_contained_html = True

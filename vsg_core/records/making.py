@@ -112,6 +112,12 @@ def not_run_for(error: VsgError) -> NotRun:
     return NotRun(cause=error.cause, reason=utf8_text(error.reason), command=error.command)
 
 
+def evidence_of(record: Record) -> Evidence:
+    """The trials that a record keeps, as far as a judge looks at them."""
+    arms = {arm.name: _judged_trials(arm.trials) for arm in record.evidence.arms}
+    return Evidence(_judged_trials(record.evidence.trials), arms)
+
+
 def claim_reference(claim: Claim, population: str = "") -> ClaimReference:
     """The claim as a record keeps it, with what its items are drawn from."""
     return ClaimReference(
@@ -163,6 +169,13 @@ def _trial(trial: Trial) -> StoredTrial:
         outputs=plain(trial.outputs or {}),
         cluster=trial.cluster and utf8_text(trial.cluster),
     )
+
+
+def _judged_trials(stored: Sequence[StoredTrial]) -> list[Trial]:
+    return [
+        Trial(trial.prompt, trial.output, trial.success, trial.value, cluster=trial.cluster)
+        for trial in stored
+    ]
 
 
 def _component(component: tuple[str, float]) -> tuple[str, float]:

@@ -6,12 +6,13 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from vsg_core.projects import CLAIMS, PACKAGE, RECORDED
+from vsg_core.projects import CLAIMS, PACKAGE, RECORDED, REGISTERED
 
 # Hexadecimal digits of the code's digest.
 DIGITS = 16
@@ -59,17 +60,31 @@ def code(folder: Path) -> Code:
         return Code(None, None)
 
 
+def changed_files(folder: Path, but: Iterable[Path]) -> list[str] | None:
+    """The files that differ from the commit in the repository of `folder`, new ones too; None if git cannot tell.
+
+    Args:
+        but: what is left out, from `folder`.
+    """
+    left_out = (f":(exclude){path}" for path in but)
+    try:
+        found = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ":/", *left_out)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [line.split(maxsplit=1)[1] for line in found.splitlines()]
+
+
 @cache
 def code_digest(folder: Path) -> str:
     """A digest of the code: of every file of vsg_core, and of `folder`/hypotheses and `folder`/fixtures.
 
-    Of the bytes, so that a comment changes it. Accepted verdicts and hidden files are left out. It is the same for the
-    whole process: what is edited during a run was not what ran.
+    Of the bytes, so that a comment changes it. Accepted verdicts, freezes and hidden files are left out. It is the
+    same for the whole process: what is edited during a run was not what ran.
     """
     total = hashlib.sha256()
     for room in (PACKAGE, folder / "fixtures", folder / CLAIMS):
         for path in sorted(filter(_is_code, room.rglob("*"))):
-            if RECORDED not in path.relative_to(room).parts[:1]:
+            if not {RECORDED, REGISTERED} & {*path.relative_to(room).parts[:1]}:
                 content = _content(path)
                 total.update(
                     f"{room.name}/{path.relative_to(room).as_posix()}:{len(content)}:".encode() + content

@@ -13,12 +13,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from vsg_core.projects import RECORDED
+from vsg_core.projects import RECORDED, REGISTERED
 from vsg_core.runs.sources import FOREIGN, HOME, Closure
 from vsg_core.runs.syntax import digest
 
 # Files of Python.
 NOT_DATA = frozenset({".py", ".pyi", ".pyc"})
+# Folders of accepted verdicts, of freezes with their ledgers, and of other people's files.
+NOT_READ = frozenset({RECORDED, REGISTERED, *FOREIGN})
 EXTENSION = re.compile(r"\.[A-Za-z]\w*")
 # A string that can be a path.
 PATH = re.compile(r"[\w./~-][\w./ ~-]{0,150}")
@@ -109,7 +111,7 @@ class DataFiles:
 
     def _is_around(self, path: Path) -> bool:
         """Return whether a folder has the whole project, its sources or what runs write."""
-        if {RECORDED, "reports", *FOREIGN} & set(path.parts):
+        if {*NOT_READ, "reports"} & set(path.parts):
             return True
         own = (self.root, *self.folders, HOME, HOME.parent)
         return any(each.is_relative_to(path) for each in own) or path.is_relative_to(HOME)
@@ -146,8 +148,7 @@ def _below(folder: Path) -> Iterable[Path]:
         for path in folder.rglob("*")
         if path.is_file()
         and path.suffix not in NOT_DATA
-        # No claim reads accepted verdicts.
-        and not {RECORDED, *FOREIGN} & set(path.relative_to(folder).parts[:-1])
+        and not NOT_READ & set(path.relative_to(folder).parts[:-1])
         and not path.name.startswith(".")
     ]
 

@@ -82,6 +82,17 @@ class Project:
     def _own_fixtures(self) -> list[Path]:
         return sorted(self._fixture_folder.glob("[!_]*.py"))
 
+    def file_of(self, claim: str) -> Path | None:
+        """The file of the function of a claim; None if no file of claims has it.
+
+        Raises:
+            OSError, ValueError, SyntaxError: a file cannot be read.
+        """
+        paths = (
+            path for folder in self.claims or (self.root / CLAIMS,) for path in sorted(folder.glob("*.py"))
+        )
+        return next((path for path in paths if f"test_{claim}" in self.sources.module_of(path).symbols), None)
+
     def parts(self, path: Path, function: str, further: Mapping[str, Path] = NOTHING) -> dict[str, str]:
         """The parts of a key that the sources give: the claim's function, its fixtures, data files and vsg_core.
 

@@ -15,7 +15,7 @@ from vsg_core.runs.syntax import digest, parsed, statements_in, tree_text
 ALWAYS = ("generator", "judge")
 # How weights are found (their digest is in the key), how claims are run, and how text is shown. What of them reaches
 # evidence does so by way of the other parts of a key.
-NOT_EVIDENCE = frozenset({"weights", "plugin", "cli", "runs", "markup"})
+NOT_EVIDENCE = frozenset({"weights", "plugin", "cli", "registration", "runs", "markup"})
 
 
 def room_digests(reached: Iterable[str]) -> dict[str, str]:

@@ -152,13 +152,9 @@ class Status:
 
     def _sources(self, claim: Claim) -> dict[str, str] | None:
         """The parts of a claim's key that the sources give; None if they cannot be read."""
-        function = f"test_{claim.id}"
-        try:
-            for path in (path for folder in self.folders for path in sorted(folder.glob("*.py"))):
-                if function in self.project.sources.module_of(path).symbols:
-                    return self.project.parts(path, function)
-        except (OSError, ValueError, SyntaxError):
-            pass
+        with suppress(OSError, ValueError, SyntaxError):
+            if path := self.project.file_of(claim.id):
+                return self.project.parts(path, f"test_{claim.id}")
         return None
 
     def _here(self) -> list[tuple[str, Entry]]:

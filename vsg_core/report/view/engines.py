@@ -13,8 +13,9 @@ from typing import Literal
 
 from vsg_core.judge.measures import DECIDED
 from vsg_core.judge.replication import PairedDifference, paired_difference, replication
-from vsg_core.judge.trials import Evidence, JudgingError, Trial
-from vsg_core.records.record import Record, StoredTrial
+from vsg_core.judge.trials import JudgingError
+from vsg_core.records.making import evidence_of
+from vsg_core.records.record import Record
 from vsg_core.vocabulary import Replication
 from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import Unit, count_text, exact_text, in_unit, interval_text, margin_text, number_text
@@ -138,7 +139,7 @@ class EnginePair:
             return None, ""
         try:
             rule = self.first.claim.rule
-            return paired_difference(rule, _evidence(self.first), _evidence(self.second)), ""
+            return paired_difference(rule, evidence_of(self.first), evidence_of(self.second)), ""
         except JudgingError as error:
             return None, str(error)
 
@@ -223,18 +224,3 @@ def _obstacle(first: Record, second: Record, engines: tuple[str, str]) -> str:
         if values[0] != values[1]
     ]
     return "; ".join(differing)
-
-
-def _evidence(record: Record) -> Evidence:
-    """The trials of a record that its rule looks at, as the judge takes them."""
-    arms = {
-        arm.name: _trials(arm.trials) for arm in record.evidence.arms if arm.name == record.claim.rule.over
-    }
-    return Evidence(_trials(record.evidence.trials), arms)
-
-
-def _trials(stored: Sequence[StoredTrial]) -> list[Trial]:
-    return [
-        Trial(trial.prompt, success=trial.success, value=trial.value, cluster=trial.cluster)
-        for trial in stored
-    ]
