@@ -243,7 +243,7 @@ def test_a_second_run_is_a_repeat_and_replaces_nothing(project: Suite, registrat
 def test_the_rest_of_a_narrowed_run_is_done_with_resume(project: Suite, registration: Registration) -> None:
     assert confirm(project, "-k", "texts").ret == 0
     assert verdicts(read_ledger(registration.ledger)) == {("texts", "confirmation"): "holds"}
-    assert "was interrupted: 1 of 3 verdicts are there; go on with --resume" in refused(confirm(project))
+    assert "was interrupted: 1 of 3 verdicts are there; continue with --resume" in refused(confirm(project))
     assert "the chosen claims of first have their verdicts; 1 of 3" in refused(
         confirm(project, "-k", "texts", "--resume")
     )
@@ -256,7 +256,7 @@ def test_the_rest_of_a_narrowed_run_is_done_with_resume(project: Suite, registra
 def goes_on(suite: Suite, registration: Registration, lines: list[Line]) -> None:
     """Check that a run goes on behind these lines with --resume alone, and that the whole is as if it had not ended."""
     there = sum(line.kind == "confirmation" for line in lines)
-    assert f"{there} of 3 verdicts are there; go on with --resume" in refused(confirm(suite))
+    assert f"{there} of 3 verdicts are there; continue with --resume" in refused(confirm(suite))
     assert read_ledger(registration.ledger) == lines
     assert confirm(suite, "--resume").ret == 0
     whole = read_ledger(registration.ledger)
@@ -357,7 +357,7 @@ def test_what_differs_from_the_freeze_is_named(project: Suite, registration: Reg
 
 
 def test_a_changed_tree_is_refused(project: Suite, registration: Registration) -> None:
-    """A new file too; what the confirmation itself writes is no change."""
+    """A new file too; what the confirmation itself writes does not count."""
     new = project.pytester.path / "notes.txt"
     new.write_text("")
     assert "the tree differs from its commit (notes.txt): commit or remove that first" in refused(

@@ -62,7 +62,7 @@ def test_every_fresh_trial_is_dealt_to_one_owner(
     explored: tuple[tuple[str, int], ...],
     asked: Any,
 ) -> None:
-    """Whoever asks first, and however many they ask for; what is left out is listed or explored."""
+    """In whatever order they ask, and for however many items; what is left out is listed or explored."""
     shared = (("of several claims", 0), ("of several claims", 1))
     pool = squares(size, shared)
     all_owners = list({*owners, "of several claims"})

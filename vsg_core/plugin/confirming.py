@@ -167,7 +167,7 @@ class ConfirmingSession:
         )
 
     def _dealing(self) -> Dealing:
-        """What the claims draw.
+        """Return what the claims draw.
 
         Raises:
             WrongUse: one of them draws from no pool, or was dealt items that the freeze does not leave out.
@@ -274,7 +274,7 @@ def _check_device(config: pytest.Config) -> None:
 
 
 def _other_dtypes(config: pytest.Config, freeze: Freeze) -> Iterator[str]:
-    """What of the models' dtypes differs from the freeze."""
+    """Yield a line for each model whose dtype differs from the freeze."""
     dtype = config.option.vsg_dtype or "float32"
     for model in selected(config):
         frozen = freeze.model(model.name)
@@ -283,7 +283,7 @@ def _other_dtypes(config: pytest.Config, freeze: Freeze) -> Iterator[str]:
 
 
 def _summary(confirmation: Confirmation) -> Iterator[str]:
-    """The verdicts of the run beside the exploratory ones, then the placebos of each model, then what to do."""
+    """The verdicts of the run next to the exploratory ones, then the placebos of each model, then what to do."""
     for line in confirmation.own:
         if line.kind != "placebo":
             yield _verdict_text(line, confirmation)
@@ -299,11 +299,11 @@ def _summary(confirmation: Confirmation) -> Iterator[str]:
 
 
 def _verdict_text(line: Line, confirmation: Confirmation) -> str:
-    """A verdict beside the exploratory one, and the first one of a repeat."""
+    """A verdict next to the exploratory one, and the first one of a repeat."""
     claim = confirmation.registration.freeze.claim(line.claim)
     (exploratory,) = (run.exploratory for run in claim.runs if run.model == line.model) if claim else (None,)
-    beside = [f"exploratory: {exploratory or 'none'}"]
+    further = [f"exploratory: {exploratory or 'none'}"]
     if line.kind == "repeat":
         first = next(each for each in confirmation.lines if each.cell == line.cell)
-        beside.append(f"a repeat, the first verdict counts: {first.verdict}")
-    return f"{line.claim} on {line.model}: {line.verdict} ({'; '.join(beside)})"
+        further.append(f"a repeat, the first verdict counts: {first.verdict}")
+    return f"{line.claim} on {line.model}: {line.verdict} ({'; '.join(further)})"

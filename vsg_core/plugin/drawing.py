@@ -15,7 +15,7 @@ from vsg_core.records.registered import claim_seed
 
 @dataclass(frozen=True, eq=False)
 class Dealing:
-    """What claims draw in a confirming run.
+    """The items that claims draw in a confirming run.
 
     Args:
         seed: of the run, which the freeze's bytes and the nonce determine.
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def dealing(pytestconfig: pytest.Config) -> Dealing | None:
-    """What claims draw in a run that confirms; None in any other run."""
+    """The items that claims draw in a run that confirms; None in any other run."""
     return pytestconfig.stash.get(DEALING, None)
 
 

@@ -1,6 +1,6 @@
 """The ledger of a freeze: one line per verdict of its confirming runs, each with the digest of the line before.
 
-A line is only ever appended. Its record is kept beside it, whole, so that anyone can judge it again.
+A line is only ever appended. Its record is kept next to it, whole, so that anyone can judge it again.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def read_ledger(path: str | Path) -> list[Line]:
     except (OSError, ValueError) as error:
         raise VsgError(f"cannot read the ledger {path}: {error}") from error
     if content and not content.endswith("\n"):
-        raise VsgError(f"{path}: its last line is cut off: remove that line, and go on with --resume")
+        raise VsgError(f"{path}: its last line is cut off: remove that line, and continue with --resume")
     lines: list[Line] = []
     before = BEGINNING
     for number, text in enumerate(content.splitlines(), 1):
@@ -160,7 +160,7 @@ def following(lines: Sequence[Line]) -> tuple[int, str]:
 
 
 def keep_record(registration: Registration, record: Record) -> tuple[str, str]:
-    """Write a record beside the ledger, and return its file there and the digest of its text.
+    """Write a record next to the ledger, and return its file there and the digest of its text.
 
     The file is named by the digest too: MODEL/CLAIM-DIGEST.json.gz, so that a repeat never replaces another.
 

@@ -69,22 +69,22 @@ class Confirmation:
 
     @property
     def there(self) -> str:
-        """How many cells have their verdict: "12 of 56"."""
+        """The number of cells that have their verdict: "12 of 56"."""
         return f"{len({(line.claim, line.model) for line in self._confirmed()})} of {len(self.cells)}"
 
     def due(self, cells: Iterable[Cell], resume: bool) -> set[Cell]:
         """Return which of these cells the run is to measure: those without a verdict, or all of a complete ledger.
 
         Args:
-            resume: whether the run is to go on with one that was interrupted.
+            resume: whether the run continues one that was interrupted.
 
         Raises:
-            WrongUse: it was interrupted and is not to be gone on with, or the other way round; or none is due.
+            WrongUse: `resume` is missing where a run was interrupted, or given where none was; or none is due.
         """
         if self.is_unfinished and not resume:
             raise WrongUse(
                 f"the confirmation of {self.name} was interrupted: {self.there} verdicts are there; "
-                "go on with --resume"
+                "continue with --resume"
             )
         if resume and self.before and not self.is_unfinished:
             raise WrongUse(f"the confirmation of {self.name} is complete; without --resume it is repeated")
@@ -127,7 +127,7 @@ class Confirmation:
             self._add_placebos(line, kept_record(self.registration, line))
 
     def expected(self, placebos: Iterable[Line]) -> float:
-        """How many of these placebos hold or are refuted on average, if the judge errs as often as alpha says."""
+        """The number of these placebos that hold or are refuted on average, if the judge errs as often as alpha says."""
         return sum(self.claims[line.claim].rule.alpha for line in placebos)
 
     def _confirmed(self) -> Iterator[Line]:
