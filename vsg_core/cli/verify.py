@@ -49,8 +49,10 @@ def _counts(found: Verification) -> dict[str, int]:
 
 
 def _summary(found: Verification) -> str:
+    from vsg_core.wording import count_text
+
     if found.faults:
-        return f"{len(found.faults)} faults"
+        return count_text(len(found.faults), "fault")
     if not found.lines:
         return "not confirmed yet, the ledger has no lines"
     listed = ", ".join(f"{count} {kind}" for kind, count in _counts(found).items())
