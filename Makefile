@@ -10,7 +10,7 @@ PAGES  := README.md docs/adding-a-claim.md docs/judging.md docs/models.md docs/p
 COG    := $(BIN)/cog -I . -P -p 'from tools.doc_tables import *' --verbosity=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report catalogue test sweep kills lint docs bench growth pair clean weights
+.PHONY: help setup report catalogue confirm test sweep kills lint docs bench growth pair clean weights
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,11 @@ report: weights ## Run the headline claims on the embedded model and write repor
 
 catalogue: weights ## Run every claim on the embedded model and write reports/claims.html
 	$(BIN)/pytest --model $(MODEL)
+
+confirm: weights ## Confirm a freeze on new items, after the estimated time per model: FREEZE=primary-1 NONCE=...
+	@test -n "$(FREEZE)" && test -n "$(NONCE)" || { echo "Name the freeze and give its nonce: make confirm FREEZE=primary-1 NONCE=..." >&2; exit 2; }
+	$(BIN)/vsg status --freeze '$(FREEZE)'
+	$(BIN)/pytest --confirm '$(FREEZE)' --nonce '$(NONCE)' $(OPTIONS)
 
 test: lint weights ## Check the code, run its tests, and compare the headline claims with their recorded verdicts
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=term
