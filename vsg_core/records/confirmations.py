@@ -220,8 +220,8 @@ def read_confirmations(folders: Iterable[str | Path]) -> Confirmations:
     places = [Path(folder, REGISTERED) for folder in folders]
     registrations = [read_registration(place, name) for place in places for name in names_in(place)]
     registrations.sort(key=lambda each: each.freeze.frozen)
-    ledgers = [Ledger(each.freeze, read_ledger(each.ledger)) for each in registrations]
-    return Confirmations([ledger for ledger in ledgers if ledger.lines])
+    ledgers = (Ledger(each.freeze, read_ledger(each.ledger)) for each in registrations)
+    return Confirmations(tuple(ledger for ledger in ledgers if ledger.lines))
 
 
 def project_confirmations(folder: str | Path, given: Sequence[str] = ()) -> Confirmations:

@@ -161,8 +161,8 @@ def registration_text(confirmations: Mapping[str, Confirmation]) -> str:
     """Return the freezes of confirming verdicts: "registered in primary-1 on 2026-12-03 at commit 0adeb75"."""
     freezes = {each.freeze.name: each.freeze for each in confirmations.values()}.values()
     return ", ".join(
-        f"registered in {freeze.name} on {freeze.frozen:%Y-%m-%d} at commit {freeze.commit[:7]}, before its prompts were "
-        "drawn"
+        f"registered in {freeze.name} on {freeze.frozen:%Y-%m-%d} at commit {freeze.commit[:7]}, "
+        "before its prompts were drawn"
         for freeze in freezes
     )
 
@@ -189,7 +189,7 @@ def _counts(badges: Sequence[Badge]) -> str:
     failed = sum(badge.status == "failed to confirm" for badge in badges)
     confirmed = len(badges) - partly - failed
     parts = [f"{confirmed} {'is' if confirmed == 1 else 'are'} confirmed on them"]
-    parts += [f"{partly} on some models only"] * bool(partly) + [f"{failed} failed to be"] * bool(failed)
+    parts += [f"{partly} on some models only"] * bool(partly) + [f"{failed} failed to confirm"] * bool(failed)
     return ", ".join(parts)
 
 
