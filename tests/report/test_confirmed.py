@@ -1,4 +1,4 @@
-"""Confirmed claims in reports: badges, two marks on one axis, counts, placebos; and nothing of them without a ledger."""
+"""Confirmed claims in reports: badges, two marks on one axis, counts, placebos; nothing of them without a ledger."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
 from tests.report.test_screens import violations
 from tests.support.chromium import WIDE, opened, visible
@@ -26,7 +27,10 @@ from tests.support.report_records import (
     identities,
     run,
 )
+from vsg_core.cli.main import vsg
+from vsg_core.errors import VsgError
 from vsg_core.records.confirmations import Confirmations, read_confirmations
+from vsg_core.records.files import write_record
 from vsg_core.records.record import Record
 from vsg_core.records.schemas import claims_schema
 from vsg_core.report import Report, report_of, terminal_summary, write_report
@@ -159,8 +163,8 @@ def test_the_first_screen_counts_confirmed_findings_and_exploratory_ones_smaller
     header = page.all("header")[0].text
     assert "Confirmed, model by model: 3 hold, 2 refuted, 3 failed." in header
     assert "Exploratory verdicts of all 4 claims" in header
-    placebo = "Placebos of primary-1: of 20 claims with permuted labels, 1 holds and 1 is refuted; chance alone gives 1."
-    assert placebo in header
+    placebo = "of 20 claims with permuted labels, 1 holds and 1 is refuted; chance alone gives 1."
+    assert f"Placebos of primary-1: {placebo}" in header
     assert f"Rehearsal: 1 claim on {MODELS[0].name}, {MODELS[1].name}, {MODELS[2].name}" in header
 
 
@@ -244,6 +248,24 @@ def test_json_and_csv_have_the_status_and_the_numbers(report: Report, path: Path
     other = by_cell[SAME_LOGITS.id, MODELS[0].name]
     assert (other["status"], other["confirmed_verdict"]) == ("exploratory", None)
     assert lines[SAME_LOGITS.id, MODELS[0].name]["confirmed_verdict"] == ""
+
+
+def test_the_command_reads_the_ledger_of_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the current folder, wherever the reports are; a damaged one is one line."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["vsg_core.plugin"]\n')
+    registration = register(
+        tmp_path / "hypotheses", freeze_of("primary-1", of(EMPTY.id)), map(shrunk, of(EMPTY.id))
+    )
+    for record in of(EMPTY.id):
+        write_record(record, tmp_path / "elsewhere" / "records")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(vsg, ["report", "--reports", "elsewhere"], catch_exceptions=False)
+    assert done.exit_code == 0
+    rows = json.loads((tmp_path / "elsewhere" / "claims.json").read_text(encoding="utf-8"))
+    assert {row["status"] for row in rows} == {"confirmed", "failed to confirm"}
+    registration.ledger.write_text("{}\n")
+    with pytest.raises(VsgError, match=r"primary-1\.ledger\.jsonl, line 1 is damaged"):
+        CliRunner().invoke(vsg, ["report", "--reports", "elsewhere"], catch_exceptions=False)
 
 
 def test_summary_and_terminal_count_them(report: Report) -> None:
