@@ -1,4 +1,4 @@
-"""What the ledgers of a project say: which verdicts are confirmed, what repeats and placebos count."""
+"""The ledgers of a project: which verdicts they confirm, and how repeats and placebos are counted."""
 
 from __future__ import annotations
 

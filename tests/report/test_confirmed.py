@@ -60,7 +60,7 @@ PLACEBOS = ["holds", "refuted", *18 * ["inconclusive"]]
 
 
 class Box(NamedTuple):
-    """Where something is on the page, in pixels, and the colour that it is filled with."""
+    """The place of something on the page, in pixels, and the colour that it is filled with."""
 
     look: str
     left: float
@@ -199,7 +199,7 @@ def test_a_rehearsal_alone_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_confirming_record_itself_has_one_mark(tmp_path: Path) -> None:
-    """Where a folder of reports has the record that the ledger names, there is no shrinkage to show."""
+    """A folder of reports may have the record that the ledger names; then there is no shrinkage to show."""
     record = of(EMPTY.id)[0]
     register(tmp_path, freeze_of("primary-1", [record]), [shrunk(record, time=record.run.started)])
     page = read(render(report_of([record], confirmations=read_confirmations([tmp_path]))))

@@ -41,7 +41,7 @@ def freeze_of(name: str, records: Iterable[Record], **more: Any) -> Freeze:
         "models": tuple(map(_model, models.values())),
         "claims": tuple(map(_claim, claims.values())),
     }
-    return Freeze(**(made | more))
+    return Freeze.model_validate(made | more)
 
 
 def _model(record: Record) -> FrozenModel:
@@ -84,7 +84,7 @@ def line_of(record: Record, **more: Any) -> Line:
         "estimate": found.estimate, "interval": found.interval, "p_value": 1e-6, "time": WHEN,
         "commit": "0adeb75" + 33 * "0", "record": f"{record.model.name}/{record.claim.id}.json.gz", "digest": DIGEST,
     }  # fmt: skip
-    return Line(**(made | more))
+    return Line.model_validate(made | more)
 
 
 def shrunk(record: Record, share: float = 0.8, **more: Any) -> Line:

@@ -1,4 +1,4 @@
-"""What the ledgers of a project's freezes say, as reports need it: which verdicts are confirmed, and the placebos.
+"""Read the ledgers of a project's freezes as reports need them: which verdicts are confirmed, and the placebos.
 
 The first line of a claim on a model counts; every later one is a repeat, which replaces nothing. A rehearsal confirms
 nothing.
@@ -50,7 +50,7 @@ class Confirmation:
 
     @property
     def obstacle(self) -> str:
-        """What keeps the verdict from being confirmed, in words; empty if nothing does."""
+        """The reason why the verdict is not confirmed; empty if it is."""
         verdict, before = self.line.verdict, self.exploratory
         if verdict not in DECIDED:
             return (self.line.reason if verdict == "not run" else "") or verdict

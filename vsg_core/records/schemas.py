@@ -105,10 +105,10 @@ def claim_row(
         reproduced=reproduced,
         reason=record.reason,
         weights_form=record.model.form,
-        confirmed_verdict=confirming and confirming.verdict,
-        confirmed_estimate=confirming and confirming.estimate,
-        confirmed_interval=confirming and confirming.interval,
-        confirmed_n=confirming and confirming.n,
+        confirmed_verdict=confirming.verdict if confirming else None,
+        confirmed_estimate=confirming.estimate if confirming else None,
+        confirmed_interval=confirming.interval if confirming else None,
+        confirmed_n=confirming.n if confirming else None,
     )
 
 

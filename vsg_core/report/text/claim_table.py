@@ -11,7 +11,6 @@ from vsg_core.markup.literal import visible
 from vsg_core.records.confirmations import Confirmations, project_confirmations
 from vsg_core.records.files import read_run
 from vsg_core.records.history import Repeats, read_repeats
-from vsg_core.records.ledger import Line
 from vsg_core.records.record import Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report, report_of
@@ -51,16 +50,11 @@ COLUMNS: dict[str, Callable[[Record], Value]] = {
     "weights_form": lambda record: record.model.form,
 }
 
-# The further columns, each with its value in a cell of the report.
-OF_CELLS: dict[str, Callable[[Cell], Value]] = {
-    "survives_holm": lambda cell: cell.survives,
-    "reproduced": lambda cell: cell.reproduced,
-    "confirmed_verdict": lambda cell: (line := _line(cell)) and line.verdict,
-    "confirmed_estimate": lambda cell: (line := _line(cell)) and line.estimate,
-    "confirmed_interval_low": lambda cell: (line := _line(cell)) and line.interval and line.interval[0],
-    "confirmed_interval_high": lambda cell: (line := _line(cell)) and line.interval and line.interval[1],
-    "confirmed_n": lambda cell: (line := _line(cell)) and line.n,
-}
+# The further columns, which a record alone does not have.
+OF_REPORT = ("survives_holm", "reproduced")
+OF_LEDGER = (
+    "confirmed_verdict", "confirmed_estimate", "confirmed_interval_low", "confirmed_interval_high", "confirmed_n",
+)  # fmt: skip
 
 
 class ClaimRecord(Record):
@@ -143,7 +137,7 @@ class ClaimTable:
 def csv_text(report: Report) -> str:
     """The claims of a report as CSV, one row per claim and model; see `ClaimTable.csv`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *OF_CELLS], lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, *OF_REPORT, *OF_LEDGER], lineterminator="\n")
     writer.writeheader()
     for row in _rows(report):
         writer.writerow({name: visible(v) if isinstance(v, str) else v for name, v in row.items()})
@@ -153,11 +147,16 @@ def csv_text(report: Report) -> str:
 def _rows(report: Report) -> list[dict[str, Value]]:
     return [
         {name: value(cell.record) for name, value in COLUMNS.items()}
-        | {"status": cell.status}
-        | {name: value(cell) for name, value in OF_CELLS.items()}
+        | {"status": cell.status, "survives_holm": cell.survives, "reproduced": cell.reproduced}
+        | _confirming(cell)
         for cell in report.cells
     ]
 
 
-def _line(cell: Cell) -> Line | None:
-    return cell.confirmed.line if cell.confirmed else None
+def _confirming(cell: Cell) -> dict[str, Value]:
+    """The columns of the confirming run; None where there is none."""
+    if cell.confirmed is None:
+        return dict.fromkeys(OF_LEDGER)
+    line = cell.confirmed.line
+    low, high = line.interval or (None, None)
+    return dict(zip(OF_LEDGER, (line.verdict, line.estimate, low, high, line.n), strict=True))

@@ -86,7 +86,7 @@ class ClaimRow:
 
     @property
     def registration(self) -> str:
-        """When and how its confirming verdicts were registered; empty without one."""
+        """The freezes of its confirming verdicts, in words; empty without one."""
         return registration_text(self.confirmations)
 
     @property
