@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.support.chromium import WIDE, browser, opened
 from vsg_core.judge.claims import load_claims
+from vsg_core.records.confirmations import read_confirmations
 from vsg_core.records.files import ARCHIVE, read_records, read_run, write_archive
 from vsg_core.records.making import reworded
 from vsg_core.records.record import Record
@@ -65,7 +66,8 @@ def rebuild(folders: list[Path]) -> None:
     for folder in folders:
         if (folder / MICROSCOPE).is_dir():
             shutil.copytree(folder / MICROSCOPE, EXAMPLE / MICROSCOPE, dirs_exist_ok=True)
-    page = write_report(report_of(read_records(archive)), EXAMPLE)
+    report = report_of(read_records(archive), confirmations=read_confirmations([CLAIMS]))
+    page = write_report(report, EXAMPLE)
     with browser() as chromium, opened(chromium, page, viewport=WIDE) as shown:
         shown.screenshot(path=EXAMPLE / "claims.png")
 

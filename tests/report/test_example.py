@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.second_engine import OVER, RATE, SECOND, on_llama_cpp, real
 from tools import example
+from vsg_core.records.confirmations import read_confirmations
 from vsg_core.records.files import ARCHIVE, read_reports, write_record
 from vsg_core.records.recorded import read_recorded, recorded_verdict, write_recorded
 from vsg_core.report import report_of, write_report
@@ -25,7 +26,8 @@ def test_the_page_is_built_from_the_archive(tmp_path: Path, monkeypatch: pytest.
     time.tzset()
     shutil.copy(EXAMPLE / ARCHIVE, tmp_path)
     shutil.copytree(EXAMPLE / "microscope", tmp_path / "microscope")
-    write_report(report_of(read_reports(tmp_path)), tmp_path)
+    report = report_of(read_reports(tmp_path), confirmations=read_confirmations([RECORDED.parent]))
+    write_report(report, tmp_path)
     for name in ("claims.json", "claims.html"):
         assert (tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes(), "python -m tools.example"
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.ledgers import freeze_of, register, shrunk, unrun
+from tests.support.second_engine import RATE, real
+from vsg_core.judge.claims import load_claims
+from vsg_core.records.ledger import Line
+from vsg_core.records.record import Record
 from vsg_core.report.text.recorded_table import HOLM, recorded_table
 from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness
 
@@ -127,3 +133,53 @@ def test_decided_verdicts_that_fail_holm_are_marked(folders: tuple[Path, Path]) 
     assert lines["It always works"].startswith("**inconclusive** ")
     assert HOLM in recorded_table(*folders)
     assert "**holds**† 90 %" in recorded_table(*folders, headline=True, short=True)
+
+
+def registered(folders: tuple[Path, Path], lines: Callable[[Record], Line], *names: str) -> None:
+    """Register claims on the model large, each with a line made from a real record under the claim's name."""
+    claims = {claim.id: claim for claim in load_claims(folders[0])}
+    records = []
+    for name in names:
+        record = real(RATE)
+        claim = record.claim.model_copy(update={"id": name, "rules_digest": claims[name].rules_digest})
+        model = record.model.model_copy(update={"name": "large"})
+        records.append(record.model_copy(update={"claim": claim, "model": model}))
+    register(folders[0], freeze_of("primary-1", records), map(lines, records))
+
+
+def test_registered_claims_come_first_and_are_marked(folders: tuple[Path, Path]) -> None:
+    """Also in the table of headline claims, whether they are headline claims or not."""
+    registered(folders, shrunk, "always", "better")
+    text = recorded_table(*folders)
+    rows = [line for line in text.splitlines() if line.startswith("| It")]
+    assert [row.split(" | ")[0] for row in rows[:3]] == [
+        "| It works better",
+        "| It always works",
+        "| It works",
+    ]
+    assert "**refuted** 1 of 40 [0.1 %, 13 %]; \u2713 **refuted**" in text
+    note = text.splitlines()[-1]
+    assert note.startswith(
+        "2 claims were registered in primary-1 before new prompts were drawn: 2 are confirmed on them. \u2713: "
+    )
+    assert f"The verdicts of 1 claim are {EXPLORATORY}" in note
+    short = recorded_table(*folders, headline=True, short=True)
+    assert [line.split(" | ")[0] for line in short.splitlines() if line.startswith("| It")] == [
+        "| It works better",
+        "| It always works",
+        "| It works",
+    ]
+
+
+def test_what_failed_to_confirm_is_marked_too(folders: tuple[Path, Path]) -> None:
+    registered(folders, lambda record: unrun(record, "a | b"), "works")
+    text = recorded_table(*folders)
+    assert "**holds** 100 % [91 %, 100 %] of 40; \u2717 *not run*, a \\| b" in text
+    assert "0 are confirmed on them, 1 failed to confirm." in text
+
+
+def test_without_a_line_the_tables_are_the_same(folders: tuple[Path, Path]) -> None:
+    before = recorded_table(*folders)
+    register(folders[0], freeze_of("primary-1", [real(RATE)]), [])
+    assert recorded_table(*folders) == before
+    assert before.endswith(NOTE)

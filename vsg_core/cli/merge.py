@@ -30,6 +30,7 @@ def merge(places: tuple[Path, ...], into: Path, as_json: bool) -> None:
     dtype have names of their own. A verdict is not reproduced where another run with the same rule, seed, weights,
     form, engine and dtype has a different one.
     """
+    from vsg_core.records.confirmations import project_confirmations
     from vsg_core.records.files import read_reports
     from vsg_core.records.history import read_repeats
     from vsg_core.records.merging import merge
@@ -38,7 +39,7 @@ def merge(places: tuple[Path, ...], into: Path, as_json: bool) -> None:
 
     merged = merge(places, into)
     records = read_reports(into)
-    run = report_of(records, read_repeats(into, records))
+    run = report_of(records, read_repeats(into, records), project_confirmations(Path.cwd()))
     page = write_report(run, into)
     write_neighbours(run, into)
     if as_json:

@@ -72,13 +72,14 @@ def publish(repo: str, reports: str, private: bool, as_json: bool) -> None:
 def _build(records: list[Record], reports: Path, folder: Path, repo: str) -> None:
     """Write what is published into an empty folder, from the records, their history and the looks at the models."""
     from vsg_core.records import microscope
+    from vsg_core.records.confirmations import project_confirmations
     from vsg_core.records.files import ARCHIVE, write_archive, write_atomically
     from vsg_core.records.history import read_history, read_repeats
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.card import dataset_card
     from vsg_core.report.text.summary import write_neighbours
 
-    report = report_of(records, read_repeats(reports, records))
+    report = report_of(records, read_repeats(reports, records), project_confirmations(Path.cwd()))
     write_archive(records, folder / ARCHIVE, read_history(reports))
     if (reports / microscope.FOLDER).is_dir():
         shutil.copytree(reports / microscope.FOLDER, folder / microscope.FOLDER)

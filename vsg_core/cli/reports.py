@@ -17,10 +17,12 @@ from vsg_core.errors import VsgError
 def report(as_json: bool, reports: str, archive: bool) -> None:
     """Build the claim report from the records in DIR/records or DIR/records.zip, and print its path.
 
-    claims.json, claims.csv and summary.md are written next to it.
+    claims.json, claims.csv and summary.md are written next to it. Which verdicts are confirmed is read from the project
+    that the current folder is in.
     """
     from vsg_core.collector import no_collection
     from vsg_core.projects import run_command
+    from vsg_core.records.confirmations import project_confirmations
     from vsg_core.records.files import ARCHIVE, read_reports, write_archive
     from vsg_core.records.history import read_history, read_repeats
     from vsg_core.report import report_of, write_report
@@ -34,7 +36,7 @@ def report(as_json: bool, reports: str, archive: bool) -> None:
             )
         if archive:
             write_archive(records, Path(reports, ARCHIVE), read_history(reports))
-        run = report_of(records, read_repeats(reports, records))
+        run = report_of(records, read_repeats(reports, records), project_confirmations(Path.cwd()))
         page = write_report(run, reports)
         write_neighbours(run, reports)
     if as_json:

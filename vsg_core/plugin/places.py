@@ -9,10 +9,14 @@ import argparse
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from vsg_core.projects import CLAIMS, PLUGIN, RECORDED, joined, real_path
+
+if TYPE_CHECKING:
+    from vsg_core.records.confirmations import Confirmations
 
 # The project's folder, once it is known.
 PROJECT = pytest.StashKey[Path]()
@@ -80,6 +84,18 @@ def recorded_folders(config: pytest.Config) -> list[Path]:
     """The folders of the accepted verdicts; one in a later folder replaces that of the same claim and model."""
     own = own_folders(config.invocation_params.dir, config.option)
     return list(dict.fromkeys(folder / RECORDED for folder in (project_folder(config) / CLAIMS, *own)))
+
+
+def confirmations_of(config: pytest.Config) -> Confirmations:
+    """Read what the ledgers of the project and of one's own claims say.
+
+    Raises:
+        VsgError: a freeze or a ledger is damaged.
+    """
+    # Imported when a page is written: collecting claims does not need the judge.
+    from vsg_core.records.confirmations import read_confirmations
+
+    return read_confirmations(folder.parent for folder in recorded_folders(config))
 
 
 def recorded_folder(config: pytest.Config, claim: Path) -> Path:

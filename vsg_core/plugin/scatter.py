@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock, Timeout
@@ -22,7 +22,7 @@ from vsg_core.errors import VsgError, WorkerLost, WrongUse
 from vsg_core.plugin.across import is_across
 from vsg_core.plugin.claim_run import ClaimRun
 from vsg_core.plugin.order import model_name
-from vsg_core.plugin.places import is_worker, reports_folder
+from vsg_core.plugin.places import confirmations_of, is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, model_of, shards_of
 from vsg_core.plugin.running import PHASES, phase_report
 from vsg_core.plugin.signals import PutOff
@@ -44,6 +44,9 @@ from vsg_core.runs.shards import SHARDS, Shard
 from vsg_core.runs.where import Maker, maker_of
 from vsg_core.vocabulary import ACROSS
 from vsg_core.wording import count_text
+
+if TYPE_CHECKING:
+    from vsg_core.records.confirmations import Confirmations
 
 BOTH = "not-reproducible"
 # Options by which pytest talks to the process that runs a test.
@@ -345,7 +348,7 @@ class Replay:
             return
         # Whatever is wrong is reported at the end of the run, which writes the page for good.
         with suppress(Exception):
-            write_page(self.reports)
+            write_page(self.reports, confirmations_of(self.config))
         self.next_page = time.monotonic() + PAGE_SHARE * (time.monotonic() - started)
 
     def show(self, item: pytest.Function, reports: Iterable[pytest.TestReport]) -> None:
@@ -356,8 +359,8 @@ class Replay:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
-def write_page(reports: Path) -> Path:
-    """Write the claim report from all records.
+def write_page(reports: Path, confirmations: Confirmations) -> Path:
+    """Write the claim report from all records and what the ledgers of the project say.
 
     Raises:
         VsgError: a record cannot be read, or the page not written.
@@ -366,7 +369,7 @@ def write_page(reports: Path) -> Path:
     from vsg_core.report import write_report
     from vsg_core.report.view.rows import report_of
 
-    return write_report(report_of(read_reports(reports)), reports)
+    return write_report(report_of(read_reports(reports), confirmations=confirmations), reports)
 
 
 def _with_tuples(report: dict[str, Any]) -> dict[str, Any]:

@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Generator
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
-from vsg_core.plugin.places import is_worker, recorded_folder, reports_folder, runs_claims
+from vsg_core.plugin.places import confirmations_of, is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS
+
+if TYPE_CHECKING:
+    from vsg_core.records.confirmations import Confirmations
 
 # The exit code of a run whose only failures are changed verdicts.
 EXIT_CHANGED = 10
@@ -38,6 +41,7 @@ class Session:
         failures: how many tests failed, by outcome; "" counts those that are not claims.
         notes: lines for the end of the terminal's summary.
         records: those of this run.
+        confirmations: what the ledgers of the project say, once the page is written.
         letters: those that pytest printed as tests ended, and what each stands for.
         folders: where the verdict of each collected claim is recorded.
     """
@@ -48,6 +52,7 @@ class Session:
         self.failures: Counter[str] = Counter()
         self.notes: list[str] = []
         self.records: list[Record] = []
+        self.confirmations: Confirmations | None = None
         self.letters: dict[str, str] = {}
         self.folders: dict[str, Path] = {}
 
@@ -106,7 +111,8 @@ class Session:
         with no_collection():
             records = read_reports(folder)
             self.records = [record for record in records if self.outcomes.get(_key(record)) == record.outcome]
-            report = report_of(records, read_repeats(folder, records))
+            self.confirmations = confirmations_of(self.config)
+            report = report_of(records, read_repeats(folder, records), self.confirmations)
             self.notes.append(f"claim report: {_short(write_report(report, folder))}")
             write_neighbours(report, folder)
 
@@ -139,7 +145,8 @@ class Session:
         width = min(max(40, self.config.get_terminal_writer().fullwidth), 120)
         # With -v there are words in place of letters.
         letters = self.letters if self.config.get_verbosity() <= 0 else {}
-        terminalreporter.write_line(terminal_summary(report_of(self.records), width, letters))
+        report = report_of(self.records, confirmations=self.confirmations)
+        terminalreporter.write_line(terminal_summary(report, width, letters))
         asked = {model for model, _ in self.outcomes} != {ACROSS}
         if asked and (absent := left_out(self.config)):
             text = f"models not run because their weights are not downloaded: {', '.join(absent)}"

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from vsg_core.records import record as record_module
-from vsg_core.records.record import Measurement, Number, Record, numbers_with_a_verdict
+from vsg_core.records.ledger import Line
+from vsg_core.records.record import Interval, Measurement, Number, Record, numbers_with_a_verdict
 from vsg_core.vocabulary import Outcome, Status, Verdict
 
 PACKAGE = "vsg_core."
@@ -29,7 +30,8 @@ class ClaimRow(Measurement):
     """Name of the model."""
 
     status: Status
-    """What the claim's verdicts are worth: identity for arithmetic and the harness, else how far they are confirmed."""
+    """What the verdict is worth: identity for arithmetic and the harness; confirmed or failed to confirm where the
+    claim was registered and run on new items; else exploratory."""
 
     verdict: Verdict
     """holds, refuted, negligible or inconclusive; "not run" is not a verdict, and the reason says why there is none."""
@@ -59,18 +61,38 @@ class ClaimRow(Measurement):
     weights_form: str | None
     """The form of the model's weights, say Q4_K_M; null where it is not known."""
 
+    confirmed_verdict: Verdict | None = None
+    """The verdict of the confirming run, whether it confirms this one or not; null without such a run."""
 
-def claim_row(record: Record, reproduced: bool | None = None, survives: bool | None = None) -> ClaimRow:
+    confirmed_estimate: Number | None = None
+    """The estimate of the confirming run; null where it gave none."""
+
+    confirmed_interval: Interval | None = None
+    """The confidence interval of the confirming run."""
+
+    confirmed_n: int | None = None
+    """The independent units of the confirming run."""
+
+
+def claim_row(
+    record: Record,
+    reproduced: bool | None = None,
+    survives: bool | None = None,
+    status: Status | None = None,
+    confirming: Line | None = None,
+) -> ClaimRow:
     """The row of a record.
 
     Args:
         reproduced: whether every repeated run gave its verdict; None if there is no other run.
         survives: whether its verdict survives Holm's correction; None where that is not asked.
+        status: what its verdict is worth; None for the claim's own status.
+        confirming: the line of the confirming run; None without one.
     """
     return ClaimRow(
         claim=record.claim.id,
         model=record.model.name,
-        status=record.claim.status,
+        status=status or record.claim.status,
         verdict=record.verdict,
         estimate=record.evidence.estimate,
         interval=record.evidence.interval,
@@ -83,6 +105,10 @@ def claim_row(record: Record, reproduced: bool | None = None, survives: bool | N
         reproduced=reproduced,
         reason=record.reason,
         weights_form=record.model.form,
+        confirmed_verdict=confirming.verdict if confirming else None,
+        confirmed_estimate=confirming.estimate if confirming else None,
+        confirmed_interval=confirming.interval if confirming else None,
+        confirmed_n=confirming.n if confirming else None,
     )
 
 

@@ -24,6 +24,7 @@ from vsg_core.records.microscope import Microscope, read_microscopes
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.records.schemas import claim_row
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.confirmed import BADGES, ledger_texts
 from vsg_core.report.view.engines import JUDGED, EnginePair, counts_text
 from vsg_core.report.view.examples import counted, heaviest
 from vsg_core.report.view.findings import STANDINGS
@@ -40,6 +41,8 @@ HERE = Path(__file__).parent
 STYLES = ("page.css", "claim.css", "microscope.css")
 # Only of a page with records of two engines.
 ENGINE_STYLE = "engines.css"
+# Only of a page with confirming verdicts.
+CONFIRMED_STYLE = "confirmed.css"
 # How much of the trials the page itself has, most first, each with the size in bytes up to which it is used: all of
 # every arm, all of the claim's own, examples, fewer examples, none. The records have the rest.
 SMALL, LARGEST = 1_200_000, 2_950_000
@@ -72,7 +75,13 @@ def _archived(report: Report, out_dir: Path) -> frozenset[str]:
 def claim_rows(report: Report) -> list[dict[str, Any]]:
     """Return the content of claims.json: one row per claim and model, in the order of the page."""
     return [
-        claim_row(cell.record, cell.reproduced, cell.survives).model_dump(mode="json")
+        claim_row(
+            cell.record,
+            cell.reproduced,
+            cell.survives,
+            cell.status,
+            cell.confirmed.line if cell.confirmed else None,
+        ).model_dump(mode="json")
         for cell in report.cells
     ]
 
@@ -85,7 +94,8 @@ def render(report: Report, microscopes: Sequence[Microscope] = (), archived: Col
     """
     template = _environment(report).get_template("page.html")
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    styles = [*STYLES, *([ENGINE_STYLE] if report.replicas else [])]
+    styles = [*STYLES]
+    styles += [ENGINE_STYLE] * bool(report.replicas) + [CONFIRMED_STYLE] * bool(report.registered)
     shared = {
         "report": report,
         "harness": harness_of(report),
@@ -147,6 +157,9 @@ def _environment(report: Report) -> Environment:
         "standing_words": STANDINGS,
         "status_text": status_text,
         "holm_text": holm_text,
+        "ledger_texts": ledger_texts,
+        "badge_words": BADGES,
+        "registered": report.registered,
         "unit_names": UNIT_NAMES,
         "member": _member,
         "several": count_text,

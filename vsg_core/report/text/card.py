@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from vsg_core.markup.literal import markdown_text
 from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
+from vsg_core.report.view.confirmed import ledger_texts
 from vsg_core.report.view.models import shown_name
 from vsg_core.report.view.rows import Report
 from vsg_core.report.view.status import harness_of, replication_texts, status_text
@@ -27,7 +28,7 @@ def dataset_card(report: Report, repo: str, files: Mapping[str, str]) -> str:
         _header(repo),
         f"# {headline(report)}",
         f"Claims about concept tokens, each judged by a rule written before its data. {status_text(report)} "
-        + "".join(f"{text} " for text in replication_texts(report))
+        + "".join(f"{text} " for text in [*ledger_texts(report.confirmations), *replication_texts(report)])
         + _not_reproduced(report)
         + "`summary.md` has all verdicts, `claims.html` every trial as far as a page can hold it.",
         markdown_table(["file", "content"], [[f"`{name}`", text] for name, text in files.items()]),

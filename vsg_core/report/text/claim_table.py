@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vsg_core.markup.literal import visible
+from vsg_core.records.confirmations import Confirmations, project_confirmations
 from vsg_core.records.files import read_run
 from vsg_core.records.history import Repeats, read_repeats
 from vsg_core.records.record import Record
+from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report, report_of
 from vsg_core.wording import UNIT_NAMES, Unit
 
@@ -48,6 +50,12 @@ COLUMNS: dict[str, Callable[[Record], Value]] = {
     "weights_form": lambda record: record.model.form,
 }
 
+# The further columns, which a record alone does not have.
+OF_REPORT = ("survives_holm", "reproduced")
+OF_LEDGER = (
+    "confirmed_verdict", "confirmed_estimate", "confirmed_interval_low", "confirmed_interval_high", "confirmed_n",
+)  # fmt: skip
+
 
 class ClaimRecord(Record):
     """The record of one claim on one model, which displays itself in a notebook."""
@@ -72,21 +80,29 @@ class ClaimTable:
     Args:
         records: as `vsg_core.records.files.read_run` reads them; of two for the same claim and model the newer counts.
         repeats: the repetitions of records by model and claim, from folders that `vsg merge` has written.
+        confirmations: what the ledgers of the project say.
 
     Attributes:
         report: the records as the page and the terminal show them.
     """
 
     def __init__(
-        self, records: Iterable[Record], repeats: Mapping[tuple[str, str], Repeats] | None = None
+        self,
+        records: Iterable[Record],
+        repeats: Mapping[tuple[str, str], Repeats] | None = None,
+        confirmations: Confirmations | None = None,
     ) -> None:
-        self.report: Report = report_of(records, repeats)
+        self.report: Report = report_of(records, repeats, confirmations)
 
     @classmethod
     def read(cls, folder: str | Path) -> ClaimTable:
-        """The table of a folder of reports, a folder of records, or an archive. Errors as of `read_run`."""
+        """The table of a folder of reports, a folder of records, or an archive.
+
+        Confirming verdicts are those of the project that the current folder is in. Errors as of `read_run` and
+        `project_confirmations`.
+        """
         records = read_run(folder)
-        return cls(records, read_repeats(folder, records))
+        return cls(records, read_repeats(folder, records), project_confirmations(Path.cwd()))
 
     def __getitem__(self, claim_and_model: tuple[str, str]) -> ClaimRecord:
         claim, model = claim_and_model
@@ -121,7 +137,7 @@ class ClaimTable:
 def csv_text(report: Report) -> str:
     """The claims of a report as CSV, one row per claim and model; see `ClaimTable.csv`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, "survives_holm", "reproduced"], lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, *OF_REPORT, *OF_LEDGER], lineterminator="\n")
     writer.writeheader()
     for row in _rows(report):
         writer.writerow({name: visible(v) if isinstance(v, str) else v for name, v in row.items()})
@@ -131,6 +147,16 @@ def csv_text(report: Report) -> str:
 def _rows(report: Report) -> list[dict[str, Value]]:
     return [
         {name: value(cell.record) for name, value in COLUMNS.items()}
-        | {"survives_holm": cell.survives, "reproduced": cell.reproduced}
+        | {"status": cell.status, "survives_holm": cell.survives, "reproduced": cell.reproduced}
+        | _confirming(cell)
         for cell in report.cells
     ]
+
+
+def _confirming(cell: Cell) -> dict[str, Value]:
+    """The columns of the confirming run; None where there is none."""
+    if cell.confirmed is None:
+        return dict.fromkeys(OF_LEDGER)
+    line = cell.confirmed.line
+    low, high = line.interval or (None, None)
+    return dict(zip(OF_LEDGER, (line.verdict, line.estimate, low, high, line.n), strict=True))

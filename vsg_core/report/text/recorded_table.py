@@ -10,8 +10,17 @@ from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.judge.holm import survivals
 from vsg_core.judge.rules import Rule
 from vsg_core.projects import RECORDED
+from vsg_core.records.confirmations import Confirmation, read_confirmations
 from vsg_core.records.recorded import RecordedVerdict, read_recorded
-from vsg_core.report.view.status import EXPLORATORY, PILOT, Harness, weights_text
+from vsg_core.report.view.confirmed import (
+    CONFIRMED,
+    FAILED,
+    MARKS_TEXT,
+    Badge,
+    badge_of,
+    registered_texts,
+)
+from vsg_core.report.view.status import PILOT, Harness, exploratory_texts, weights_text
 from vsg_core.report.view.terms import share_text
 from vsg_core.vocabulary import ACROSS, form_text, is_quantised
 from vsg_core.weights.engine_names import model_of, on_second_engine
@@ -27,59 +36,78 @@ def recorded_table(
 ) -> str:
     """Return one table per question, with a row per claim and a column per model; then the identities, and a note.
 
-    The note says how far the verdicts are confirmed, which of them Holm's correction leaves, and in which form the
-    weights were. Claims without a recorded verdict are left out, and so are, in each table, models without a verdict in
-    it. So are the verdicts of a second engine on a model that the first has verdicts on: see `replication_table`.
+    Claims with confirming verdicts come first in their table. The note says how far the verdicts are confirmed, which
+    of them Holm's correction leaves, and in which form the weights were. Claims without a recorded or a confirming
+    verdict are left out, and so are, in each table, models without a verdict in it. So are the verdicts of a second
+    engine on a model that the first has verdicts on: see `replication_table`.
 
     Args:
         claims: the folder of claims.
         recorded: the folder of recorded verdicts, one file per model.
-        headline: only the headline claims, in one table.
+        headline: only the headline claims and those with confirming verdicts, in one table.
         short: the verdict and the estimate alone, without the interval and the number of trials.
         own: further folders of claims, each with its recorded verdicts in recorded/, which replace earlier ones.
+
+    Raises:
+        VsgError: a file of recorded verdicts, a freeze or a ledger is damaged.
     """
     folders = [recorded, *(folder / RECORDED for folder in own)]
-    found = {path.stem for folder in folders for path in folder.glob("*.toml")}
+    confirmations = read_confirmations([claims, *own])
+    found = {path.stem for folder in folders for path in folder.glob("*.toml")} | set(confirmations.models)
     # A second engine's verdicts are in tables of their own.
     models = sorted(name for name in found if not (on_second_engine(name) and model_of(name) in found))
     verdicts: dict[str, dict[str, RecordedVerdict]] = {model: {} for model in models}
     for model, folder in product(models, folders):
         verdicts[model] |= read_recorded(folder, model)
     cell = _short_cell if short else full_cell
-    tables: dict[str, list[list[str]]] = {}
+    tables: dict[str, list[tuple[Badge, list[str]]]] = {}
     apart: list[tuple[list[RecordedVerdict], list[str]]] = []
+    confirming: list[Mapping[str, Confirmation]] = []
     with_pilot = False
     loaded = list(load_claims(claims, *own))
     survive = {model: _survivals(loaded, verdicts[model]) for model in models}
     for claim in loaded:
         accepted = [verdicts[model].get(claim.id) for model in models]
-        if not any(accepted) or (headline and not claim.headline):
+        confirmed = confirmations.of_claim(claim.id, claim.rules_digest)
+        if not (any(accepted) or confirmed) or (headline and not claim.headline and not confirmed):
             continue
         line = [claim.statement]
         for model, verdict in zip(models, accepted, strict=True):
             mark = FAILS_HOLM if survive[model].get(claim.id) is False else ""
-            line.append(cell(verdict, claim.rule, mark) if verdict else "")
+            each = confirmed.get(model)
+            shown = [cell(verdict, claim.rule, mark)] if verdict else []
+            shown += [_confirmed_cell(each, claim.rule, short)] if each else []
+            line.append("; ".join(shown))
         if claim.status == "identity":
             apart.append((list(filter(None, accepted)), line))
         else:
-            with_pilot |= claim.headline
+            with_pilot |= claim.headline and not confirmed
+            confirming.append(confirmed)
             question = "" if headline else f"## {claim.question}\n\n"
-            tables.setdefault(question, []).append(line)
+            tables.setdefault(question, []).append((badge_of(claim.status, confirmed), line))
     head = ["claim", *(_model_head(model, verdicts[model].values()) for model in models)]
-    parts = [question + _without_empty_columns(head, rows) for question, rows in tables.items()]
+    parts = [question + _without_empty_columns(head, _in_order(rows)) for question, rows in tables.items()]
     if apart:
         parts += _harness(apart, head, "" if headline else "## ", short)
     forms = [_form(verdicts[model].values()) for model in models if model != ACROSS]
     if tables:
-        marked = any(FAILS_HOLM in cell for lines in tables.values() for line in lines for cell in line)
+        marked = any(FAILS_HOLM in cell for rows in tables.values() for _, line in rows for cell in line)
+        unconfirmed = sum(not each for each in confirming)
         note = [
-            f"The verdicts are {EXPLORATORY}",
+            *registered_texts(confirming),
+            MARKS_TEXT if any(confirming) else "",
+            *exploratory_texts(unconfirmed, len(confirming)),
             PILOT if with_pilot else "",
             HOLM if marked else "",
             weights_text(forms),
         ]
         parts.append(" ".join(filter(None, note)))
     return "\n\n".join(parts)
+
+
+def _in_order(rows: Iterable[tuple[Badge, list[str]]]) -> list[list[str]]:
+    """Put claims that are confirmed first, then those of some models only, those that failed, and the others."""
+    return [line for _, line in sorted(rows, key=lambda row: row[0].rank)]
 
 
 def _survivals(claims: Iterable[Claim], recorded: Mapping[str, RecordedVerdict]) -> dict[str, bool | None]:
@@ -141,6 +169,18 @@ def full_cell(recorded: RecordedVerdict, rule: Rule, mark: str = "") -> str:
     measured = measured_text(recorded.estimate, recorded.interval, recorded.n, rule.unit)
     share = share_text(rule, recorded.share)
     return f"**{recorded.verdict}**{mark} {measured}" + (f"; {share}" if share else "")
+
+
+def _confirmed_cell(confirmation: Confirmation, rule: Rule, short: bool) -> str:
+    """The confirming verdict: "✓ **holds** 58 % [53 %, 63 %] of 400"; without a verdict why there is none."""
+    line = confirmation.line
+    mark = CONFIRMED if confirmation.status == "confirmed" else FAILED
+    if line.estimate is None or line.interval is None or line.n is None:
+        reason = " ".join(line.reason.split()).replace("|", r"\|")
+        return f"{mark} *not run*" + (f", {reason}" if reason and not short else "")
+    if short:
+        return f"{mark} **{line.verdict}** {estimate_text(line.estimate, line.interval, line.n, rule.unit)}"
+    return f"{mark} **{line.verdict}** {measured_text(line.estimate, line.interval, line.n, rule.unit)}"
 
 
 def _short_cell(recorded: RecordedVerdict, rule: Rule, mark: str) -> str:

@@ -13,6 +13,7 @@ from vsg_core.report.text.claim_table import csv_text
 from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.confirmed import ledger_texts
 from vsg_core.report.view.engines import JUDGED
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.rows import ClaimRow, Report
@@ -46,7 +47,7 @@ def markdown_summary(report: Report) -> str:
 def _status(report: Report) -> Iterator[str]:
     if text := " ".join(filter(None, [status_text(report), holm_text(report)])):
         yield _text(text)
-    for text in replication_texts(report):
+    for text in [*ledger_texts(report.confirmations), *replication_texts(report)]:
         yield _text(text)
     if failed := report.not_replicated:
         yield "### Not replicated\n\n" + "\n".join(
@@ -136,7 +137,10 @@ def _cell(cell: Cell | None, report: Report) -> str:
     again = "not reproduced" if cell.not_reproduced else ""
     pair = report.engine_pairs.get((cell.record.claim.id, cell.model))
     by_second = pair.result if pair and pair.result in JUDGED else ""
-    notes = [note for note in (tag, again, by_second, cell.holm, _text(cell.undecided), *failed) if note]
+    confirmed = _text(cell.confirmed.words) if cell.confirmed else ""
+    notes = [
+        note for note in (confirmed, tag, again, by_second, cell.holm, _text(cell.undecided), *failed) if note
+    ]
     share = f", {_text(cell.share)}" if cell.share else ""
     return _measured(cell) + share + (f" *({'; '.join(notes)})*" if notes else "")
 

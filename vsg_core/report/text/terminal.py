@@ -10,6 +10,7 @@ from vsg_core.markup.literal import visible
 from vsg_core.records.record import NotRun
 from vsg_core.report.text.counts import headline
 from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.confirmed import ledger_texts
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
@@ -46,6 +47,7 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
         headline(report, len(report.tagged("new"))),
         status_text(report),
         holm_text(report),
+        *ledger_texts(report.confirmations),
         *replication_texts(report),
     ]
     blocks = [
@@ -137,7 +139,7 @@ def _notes(row: ClaimRow, columns: Sequence[tuple[str, str]]) -> list[str]:
     causes = [
         f"{', '.join(which)}: {cause}" if which != [""] else f"? {cause}" for cause, which in letters.items()
     ]
-    return [f"needs {row.needs}", *causes]
+    return [f"needs {row.needs}", *([row.badge.text] if row.confirmations else []), *causes]
 
 
 def _legend(report: Report, progress: Mapping[str, str], width: int) -> str:

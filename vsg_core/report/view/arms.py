@@ -59,10 +59,7 @@ def protected_text(protects: Protects | None) -> str:
 def arms_of(record: Record) -> list[Arm]:
     """Return the claim's own numbers, then those of its controls and comparisons."""
     evidence, rule, value_unit = record.evidence, record.claim.rule, record.claim.value_unit
-    own = _arm(
-        evidence, rule.unit, name=record.model.name, kind="claim", verdict=evidence.verdict, rule=rule,
-        value_unit=value_unit,
-    )  # fmt: skip
+    own = claim_arm(record, evidence, evidence.verdict)
     others = [
         _arm(
             arm, arm.unit(rule), name=arm.name, kind=arm.role, verdict=arm.verdict, rule=arm.rule,
@@ -71,6 +68,15 @@ def arms_of(record: Record) -> list[Arm]:
         for arm in evidence.arms
     ]  # fmt: skip
     return [own, *others]
+
+
+def claim_arm(record: Record, measured: Measurement, verdict: Verdict) -> Arm:
+    """Return numbers of a record's claim on its model: the record's own, or those of another run."""
+    rule = record.claim.rule
+    return _arm(
+        measured, rule.unit, name=record.model.name, kind="claim", verdict=verdict, rule=rule,
+        value_unit=record.claim.value_unit,
+    )  # fmt: skip
 
 
 def _arm(

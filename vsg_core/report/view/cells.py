@@ -9,13 +9,15 @@ from functools import cached_property
 
 from vsg_core.judge.arms import guards
 from vsg_core.judge.measures import verdict_of
+from vsg_core.records.confirmations import Confirmation
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import Record
 from vsg_core.report.view.arms import Arm, arms_of
+from vsg_core.report.view.confirmed import Confirmed
 from vsg_core.report.view.examples import Example, Table, all_trials, chosen
 from vsg_core.report.view.repeats import differing_texts
 from vsg_core.report.view.terms import share_text
-from vsg_core.vocabulary import Outcome, Verdict
+from vsg_core.vocabulary import Outcome, Status, Verdict
 from vsg_core.wording import estimate_text, exact_text, in_unit, interval_text, limit_text, number_text
 
 
@@ -41,6 +43,13 @@ class Cell:
     survives: bool | None = None
     """Whether the verdict survives Holm's correction over all findings on the model; None where that is not asked: of
     an identity, of no verdict or an inconclusive one, or without a p-value."""
+    confirmed: Confirmed | None = None
+    """The verdict of the confirming run; None unless the claim was registered with these rules and these weights."""
+
+    @property
+    def status(self) -> Status:
+        """The worth of its verdict."""
+        return self.confirmed.status if self.confirmed else self.record.claim.status
 
     @property
     def verdict(self) -> Verdict:
@@ -120,8 +129,15 @@ def cell_of(
     newest_of_all: Record,
     repeats: Repeats | None = None,
     survives: bool | None = None,
+    confirmation: Confirmation | None = None,
 ) -> Cell:
-    """Arrange a record, given the newest record of its claim, the newest of all, its repetitions, and Holm's result."""
+    """Arrange a record, given the newest record of its claim and the newest of all.
+
+    Args:
+        repeats: its repetitions.
+        survives: whether its verdict survives Holm's correction.
+        confirmation: the confirming verdict of its claim on a model of its name.
+    """
     day = _day(record, newest_of_all)
     return Cell(
         record=record,
@@ -133,6 +149,7 @@ def cell_of(
         other_rule=record.claim.rules_digest != newest.claim.rules_digest,
         repeats=repeats,
         survives=survives,
+        confirmed=Confirmed(confirmation, record) if confirmation and confirmation.is_of(record) else None,
     )
 
 

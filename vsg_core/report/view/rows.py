@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
 from vsg_core.judge.holm import survivals
 from vsg_core.judge.power import power_text
+from vsg_core.records.confirmations import UNCONFIRMED, Confirmation, Confirmations
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import ModelReference, NotRun, Record
 from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
+from vsg_core.report.view.confirmed import BADGES, Badge, badge_of, registration_text
 from vsg_core.report.view.engines import EnginePair
 from vsg_core.report.view.findings import STANDINGS, Standing
 from vsg_core.report.view.groups import Group, axis_of, groups
@@ -35,6 +37,8 @@ class ClaimRow:
     axis: Axis
     cells: Mapping[str, Cell]
     """By the model's name."""
+    confirmations: Mapping[str, Confirmation] = field(default_factory=dict)
+    """Its confirming verdicts by model, also of models that the report has no record of."""
 
     @property
     def wanted(self) -> str:
@@ -71,14 +75,24 @@ class ClaimRow:
         return self.record.claim.headline
 
     @property
+    def badge(self) -> Badge:
+        """The worth of its verdicts over its models."""
+        return badge_of(self.record.claim.status, self.confirmations)
+
+    @property
     def status(self) -> Status:
-        """The worth of its verdicts."""
-        return self.record.claim.status
+        """The worth of its verdicts in one word; see `Badge.status`."""
+        return self.badge.status
+
+    @property
+    def registration(self) -> str:
+        """The freezes of its confirming verdicts, in words; empty without one."""
+        return registration_text(self.confirmations)
 
     @property
     def is_identity(self) -> bool:
         """Return whether arithmetic or the harness settles it, so that it is not a finding about models."""
-        return self.status == "identity"
+        return self.record.claim.status == "identity"
 
     @cached_property
     def counted(self) -> list[Cell]:
@@ -134,6 +148,8 @@ class Report:
     """Claims that are not findings, those that do not hold first."""
     newest: datetime | None
     """When the newest record was started."""
+    confirmations: Confirmations = UNCONFIRMED
+    """What the ledgers of the project say."""
 
     @cached_property
     def findings(self) -> list[ClaimRow]:
@@ -202,6 +218,32 @@ class Report:
         """The number of surviving verdicts of findings under Holm's correction, and the number of those asked."""
         asked = [cell.survives for cell in self.counted if cell.survives is not None]
         return sum(asked), len(asked)
+
+    @property
+    def registered(self) -> list[ClaimRow]:
+        """The findings with a confirming verdict on some model."""
+        return [row for row in self.findings if row.confirmations]
+
+    @property
+    def badges(self) -> dict[str, int]:
+        """The number of these findings with each of BADGES."""
+        ranks = Counter(row.badge.rank for row in self.registered)
+        return {name: ranks[rank] for rank, name in enumerate(BADGES)}
+
+    @property
+    def confirmed_counts(self) -> dict[Verdict, int]:
+        """The number of confirmed cells with each verdict."""
+        found = Counter(
+            cell.confirmed.line.verdict
+            for cell in self.cells
+            if cell.confirmed and cell.status == "confirmed"
+        )
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def failed_to_confirm(self) -> list[Cell]:
+        """The cells whose confirming verdict does not confirm them."""
+        return [cell for cell in self.cells if cell.status == "failed to confirm"]
 
     @property
     def judged_identities(self) -> list[Cell]:
@@ -276,11 +318,16 @@ class Report:
         return [cell for cell in self.cells if cell.tag in tags]
 
 
-def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repeats] | None = None) -> Report:
+def report_of(
+    records: Iterable[Record],
+    repeats: Mapping[tuple[str, str], Repeats] | None = None,
+    confirmations: Confirmations | None = None,
+) -> Report:
     """Arrange records. Of two for the same claim and model the newer one counts.
 
     Args:
         repeats: the repetitions of records by model and claim, as `read_repeats` returns them.
+        confirmations: what the ledgers of the project say, as `read_confirmations` returns it.
     """
     by_age = sorted(records, key=lambda record: record.run.started)
     by_claim: dict[str, dict[str, Record]] = {}
@@ -292,11 +339,15 @@ def report_of(records: Iterable[Record], repeats: Mapping[tuple[str, str], Repea
     )
     names = [*(model.name for model in order), ACROSS]
     survive = _survivals(by_claim.values())
-    rows = [_row(by_model, names, by_age[-1], repeats or {}, survive) for by_model in by_claim.values()]
+    rows = [
+        _row(by_model, names, by_age[-1], repeats or {}, survive, confirmations or UNCONFIRMED)
+        for by_model in by_claim.values()
+    ]
     ordered = _by_question(row for row in rows if not row.is_identity)
     identities = _by_question(row for row in rows if row.is_identity)
     apart = sorted((row for rows in identities.values() for row in rows), key=_holds)
-    return Report(order, ordered, apart, started(by_age[-1]) if by_age else None)
+    newest = started(by_age[-1]) if by_age else None
+    return Report(order, ordered, apart, newest, confirmations or UNCONFIRMED)
 
 
 def _place(model: ModelReference, models: Mapping[str, ModelReference]) -> tuple[str, int, str, str]:
@@ -362,15 +413,23 @@ def _row(
     newest_of_all: Record,
     repeats: Mapping[tuple[str, str], Repeats],
     survive: Mapping[tuple[str, str], bool],
+    confirmations: Confirmations,
 ) -> ClaimRow:
     newest = max(by_model.values(), key=started)
     claim = newest.claim.id
+    confirming = confirmations.of_claim(claim, newest.claim.rules_digest)
     cells = {
         name: cell_of(
-            by_model[name], newest, newest_of_all, repeats.get((name, claim)), survive.get((name, claim))
+            by_model[name],
+            newest,
+            newest_of_all,
+            repeats.get((name, claim)),
+            survive.get((name, claim)),
+            confirming.get(name),
         )
         for name in order
         if name in by_model
     }
-    axis = axis_of(newest.claim.rule, [arm for cell in cells.values() for arm in cell.arms])
-    return ClaimRow(newest, axis, cells)
+    drawn = [arm for cell in cells.values() for arm in cell.arms]
+    drawn += [cell.confirmed.arm for cell in cells.values() if cell.confirmed]
+    return ClaimRow(newest, axis_of(newest.claim.rule, drawn), cells, confirming)

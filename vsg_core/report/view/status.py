@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vsg_core.judge.holm import HOLM_ALPHA
+from vsg_core.report.view.confirmed import registered_texts
 from vsg_core.report.view.engines import counts_text
 from vsg_core.report.view.rows import ClaimRow, Report
 from vsg_core.vocabulary import form_text
@@ -62,13 +63,19 @@ def sections(report: Report) -> dict[str, Sequence[ClaimRow]]:
 
 
 def status_text(report: Report) -> str:
-    """Return how far the findings are confirmed, and the form of the weights: at most three sentences."""
+    """Return how far the findings are confirmed, and the form of the weights: a few sentences."""
     unconfirmed = [row for row in report.findings if row.status == "exploratory"]
-    of = "" if len(unconfirmed) == len(report.findings) else f" of {count_text(len(unconfirmed), 'claim')}"
-    sentences = [f"The verdicts{of} are {EXPLORATORY}"] * bool(unconfirmed)
+    sentences = registered_texts(row.confirmations for row in report.findings)
+    sentences += exploratory_texts(len(unconfirmed), len(report.findings))
     sentences += [PILOT] * any(row.headline for row in unconfirmed)
     sentences.append(weights_text(model.form for model in report.measured_models))
     return " ".join(filter(None, sentences))
+
+
+def exploratory_texts(unconfirmed: int, findings: int) -> list[str]:
+    """Return that the verdicts are exploratory in a sentence, of how many claims if not of all; none without one."""
+    of = "" if unconfirmed == findings else f" of {count_text(unconfirmed, 'claim')}"
+    return [f"The verdicts{of} are {EXPLORATORY}"] * bool(unconfirmed)
 
 
 def holm_text(report: Report) -> str:
