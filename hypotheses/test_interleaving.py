@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from fixtures.draws import Draw
 from fixtures.generation import mean_weight, vectors_of
 from fixtures.interleaving import (
+    LEFT_OUT,
     SHOWN,
+    STORIES,
     StatedFact,
     interleave,
     stated_facts,
@@ -36,11 +39,14 @@ from vsg_core import (
     write_concepts,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # Vectors of a turn, and turns: 12 positions, in which most retellings end.
 VECTORS, TURNS = 4, 3
 # Facts; the first of them are also asked for in the controls and comparisons.
 FACTS, FEWER = 120, 40
-PLAIN, LEFT_OUT, ELSEWHERE = "plain generation", "the thing left out", "text of another prompt"
+PLAIN, WITHOUT, ELSEWHERE = "plain generation", "the thing left out", "text of another prompt"
 ONCE, MEANT = "read back once, at the end", "read back by the model"
 # Half way between a guess of one thing in two and always the right one.
 GUESSED = rate(below=0.75)
@@ -61,7 +67,7 @@ GUESSED = rate(below=0.75)
         )
     },
     controls={
-        LEFT_OUT: control(
+        WITHOUT: control(
             GUESSED,
             'the prompt says "something" in the place of the thing; counted is the lenient outcome, that the thing is '
             "more probable than the other noun of its pair: what can be guessed",
@@ -91,10 +97,10 @@ def test_interleaving_keeps_the_facts_of_the_prompt(
     facts = stated_facts(pairs)
     fewer = facts[:FEWER]
     prompts = [to_retell(fact.told) for fact in facts]
-    own, of_left_out = at_once(
+    own, of_stories = at_once(
         partial(interleave, lm, vectors=VECTORS, turns=TURNS),
         prompts,
-        [to_retell(fact.left_out) for fact in fewer],
+        [to_retell(story.format(LEFT_OUT)) for story in STORIES],
     )
     plain = lm.generate(prompts, max_new_tokens=VECTORS * TURNS)
     in_a_row = [
@@ -102,49 +108,62 @@ def test_interleaving_keeps_the_facts_of_the_prompt(
         for trace in write_concepts(lm, prompts[:FEWER], VECTORS * TURNS, presets.STUDY)
     ]
     meanings = lm.generate([copy_frame(vectors) for vectors in in_a_row], max_new_tokens=VECTORS * TURNS)
-    texts, left_out = ([lm.decode(each.ids) for each in written] for written in (own, of_left_out))
+    texts, without_thing = ([lm.decode(each.ids) for each in written] for written in (own, of_stories))
+    by_story = dict(zip(STORIES, without_thing, strict=True))
+    arms = {
+        PLAIN: [reply.text for reply in plain],
+        WITHOUT: [by_story[fact.story] for fact in fewer],
+        ELSEWHERE: [*texts[1:], texts[0]][:FEWER],
+        ONCE: [lm.decode(nearest_tokens(lm, vectors)[0]) for vectors in in_a_row],
+        MEANT: [reply.text for reply in meanings],
+    }
+    answers = answers_after(lm, [*texts, *chain.from_iterable(arms.values())])
     return Evidence(
-        answered(
+        named(
             lm,
             facts,
             texts,
+            answers,
             mixture=[each.concepts[0].mixture.spelled(lm) for each in own],
             inputs={"mean weight of the heaviest": [mean_weight(each.concepts) for each in own]},
         ),
         {
-            PLAIN: answered(lm, facts, [reply.text for reply in plain]),
-            LEFT_OUT: answered(lm, fewer, left_out, lenient=True),
-            ELSEWHERE: answered(lm, fewer, [*texts[1:], texts[0]][:FEWER], lenient=True),
-            ONCE: answered(lm, fewer, [lm.decode(nearest_tokens(lm, vectors)[0]) for vectors in in_a_row]),
-            MEANT: answered(lm, fewer, [reply.text for reply in meanings]),
+            name: named(lm, facts[: len(read)], read, answers, lenient=name in (WITHOUT, ELSEWHERE))
+            for name, read in arms.items()
         },
     )
 
 
-def answered(
+def answers_after(lm: LanguageModel, texts: Iterable[str]) -> dict[str, Tensor]:
+    """The logits [vocab] of what a text is about, by the text; many arms have the same texts."""
+    different = list(dict.fromkeys(texts))
+    return dict(zip(different, lm.next_logits([to_answer(text) for text in different]), strict=True))
+
+
+def named(
     lm: LanguageModel,
     facts: Sequence[StatedFact],
     texts: Sequence[str],
+    answers: Mapping[str, Tensor],
     *,
     lenient: bool = False,
     **columns: Any,
 ) -> list[Trial]:
-    """Ask for the thing of each fact after a text; success where it is the most probable next token.
+    """One trial per fact and text: success where the thing is the most probable answer.
 
     A fact is one cluster, so that arms of the same facts are compared fact by fact.
 
     Args:
         lenient: success where it is more probable than the other thing of the fact.
     """
-    likely = lm.next_logits([to_answer(text) for text in texts])  # [facts, vocab]
+    likely = torch.stack([answers[text] for text in texts])  # [facts, vocab]
     nouns = [[single_token(lm, noun) for noun in (fact.thing, fact.other)] for fact in facts]
     ids = torch.tensor(nouns, device=likely.device)  # [facts, 2]
     thing, other = likely.gather(-1, ids).unbind(-1)
-    rival = other if lenient else likely.amax(-1)
     return trials(
         [f"{fact.told} It was the" for fact in facts],
         output=[lm.token(token) for token in likely.argmax(-1).tolist()],
-        success=thing > rival if lenient else thing == rival,
+        success=thing > other if lenient else thing == likely.amax(-1),
         cluster=[fact.told for fact in facts],
         outputs={"the text": list(texts)},
         **columns,
