@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -17,16 +18,21 @@ from tests.conftest import Suite
 from vsg_core.hosted.hosted_model import HostedModel
 from vsg_core.hosted.local import LocalTextModel
 from vsg_core.hosted.server import KEYS, SECONDS
-from vsg_core.records.files import read_record
+from vsg_core.records.files import read_record, read_records
+from vsg_core.records.record import Record, StoredTrial
 from vsg_core.weights import loading
 from vsg_core.weights.names import DEFAULT_MODEL
 from vsg_core.weights.registry import entry
 from vsg_core.weights.sources import _local_gguf
 
+ROOT = Path(__file__).parents[2]
 ALIAS = "smollm2"
+AS_IS = f"{DEFAULT_MODEL}+llama.cpp-as-is"
+# A claim, and as few trials as its rule takes: 120 requests.
+REAL, TRIALS = "forks_have_more_than_two_bits", 40
 USERS_CACHE = os.environ.get("VSG_CACHE")
 # Seconds until the server listens, and for the whole life of its process.
-STARTS, LIVES = 60, 540
+STARTS, LIVES = 60, 1200
 PROMPTS = [
     "The old man opened the door and", "The capital of France is", "In the morning the children",
     "She looked at the letter and", "The train to the coast", "After the storm the",
@@ -68,6 +74,8 @@ def target(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         *(sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", ALIAS),
         *("--host", "127.0.0.1", "--port", str(port), "--logits_all", "true", "--n_ctx", "192"),
         *("--n_threads", "1", "--n_threads_batch", "1"),
+        # Keys and values in float32, as the engine of this project keeps them.
+        *("--type_k", "0", "--type_v", "0", "--flash_attn", "false"),
     ]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as output:
@@ -165,3 +173,55 @@ def test_the_same_claim_has_the_same_verdict(
     ours, theirs = (read_record(records[name]) for name in (DEFAULT_MODEL, f"openai-{ALIAS}"))
     assert ours.verdict == theirs.verdict != "inconclusive"
     assert len(theirs.evidence.trials) == len(ours.evidence.trials) == 40
+
+
+def test_a_real_claim_has_the_verdict_and_the_evidence_of_the_same_file(target: str, tmp_path: Path) -> None:
+    """On this machine the same kernels run in llama.cpp: sums of other batches are rounded otherwise, no more.
+
+    Most lists of next tokens are the same to the last digit.
+    """
+    ours, theirs = _asked_of_both(target, tmp_path)
+    assert (ours.evidence.engine, theirs.evidence.engine) == ("llama.cpp", "hosted")
+    assert ours.evidence.verdict == theirs.evidence.verdict != "not run"
+    arms = zip(ours.evidence.arms, theirs.evidence.arms, strict=True)
+    pairs = [
+        (ours.evidence.trials, theirs.evidence.trials),
+        *((own.trials, other.trials) for own, other in arms),
+    ]
+    for own, other in pairs:
+        given = {trial.prompt: trial for trial in own}
+        # An opening may come or go whose most probable token has nearly 0.6.
+        shared = [(given[trial.prompt], trial) for trial in other if trial.prompt in given]
+        assert len(shared) >= 0.95 * TRIALS
+        assert sum(a.success == b.success for a, b in shared) >= 0.95 * len(shared)
+        for name in ("least bits", "greatest bits"):
+            gaps = [abs(_number(a, name) - _number(b, name)) for a, b in shared]
+            assert median(gaps) < 0.001
+            assert max(gaps) < 1
+
+
+def _number(trial: StoredTrial, name: str) -> float:
+    value = (trial.inputs or {})[name]
+    assert isinstance(value, float)
+    return value
+
+
+def _asked_of_both(target: str, folder: Path) -> tuple[Record, Record]:
+    """Ask a real claim of the file on this machine in llama.cpp's own kernels, and of the server."""
+    asked = ("--model", DEFAULT_MODEL, "--engine", "llama.cpp", "--weights", "as-is"), ("--model", target)
+    # The server's answers are kept apart; the file is in the user's own cache.
+    caches = {"VSG_CACHE": USERS_CACHE} if USERS_CACHE else {}, {"VSG_CACHE": str(folder / "cache")}
+    for arguments, cache in zip(asked, caches, strict=True):
+        plain = {
+            name: value for name, value in os.environ.items() if name not in (*KEYS, SECONDS, "VSG_CACHE")
+        }
+        command = [
+            *(sys.executable, "-m", "pytest", "hypotheses/test_described_mixtures.py", *arguments),
+            *("--reports", str(folder), "--trials", str(TRIALS), "-k", REAL, "-p", "no:cacheprovider"),
+        ]
+        ran = subprocess.run(
+            command, cwd=ROOT, env=plain | cache, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-1000:]
+    found = {record.model.name: record for record in read_records(folder / "records")}
+    return found[AS_IS], found[f"openai-{ALIAS}"]
