@@ -74,11 +74,13 @@ def test_what_is_frozen_can_be_verified(root: Path, vsg: Vsg) -> None:
 
 
 def test_the_claims_of_a_file_are_read_with_their_trials(root: Path, vsg: Vsg) -> None:
-    (root / "some.claims").write_text("# Both.\nmean 150  # of means\n\nseen\n")
+    (root / "some.claims").write_text(f"# Three.\nmean 150  # of means\n\nseen\noften 300:250 {MODELS[0]}\n")
     commit(root)
-    assert vsg("freeze", "first", "--claims", "@some.claims", "--trials", "400", *ARGUMENTS)[0] == 0
+    code, out, _ = vsg("freeze", "first", "--claims", "@some.claims", "--trials", "400", *ARGUMENTS)
+    assert code == 0
+    assert "often: 300 trials that give 250 units, 0.2 matters" in out
     freeze = read_registration(root / CLAIMS / "registered", "first").freeze
-    assert {claim.id: claim.trials for claim in freeze.claims} == {"mean": 150, "seen": 400}
+    assert {claim.id: claim.trials for claim in freeze.claims} == {"mean": 150, "often": 300, "seen": 400}
 
 
 def test_a_dry_run_writes_nothing_and_takes_a_tree_with_changes(root: Path, vsg: Vsg) -> None:

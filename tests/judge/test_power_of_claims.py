@@ -57,7 +57,7 @@ def simulated(rule: Rule, n: int, spread: float | None) -> float:
             trials, arms = arm("own", outcomes(draws, truth, n)), {}
         else:
             centre = 0.0 if rule.kind == "equivalence" else truth
-            trials, arms = values(draws.normal(centre, spread, n).tolist()), {}
+            trials, arms = values(draws.normal(centre, spread or 0.0, n).tolist()), {}
         held += judged_verdict(rule, measure(rule, trials, arms, "its trials")[0]) == "holds"
     return held / RUNS
 

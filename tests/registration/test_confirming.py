@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.pools.openings import OPENINGS
-from tests.conftest import Suite
+from tests.conftest import ROOT, Suite
 from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.projects import CLAIMS, REGISTERED
 from vsg_core.records.ledger import Line, kept_record, read_ledger
@@ -27,6 +29,7 @@ from vsg_core.records.registered import (
     write_freeze,
 )
 from vsg_core.registration.checking import parts_of, versions_for
+from vsg_core.registration.verifying import verify
 from vsg_core.runs.keys import Project, weights_of
 from vsg_core.weights import loading
 
@@ -65,7 +68,7 @@ def test_gate(lm):
 """
 NONCE = "a nonce"
 TRIALS = {"texts": 40, "draws": 50, "nouns": 40}
-IGNORED = "reports\n__pycache__\n.pytest_cache\n.hypothesis\nstdout\nstderr\n"
+IGNORED = ".cache\nrunpytest-*\nreports\n__pycache__\n.pytest_cache\n.hypothesis\nstdout\nstderr\n"
 # Of the 20; the 6 of the claim that does not apply are left out.
 PLACEBOS = {"texts": 7, "draws": 7}
 WHOLE = len(TRIALS) + sum(PLACEBOS.values())
@@ -118,7 +121,6 @@ def freeze(suite: Suite, *models: Path) -> Registration:
     git(suite, "commit", "-qm", "claims")
     write_freeze(
         Freeze(
-            schema=1,
             name="first",
             frozen=datetime.now(UTC),
             commit=git(suite, "rev-parse", "HEAD"),
@@ -196,6 +198,7 @@ def test_a_whole_run_is_in_the_ledger(project: Suite, registration: Registration
         if line.n is not None and line.kind == "confirmation":
             assert line.n == len(record.evidence.trials) == TRIALS[line.claim]
             assert (line.estimate, line.interval) == (record.evidence.estimate, record.evidence.interval)
+    assert not verify(registration, NONCE).faults
     names = tuple(TRIALS)
     texts = {
         line.claim: prompts(registration, line) for line in lines if line.n and line.kind == "confirmation"
@@ -250,40 +253,58 @@ def test_the_rest_of_a_narrowed_run_is_done_with_resume(project: Suite, registra
     assert [line.resumed for line in lines] == [False] * 8 + [True] * (WHOLE - 8)
 
 
-# At which append the run is killed: before any line is there, before the placebos of the first claim, among them, and
-# after another claim.
-@pytest.mark.parametrize("number", [1, 2, 5, 9])
-def test_a_killed_run_goes_on_with_resume(
-    project: Suite, registration: Registration, tmp_path: Path, number: int
-) -> None:
-    """The lines are those of a run that nothing interrupted, but for their times and that they are resumed."""
-    (tmp_path / "killer.py").write_text(
-        "import os, signal\n"
-        "from vsg_core.registration import confirmation\n"
-        "append, left = confirmation.append, iter(range(1, 100))\n"
-        "def killing(registration, line):\n"
-        f"    if next(left) == {number}:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    append(registration, line)\n"
-        "confirmation.append = killing\n"
-    )
-    project.pytester.syspathinsert(tmp_path)
-    killed = project.run_apart("--confirm", "first", "--nonce", NONCE, "-p", "killer")
-    assert killed.ret == -9
-    lines = read_ledger(registration.ledger)
-    assert len(lines) == number - 1
-    if lines:
-        there = sum(line.kind == "confirmation" for line in lines)
-        assert f"{there} of 3 verdicts are there; go on with --resume" in refused(confirm(project))
-        assert read_ledger(registration.ledger) == lines
-    assert confirm(project, "--resume").ret == 0
+def goes_on(suite: Suite, registration: Registration, lines: list[Line]) -> None:
+    """Check that a run goes on behind these lines with --resume alone, and that the whole is as if it had not ended."""
+    there = sum(line.kind == "confirmation" for line in lines)
+    assert f"{there} of 3 verdicts are there; go on with --resume" in refused(confirm(suite))
+    assert read_ledger(registration.ledger) == lines
+    assert confirm(suite, "--resume").ret == 0
     whole = read_ledger(registration.ledger)
     assert whole[: len(lines)] == lines
     assert len(whole) == len({line.cell for line in whole}) == WHOLE
     assert placebos(whole) == PLACEBOS
-    assert all(line.resumed == (bool(lines) and line not in lines) for line in whole)
-    for line in whole:
-        kept_record(registration, line)
+    assert [line.resumed for line in whole] == [False] * len(lines) + [True] * (WHOLE - len(lines))
+    assert not verify(registration, NONCE).faults
+
+
+def test_a_killed_run_goes_on_with_resume(
+    project: Suite, registration: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed among the placebos of the first claim."""
+    (tmp_path / "killer.py").write_text(
+        "import os, signal\n"
+        "from vsg_core.registration import confirmation\n"
+        "append, numbers = confirmation.append, iter(range(1, 100))\n"
+        "def killing(registration, line):\n"
+        "    if next(numbers) == 5:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    append(registration, line)\n"
+        "confirmation.append = killing\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    killed = project.run_apart("--confirm", "first", "--nonce", NONCE, "-p", "killer")
+    assert killed.ret == -signal.SIGKILL
+    lines = read_ledger(registration.ledger)
+    assert len(lines) == 4
+    goes_on(project, registration, lines)
+
+
+def test_a_run_goes_on_behind_any_line(project: Suite, registration: Registration) -> None:
+    """Behind a verdict without placebos, behind a whole claim, and where only placebos are missing."""
+    assert confirm(project, "-k", "not draws").ret == 0
+    assert confirm(project, "--resume").ret == 0
+    text = registration.ledger.read_text().splitlines(keepends=True)
+    whole = read_ledger(registration.ledger)
+    assert [line.claim for line in whole if line.kind == "confirmation"] == ["texts", "nouns", "draws"]
+    before = len(PLACEBOS) * 4 + 1
+    assert whole[before].claim == "draws"
+    for number in (1, before, before + 1, WHOLE - 2):
+        registration.ledger.write_text("".join(text[:number]))
+        assert confirm(project, "--resume").ret == 0
+        again = read_ledger(registration.ledger)
+        assert again[:number] == whole[:number]
+        results = [{(line.cell, line.verdict, line.estimate) for line in lines} for lines in (again, whole)]
+        assert results[0] == results[1]
 
 
 def test_a_line_that_was_cut_off_is_refused(project: Suite, registration: Registration) -> None:
@@ -319,7 +340,7 @@ CHANGES: dict[str, Callable[[Suite], None]] = {
         suite, "hypotheses/things.py", "above=0.5, t", "above=0.6, t"
     ),
     "statement changed: texts": lambda suite: edit(suite, "hypotheses/things.py", "have a text", "have text"),
-    "data hypotheses/bound.txt changed: draws": lambda suite: edit(suite, "hypotheses/bound.txt", "1", "2"),
+    "data bound changed: draws": lambda suite: edit(suite, "hypotheses/bound.txt", "1", "2"),
     "frozen with 1.0": change_version,
 }
 
@@ -351,7 +372,6 @@ NO_SENSE = {
     "--record": "--confirm with --record: verdicts go to the ledger of the freeze: leave --record out",
     "--trials 9": "the freeze has the number of trials",
     "--on local:2": "one process appends to the ledger",
-    "--split": "one process appends to the ledger",
     "--dry": "--confirm with --dry",
     "--thinking off": "--confirm with --thinking",
     "--weights nf4": "the freeze names the weights",

@@ -92,6 +92,14 @@ def test_power_is_computed_from_the_exploratory_spread_of_each_model(root: Path)
     assert [(run.spread, run.spread_of) for run in seen.runs] == [(None, ""), (None, "")]
 
 
+def test_power_is_that_of_the_units_that_the_trials_give(root: Path) -> None:
+    (mean,) = make(root, claims={"mean": 300}, units={"mean": 120}).claims
+    assert (mean.trials, mean.units) == (300, 120)
+    assert [run.power for run in mean.runs] == [run.power for run in make(root).claims[0].runs]
+    with pytest.raises(VsgError, match="mean: 400 units of 300 trials"):
+        make(root, claims={"mean": 300}, units={"mean": 400})
+
+
 def test_a_model_without_a_record_takes_the_spread_that_leaves_the_least_power(root: Path) -> None:
     made = make(root, targets=[*MODELS, "qwen2.5-coder-1.5b-instruct"])
     known, other = made.claims[0].runs[:2], made.claims[0].runs[2]
@@ -179,11 +187,11 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
         "the weights of someone--some-model are neither on this machine nor pinned: vsg models fetch",
     ),
     "of another kind": ({"claims": {"base": 100}}, "base applies to none of the models: leave it out"),
-    "too few for the rule": ({"claims": {"mean": 30}}, "mean: 30 trials, but its rule takes at least 40"),
+    "too few for the rule": ({"claims": {"mean": 30}}, "mean: 30 units of 30 trials, but its rule takes at least 40"),
     "too little power": (
         {"claims": {"mean": 40}},
-        r"mean on smollm2-135m-instruct: 40 trials have a power of 0\.\d\d, with the spread 0\.\d+ of "
-        r"smollm2-135m-instruct, below 0\.9: \d+ trials would do",
+        r"mean on smollm2-135m-instruct: 40 units have a power of 0\.\d\d, with the spread 0\.\d+ of "
+        r"smollm2-135m-instruct, below 0\.9: \d+ would do",
     ),
     "no sentence about the nonce": (
         {"commitment": COMMITMENT.model_copy(update={"by": " "})},

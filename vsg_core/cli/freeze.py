@@ -22,8 +22,8 @@ EXAMPLE = Path("reports", "example")
 @click.argument("name")
 @click.option(
     "--claims", "given", multiple=True, required=True, metavar="ID[,ID...]|@FILE",
-    help="Claims to register; @FILE has one per line, with its trials after it if you choose them, and then with the "
-    "names of its models if it is not to be registered on all (repeatable).",
+    help="Claims to register; @FILE has one per line: its id, its trials if you choose them (TRIALS:UNITS if they give "
+    "fewer independent units), and the names of its models if it is not to be registered on all (repeatable).",
 )  # fmt: skip
 @click.option(
     "--commitment", required=True, metavar="HEX",
@@ -78,7 +78,8 @@ def freeze(
     wanted = trials_chosen({each.claim: each.trials for each in listed}, chosen)
     only = {each.claim: each.models for each in listed if each.models}
     targets, committed = models or _models_here(), _commitment(commitment, by)
-    proposal = Proposal(name, wanted, targets, engines, committed, note, only)
+    units = {each.claim: each.units for each in listed if each.units is not None}
+    proposal = Proposal(name, wanted, targets, engines, committed, note, only, units)
     commit = "" if dry_run else clean_commit(folders[-1])
     known = load_claims(*folders)
     made = make_freeze(proposal, known, folders, reports or folders[0].parent / EXAMPLE, commit)
@@ -114,11 +115,13 @@ class Listed(NamedTuple):
 
     Attributes:
         trials: None to let them follow from the power.
+        units: how many independent units they give at least; None for as many.
         models: the names of those on which it is registered; empty for all.
     """
 
     claim: str
     trials: int | None = None
+    units: int | None = None
     models: tuple[str, ...] = ()
 
 
@@ -126,7 +129,7 @@ def _listed(given: Sequence[str]) -> Iterator[Listed]:
     """The claims of --claims.
 
     Raises:
-        WrongUse: what follows an id on a line of a file is not a number.
+        WrongUse: what follows an id on a line of a file is not a number, or two with a colon.
         VsgError: a file cannot be read.
     """
     for each in given:
@@ -140,12 +143,19 @@ def _listed(given: Sequence[str]) -> Iterator[Listed]:
             raise VsgError(f"cannot read the claims in {path}: {error}") from error
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
-            if len(words) > 1 and not words[1].isdecimal():
+            numbers = words[1].split(":") if len(words) > 1 else []
+            if len(numbers) > 2 or not all(map(str.isdecimal, numbers)):
                 raise WrongUse(
                     f"{path}, line {number}: {line!r}: give a claim's id, its trials and its models"
                 )
             if words:
-                yield Listed(words[0], int(words[1]) if len(words) > 1 else None, tuple(words[2:]))
+                yield Listed(words[0], *_padded(numbers), tuple(words[2:]))
+
+
+def _padded(numbers: Sequence[str]) -> tuple[int | None, int | None]:
+    """Trials and units, None for what is not given."""
+    trials, units, *_ = *map(int, numbers), None, None
+    return trials, units
 
 
 def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> dict[str, int | None]:
@@ -170,7 +180,8 @@ def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> di
 def _lines(freeze: Freeze) -> Iterator[str]:
     """What is frozen, for people to read."""
     for claim in freeze.claims:
-        yield f"{click.style(claim.id, bold=True)}: {claim.trials} trials, {claim.matters:g} matters"
+        units = "" if claim.units is None else f" that give {claim.units} units"
+        yield f"{click.style(claim.id, bold=True)}: {claim.trials} trials{units}, {claim.matters:g} matters"
         yield from (f"  {_run_text(run)}" for run in claim.runs)
 
 

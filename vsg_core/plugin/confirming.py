@@ -17,9 +17,9 @@ from vsg_core.judge.claims import Claim
 from vsg_core.plugin.claim_run import ENDED, ClaimRun
 from vsg_core.plugin.drawing import DEALING, Dealing
 from vsg_core.plugin.keyed import KEYS
-from vsg_core.plugin.places import claims_folders, project_folder
+from vsg_core.plugin.places import claims_folders
 from vsg_core.plugin.selection import Selected, claim_of, selected, selected_of
-from vsg_core.projects import CLAIMS, REGISTERED
+from vsg_core.projects import REGISTERED
 from vsg_core.records import provenance
 from vsg_core.records.ledger import Line, read_ledger
 from vsg_core.records.record import Record, Run
@@ -37,7 +37,6 @@ REFUSED = {
     "weights": "the freeze names the weights",
     "thinking": "the freeze leaves thinking to its claims",
     "on": "one process appends to the ledger",
-    "split": "one process appends to the ledger",
     "dry": "a dry run makes no verdict that could confirm anything",
 }
 # What freezes are computed on.
@@ -85,15 +84,17 @@ def _registered(config: pytest.Config) -> tuple[Registration, str]:
     Raises:
         VsgError: there is no such freeze, the nonce is another one, or the tree has changes.
     """
-    option, project = config.option, project_folder(config)
+    option, folder = config.option, claims_folders(config)[-1]
     if option.vsg_nonce is None:
         raise WrongUse("--confirm needs the nonce that the freeze commits to: add --nonce TEXT")
-    registration = read_registration(project / CLAIMS / REGISTERED, option.vsg_confirm)
+    registration = read_registration(folder / REGISTERED, option.vsg_confirm)
     seed = registration.seed(option.vsg_nonce)
-    own = [path.relative_to(project) for path in (registration.ledger, registration.records)]
-    changed = provenance.changed_files(project, own)
-    if changed is None:
-        raise WrongUse(f"{project} is not in a git repository: a confirmation names the commit that ran")
+    own = [path.relative_to(folder) for path in (registration.ledger, registration.records)]
+    changed = provenance.changed_files(folder, own)
+    if changed is None or provenance.code(folder).commit is None:
+        raise WrongUse(
+            f"{folder} is in no git repository with a commit: a confirmation names the one that ran"
+        )
     if changed:
         raise WrongUse(
             f"the tree differs from its commit ({', '.join(changed[:3])}{', ...' if changed[3:] else ''}): "
@@ -150,17 +151,17 @@ class ConfirmingSession:
             WrongUse: something does; one line for each part.
             VsgError: the ledger is damaged.
         """
-        freeze, project = self.registration.freeze, project_folder(config)
+        freeze, folders = self.registration.freeze, claims_folders(config)
         claims = {item.function.claim.id: item.function.claim for item in self.collected}
         if missing := [claim.id for claim in freeze.claims if claim.id not in claims]:
             raise WrongUse(
                 f"not among the collected claims: {', '.join(missing)}: leave paths out, and choose with -k or -m"
             )
         models = {model.name: model.entry for model in selected(config)}
-        sources = Project(project, tuple(claims_folders(config)))
+        sources = Project(folders[0].parent, tuple(folders))
         if found := [*differences(freeze, sources, claims.values(), models), *_other_dtypes(config, freeze)]:
             raise WrongUse(refusal(freeze, found))
-        commit = provenance.code(project).commit or ""
+        commit = provenance.code(folders[-1]).commit or ""
         return Confirmation(
             self.registration, self.seed, commit, claims, read_ledger(self.registration.ledger)
         )
@@ -192,6 +193,12 @@ class ConfirmingSession:
             self.confirmation.complete()
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        # No claim was due, only placebos.
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.confirmation and self.confirmation.own:
+            session.exitstatus = pytest.ExitCode.OK
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         verdict = str(dict(report.user_properties).get("verdict", ""))
         return (
@@ -214,8 +221,8 @@ class ConfirmingRun(ClaimRun):
         super().__init__(item, own, selected)
 
     def run(self) -> Run:
-        """The record's account of the run: the ledger, which it writes, is not a change of the code."""
-        return super().run().model_copy(update={"dirty": False})
+        """The record's account of the run: of the tree that was checked, of which the ledger is not a part."""
+        return super().run().model_copy(update={"commit": self.confirmation.commit, "dirty": False})
 
     def conclude(self, record: Record, details: str = "", keep_measured: bool = False) -> None:
         """Add a verdict, or that the claim does not apply, to the ledger; what broke or lacked something leaves none.

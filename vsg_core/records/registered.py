@@ -101,6 +101,9 @@ class FrozenClaim(Stored):
     trials: int
     """How many items it draws."""
 
+    units: int | None = None
+    """How many independent units they are expected to give at least, with which power is computed; null for as many."""
+
     controls: tuple[str, ...]
     """Each control and positive control in a sentence."""
 

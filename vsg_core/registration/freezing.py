@@ -48,6 +48,7 @@ class Proposal:
         targets: the models as `pytest --model` takes them, in the order in which they run.
         engines: each model is registered on every one of them.
         only: the claims that are registered on some of the models alone, with the names of these.
+        units: the claims whose items give fewer independent units, with the number that is expected at least.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Proposal:
     commitment: Commitment
     note: str = ""
     only: Mapping[str, Collection[str]] = field(default_factory=dict)
+    units: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -95,7 +97,13 @@ def make_freeze(
     if faults := [fault for claim in claims for fault in _faults(claim, drawn[claim.id])]:
         raise Refused("\n".join(faults))
     makers = [
-        _Maker(claim, _chosen_of(entries, claim.id, proposal), explored, proposal.claims[claim.id])
+        _Maker(
+            claim,
+            _chosen_of(entries, claim.id, proposal),
+            explored,
+            proposal.claims[claim.id],
+            proposal.units.get(claim.id),
+        )
         for claim in claims
     ]
     if faults := [fault for maker in makers for fault in maker.faults()]:
@@ -229,20 +237,22 @@ class _Maker:
     Args:
         entries: the models on which it is registered if it applies to them.
         chosen: its number of trials; None for the fewest that do.
+        expected: how many independent units these give at least; None for as many.
     """
 
     claim: Claim
     entries: Mapping[str, Entry]
     explored: Explored
     chosen: int | None
+    expected: int | None
 
     def faults(self) -> Iterator[str]:
         """Why its trials cannot be registered."""
         name, rule = self.claim.id, self.claim.rule
         if not self.models:
             yield f"{name} applies to none of the models: leave it out"
-        if self.chosen is not None and self.chosen < rule.trials:
-            yield f"{name}: {self.chosen} trials, but its rule takes at least {rule.trials}"
+        if self.units < rule.trials or self.units > self.trials:
+            yield f"{name}: {self.units} units of {self.trials} trials, but its rule takes at least {rule.trials}"
             return
         for model in self.models:
             if (spread := self.spreads[model]) is None:
@@ -251,7 +261,7 @@ class _Maker:
                     "its reports with --from"
                 )
                 return
-            if (found := power(rule, self.trials, spread.value)) < LEAST_POWER:
+            if (found := power(rule, self.units, spread.value)) < LEAST_POWER:
                 yield f"{name} on {model}: {self._too_few(found, spread)}"
 
     def frozen(self, parts: Mapping[str, str], exclusions: str) -> FrozenClaim:
@@ -265,6 +275,7 @@ class _Maker:
             rules=claim.rules_digest,
             matters=matters,
             trials=self.trials,
+            units=self.expected,
             controls=tuple(_sentence(arm) for arm in claim.arms if arm.role != "comparison"),
             exclusions=exclusions,
             parts=dict(parts),
@@ -289,6 +300,11 @@ class _Maker:
         needed = (trials_for_power(self.claim.rule, each.value, LEAST_POWER) for each in spreads)
         return max(needed, default=self.claim.rule.trials)
 
+    @property
+    def units(self) -> int:
+        """How many independent units its trials give."""
+        return self.trials if self.expected is None else self.expected
+
     @cached_property
     def spreads(self) -> dict[str, Spread | None]:
         """The spread on each model."""
@@ -298,7 +314,7 @@ class _Maker:
         spread = self.spreads[model] or NO_SPREAD
         return FrozenRun(
             model=model,
-            power=round(power(self.claim.rule, self.trials, spread.value), 4),
+            power=round(power(self.claim.rule, self.units, spread.value), 4),
             spread=spread.value,
             spread_of=spread.model,
             exploratory=self.explored.verdict(self.claim.id, model),
@@ -306,11 +322,11 @@ class _Maker:
 
     def _too_few(self, found: float, spread: Spread) -> str:
         try:
-            needed = f"{trials_for_power(self.claim.rule, spread.value, LEAST_POWER)} trials would do"
+            needed = f"{trials_for_power(self.claim.rule, spread.value, LEAST_POWER)} would do"
         except WrongUse as error:
             needed = str(error)
         known = "" if spread.value is None else f", with the spread {spread.value:.3g} of {spread.model}"
-        return f"{self.trials} trials have a power of {found:.2f}{known}, below {LEAST_POWER}: {needed}"
+        return f"{self.units} units have a power of {found:.2f}{known}, below {LEAST_POWER}: {needed}"
 
 
 def _sentence(arm: Arm) -> str:
