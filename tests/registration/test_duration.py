@@ -1,4 +1,4 @@
-"""How long confirming a freeze takes, from the durations of records."""
+"""The time that confirming a freeze takes, estimated from the durations of records."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ EXAMPLE = Path("reports", "example")
 )  # fmt: skip
 @click.option(
     "--commitment", required=True, metavar="HEX",
-    help="The sha256 of a nonce that you do not know: of a colleague's, or of a public random beacon's next value.",
+    help="The sha256 of a nonce that you do not know: that of a colleague, say.",
 )  # fmt: skip
 @click.option("--by", required=True, metavar="TEXT", help="Who committed to the nonce, and how: a sentence.")
 @click.option(

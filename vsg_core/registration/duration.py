@@ -1,4 +1,4 @@
-"""How long a confirming run takes on each model, estimated from the durations of exploratory records."""
+"""Estimate how long a confirming run takes on each model, from the durations of exploratory records."""
 
 from __future__ import annotations
 
