@@ -21,7 +21,7 @@ from vsg_core.records.files import read_run, record_text
 from vsg_core.records.record import Record
 from vsg_core.records.schemas import SCHEMAS, claim_row
 from vsg_core.report import terminal_summary
-from vsg_core.report.text.claim_table import COLUMNS, ClaimTable
+from vsg_core.report.text.claim_table import COLUMNS, OF_LEDGER, OF_REPORT, ClaimTable
 from vsg_core.report.text.summary import markdown_summary, write_neighbours
 from vsg_core.report.view.rows import report_of
 
@@ -56,7 +56,7 @@ def test_the_csv_has_the_numbers_of_the_records(rows: dict[tuple[str, str], dict
 def test_pandas_reads_the_csv_as_it_stands() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(io.StringIO(ClaimTable(run()).csv()))
-    assert list(table.columns) == [*COLUMNS, "survives_holm", "reproduced"]
+    assert list(table.columns) == [*COLUMNS, *OF_REPORT, *OF_LEDGER]
     assert {str(table[name].dtype) for name in ("estimate", "interval_low", "interval_high")} == {"float64"}
     ran = table[table.verdict != "not run"]
     assert ran[["estimate", "interval_low", "interval_high", "n"]].notna().all(axis=None)
