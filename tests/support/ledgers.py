@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vsg_core.projects import REGISTERED
 from vsg_core.records.ledger import Line, append, following
 from vsg_core.records.record import Record
 from vsg_core.records.registered import (
-    REGISTERED,
     Commitment,
     Freeze,
     FrozenClaim,
