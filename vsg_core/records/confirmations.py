@@ -13,10 +13,9 @@ from pathlib import Path
 
 from vsg_core.judge.holm import survivals
 from vsg_core.judge.measures import DECIDED
-from vsg_core.projects import claim_folders
+from vsg_core.projects import REGISTERED, claim_folders
 from vsg_core.records.ledger import Line, read_ledger
 from vsg_core.records.record import Record
-from vsg_core.projects import REGISTERED
 from vsg_core.records.registered import Freeze, names_in, read_registration
 from vsg_core.vocabulary import Status, Verdict
 
