@@ -111,7 +111,7 @@ def test_logits_are_those_of_transformers(engine: LlamaCpp, architecture: str) -
 def test_ends_are_those_that_transformers_takes(
     folders: dict[str, Path], tmp_path: Path, special: list[int] | None, ends: set[int]
 ) -> None:
-    """Where the configuration for generation names ends, those of the other one count only if they are special."""
+    """Ends of the plain configuration count only if they are special, or if the one for generation names none."""
     shutil.copytree(folders["llama"], tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"eos_token_id": 1}))
