@@ -1,4 +1,4 @@
-"""What differs between a freeze and the tree, the libraries and the weights that would confirm it."""
+"""Describe what differs between a freeze and the tree, the libraries and the weights that would confirm it."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def differences(
 def refusal(freeze: Freeze, found: Sequence[str]) -> str:
     """Say in one message what differs from a freeze, and how to get what was frozen."""
     return (
-        f"{freeze.name} was frozen at {freeze.commit[:12]}, and what is here differs:\n"
+        f"{freeze.name} was frozen at {freeze.commit[:12]}, and the tree differs:\n"
         + "".join(f"  {each}\n" for each in found)
         + f"to confirm it, check that commit out: git worktree add ../{freeze.name} {freeze.commit[:12]}"
     )
 
 
 def _changes(frozen: FrozenClaim, claim: Claim, project: Project) -> list[str]:
-    """What of a claim differs, as a run with --resume says it."""
+    """Describe what of a claim differs, as a run with --resume says it."""
     changes = reasons(key_of(frozen.parts), key_of(parts_of(project, claim)))
     if claim.rules_digest != frozen.rules and "rule changed" not in changes:
         changes.append("rule changed")

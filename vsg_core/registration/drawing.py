@@ -1,4 +1,4 @@
-"""What a claim draws its items from, found in the sources: no claim is run."""
+"""Describe what a claim draws its items from, found in the sources: no claim is run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUEST = "request"
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a claim draws.
+    """Describe what a claim draws.
 
     Args:
         fixtures: those that draw from a pool, each with the first line of its docstring.
@@ -35,7 +35,7 @@ class Drawn:
 
     @property
     def text(self) -> str:
-        """What the fixtures draw, in their own words."""
+        """Describe what the fixtures draw, in their own words."""
         return "; ".join(f"{name}: {line.rstrip('.')}" for name, line in self.fixtures.items())
 
 

@@ -1,4 +1,4 @@
-"""What exploration gave before a freeze: recorded verdicts, and the spreads from which power is computed."""
+"""Describe what exploration gave before a freeze: recorded verdicts, and the spreads from which power is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vsg_core.vocabulary import Verdict
 
 
 class Spread(NamedTuple):
-    """What the power of a claim depends on besides its trials.
+    """Describe what the power of a claim depends on besides its trials.
 
     Attributes:
         value: the standard deviation of the values, or the rate of the arm that a rate is compared with; None where
@@ -82,7 +82,7 @@ class Explored:
         return min(known, key=lambda each: power(claim.rule, claim.rule.trials, each.value), default=None)
 
     def population(self, claim: str) -> str:
-        """What the items of a claim are drawn from, as its records say it; empty where none does.
+        """Describe what the items of a claim are drawn from, as its records say it; empty where none does.
 
         Raises:
             VsgError: a record is damaged.
@@ -91,7 +91,7 @@ class Explored:
         return next((each.claim.population for each in records if each and each.claim.population), "")
 
     def _shown(self, claim: Claim, model: str) -> float | None:
-        """What the record of a claim on a model shows; None without one that does."""
+        """Describe what the record of a claim on a model shows; None without one that does."""
         return _spread_shown(self.reports, claim.rule, claim.id, model)
 
 

@@ -41,7 +41,7 @@ DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is to be frozen.
+    """Describe what is to be frozen.
 
     Args:
         claims: their ids, each with its number of trials; None for the fewest that give LEAST_POWER on every model.
@@ -126,7 +126,7 @@ def make_freeze(
 
 
 def expected_placebos(freeze: Freeze, known: Sequence[Claim], model: str) -> float:
-    """How many placebo claims on a model hold or are refuted on average, as the alphas of their rules say."""
+    """State how many placebo claims on a model hold or are refuted on average, as the alphas of their rules say."""
     alphas = {claim.id: claim.rule.alpha for claim in known}
     on_model = [claim.id for claim in freeze.claims if any(run.model == model for run in claim.runs)]
     return sum(alphas[claim] * len(placebos_of(on_model, claim)) for claim in on_model)
@@ -302,7 +302,7 @@ class _Maker:
 
     @property
     def units(self) -> int:
-        """How many independent units its trials give."""
+        """State how many independent units its trials give."""
         return self.trials if self.expected is None else self.expected
 
     @cached_property
@@ -336,7 +336,7 @@ def _sentence(arm: Arm) -> str:
 
 
 def _exclusions(claim: str, drawn: Mapping[str, Drawn], explored: Explored) -> str:
-    """What the items of a claim are drawn from, and which are left out."""
+    """Describe what the items of a claim are drawn from, and which are left out."""
     own = drawn[claim]
     with_it = sorted(other for other, each in drawn.items() if other != claim and each.shared & own.shared)
     whose = f"shared with {', '.join(with_it)}" if with_it else "given to no other claim of the freeze"

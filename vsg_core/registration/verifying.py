@@ -24,7 +24,7 @@ ON_LLAMA_CPP = "llama-cpp-python"
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of a ledger found.
+    """Describe what a check of a ledger found.
 
     Args:
         lines: all lines, none where the chain is broken.
@@ -77,7 +77,7 @@ class _Check:
     _records: dict[str, Record] = field(default_factory=dict)
 
     def faults(self, line: Line) -> Iterator[str]:
-        """What is wrong with a line."""
+        """Describe what is wrong with a line."""
         yield from self._of_its_place(line)
         freeze = self.registration.freeze
         claim, model = freeze.claim(line.claim), freeze.model(line.model)
@@ -99,7 +99,7 @@ class _Check:
             yield from _judged_again(line, record)
 
     def _of_its_place(self, line: Line) -> Iterator[str]:
-        """What is wrong with its kind and its seed, given the other lines."""
+        """Describe what is wrong with its kind and its seed, given the other lines."""
         earlier = [each for each in self.lines[: line.number - 1] if each.cell == line.cell]
         if (line.kind == "placebo") != (line.placebo is not None):
             yield f"a {line.kind} with the placebo number {line.placebo}"
@@ -136,7 +136,7 @@ def _claims_on(freeze: Freeze, model: str) -> list[str]:
 
 
 def _other_origin(line: Line, record: Record) -> Iterator[str]:
-    """Where a line differs from its record in what ran, when, and from which seed."""
+    """State where a line differs from its record in what ran, when, and from which seed."""
     yield from _unequal(
         {
             "claim": (line.claim, record.claim.id),
@@ -150,7 +150,7 @@ def _other_origin(line: Line, record: Record) -> Iterator[str]:
 
 
 def _other_result(line: Line, record: Record) -> Iterator[str]:
-    """Where a line differs from its record in what was found."""
+    """State where a line differs from its record in what was found."""
     found = record.evidence
     yield from _unequal(
         {
@@ -173,7 +173,7 @@ def _unequal(fields: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 def _misfits(
     record: Record, claim: FrozenClaim, model: FrozenModel, versions: Mapping[str, str]
 ) -> Iterator[str]:
-    """Where a record is not of what was frozen."""
+    """State where a record is not of what was frozen."""
     found = record.evidence
     fields = {
         "statement": (record.claim.statement, claim.statement),
@@ -205,7 +205,7 @@ def _other_parts(key: Key | None, frozen: Mapping[str, str]) -> Iterator[str]:
 
 
 def _judged_again(line: Line, record: Record) -> Iterator[str]:
-    """Where the judge's verdict on the trials of a record, or on a placebo made from them, is another one."""
+    """State where the judge's verdict on the trials of a record, or on a placebo made from them, is another one."""
     try:
         claim, evidence = claim_of(record), evidence_of(record)
         if line.placebo is not None:
