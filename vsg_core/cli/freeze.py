@@ -178,7 +178,7 @@ def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> di
 
 
 def _lines(freeze: Freeze) -> Iterator[str]:
-    """What is frozen, for people to read."""
+    """Describe what is frozen, for people to read."""
     for claim in freeze.claims:
         units = "" if claim.units is None else f" that give {claim.units} units"
         yield f"{click.style(claim.id, bold=True)}: {claim.trials} trials{units}, {claim.matters:g} matters"

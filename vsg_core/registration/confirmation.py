@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +34,8 @@ class Confirmation:
 
     Attributes:
         before: the cells that had their verdict when the run began.
-        is_unfinished: an earlier run left cells, or placebos of theirs, without a line.
         own: the lines of this run.
+        resumes: the run goes on with an earlier one; see `due`.
 
     Raises:
         WrongUse: the ledger is of another seed.
@@ -47,6 +47,7 @@ class Confirmation:
     claims: Mapping[str, Claim]
     lines: list[Line]
     own: list[Line] = field(default_factory=list)
+    resumes: bool = False
 
     def __post_init__(self) -> None:
         if self.lines and self.lines[0].seed != self.seed:
@@ -55,7 +56,6 @@ class Confirmation:
                 f"{self.lines[0].seed[:12]}, and that of this run {self.seed[:12]}: restore both from git"
             )
         self.before = {(line.claim, line.model) for line in self._confirmed()}
-        self.is_unfinished = bool(self.before) and (self.before != {*self.cells} or any(self._cut_off()))
 
     @property
     def name(self) -> str:
@@ -72,8 +72,10 @@ class Confirmation:
         """The number of cells that have their verdict: "12 of 56"."""
         return f"{len({(line.claim, line.model) for line in self._confirmed()})} of {len(self.cells)}"
 
-    def due(self, cells: Iterable[Cell], resume: bool) -> set[Cell]:
-        """Return which of these cells the run is to measure: those without a verdict, or all of a complete ledger.
+    def due(self, cells: Collection[Cell], resume: bool) -> set[Cell]:
+        """Return which of these cells the run is to measure: those without a verdict, or all where none is missing.
+
+        A run was interrupted if some of the claims on these models have their verdicts, and not all.
 
         Args:
             resume: whether the run continues one that was interrupted.
@@ -81,14 +83,20 @@ class Confirmation:
         Raises:
             WrongUse: `resume` is missing where a run was interrupted, or given where none was; or none is due.
         """
-        if self.is_unfinished and not resume:
+        models = {model for _, model in cells}
+        registered = {cell for cell in self.cells if cell[1] in models}
+        there = self.before & registered
+        # A model, or an engine, on which nothing has run is another run, not the rest of one.
+        is_unfinished = bool(there) and (there != registered or any(self._cut_off()))
+        if is_unfinished and not resume:
             raise WrongUse(
                 f"the confirmation of {self.name} was interrupted: {self.there} verdicts are there; "
                 "continue with --resume"
             )
-        if resume and self.before and not self.is_unfinished:
+        if resume and there and not is_unfinished:
             raise WrongUse(f"the confirmation of {self.name} is complete; without --resume it is repeated")
-        due = {*cells} - self.before if self.is_unfinished else {*cells}
+        self.resumes = is_unfinished
+        due = {*cells} - self.before if is_unfinished else {*cells}
         if not due and not any(self._cut_off()):
             raise WrongUse(
                 f"the chosen claims of {self.name} have their verdicts; {self.there} are there: choose others"
@@ -169,7 +177,7 @@ class Confirmation:
             before=before,
             seed=self.seed,
             commit=self.commit,
-            resumed=self.is_unfinished,
+            resumed=self.resumes,
             **{name: value for name, value in judged.items() if name in JUDGED},
             **further,
         )
