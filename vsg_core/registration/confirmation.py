@@ -35,7 +35,7 @@ class Confirmation:
     Attributes:
         before: the cells that had their verdict when the run began.
         own: the lines of this run.
-        resumes: the run goes on with an earlier one; see `due`.
+        resumes: the run continues an earlier one; see `due`.
 
     Raises:
         WrongUse: the ledger is of another seed.
