@@ -12,6 +12,7 @@ from vsg_core import (
     Generation,
     LanguageModel,
     Trial,
+    at_least,
     at_once,
     claim,
     control,
@@ -80,7 +81,7 @@ def test_tolerance_to_noise_falls_with_its_scale(
     source=STUDY(f"{BYPASS}, test 3; {LOG}", FILE + LOG),
     reported="the model was said to ignore the noise; the one output, 正确 (correct), had been sliced",
     rule=mostly(),
-    positive_controls={"the prompt alone": control(rate(above=0.3, trials=100), "all prompts without noise")},
+    positive_controls={"the prompt alone": control(rate(above=0.2, trials=100), "all prompts without noise")},
     controls={
         NO_SUBJECT: control(
             not_mostly(),
@@ -101,7 +102,8 @@ def test_mixed_real_and_noise_still_answers(
     prompts = [lm.tokenize(fact.prompt) for fact in facts]
     replies = lm.generate(prompts, max_new_tokens=ANSWER_TOKENS)
     alone = judged(facts, replies, [fact.prompt for fact in facts])
-    answered = [row for row, trial in enumerate(alone) if trial.success]
+    right = [row for row, trial in enumerate(alone) if trial.success]
+    answered = at_least(40, right, f"of {len(facts)} facts are answered by {lm.name} without noise")
     known, kept = [facts[row] for row in answered], [prompts[row] for row in answered]
     places = [int(torch.randint(1, len(ids), (), generator=generator)) for ids in kept]
     halves = [(ids[:place], ids[place:]) for ids, place in zip(kept, places, strict=True)]
