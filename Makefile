@@ -2,6 +2,8 @@
 # On a machine with CUDA, install your own build of torch into .venv after `make setup`; later calls keep it.
 PYTHON ?= python3
 MODEL  ?= smollm2-135m-instruct
+# Processes of a catalogue, each with its share of the processors.
+WORKERS ?= 2
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 # The pages with generated tables, and the command that regenerates them.
@@ -33,8 +35,8 @@ weights: setup
 report: weights ## Run the headline claims on the embedded model and write reports/claims.html
 	$(BIN)/pytest --model $(MODEL) -m headline
 
-catalogue: weights ## Run every claim on the embedded model and write reports/claims.html
-	$(BIN)/pytest --model $(MODEL)
+catalogue: weights ## Run every claim on the embedded model, in two processes, and write reports/claims.html
+	$(BIN)/pytest --model $(MODEL) --on local:$(WORKERS) --split
 
 confirm: weights ## Confirm a freeze on new items, after the estimated time per model: FREEZE=primary-1 NONCE=...
 	@test -n "$(FREEZE)" && test -n "$(NONCE)" || { echo "Name the freeze and give its nonce: make confirm FREEZE=primary-1 NONCE=..." >&2; exit 2; }

@@ -23,6 +23,8 @@ INSTALLED = PACKAGE / "project"
 CLAIMS = "hypotheses"
 # The folder of accepted verdicts in one of claims.
 RECORDED = "recorded"
+# The reports of a project behind its accepted verdicts.
+EXAMPLE = Path("reports", "example")
 # The folder of freezes in one of claims.
 REGISTERED = "registered"
 

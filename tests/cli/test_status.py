@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT, Suite
 from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
-from vsg_core.records.files import write_record
+from vsg_core.records.files import write_archive, write_record
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.runs.estimates import Estimates, duration_text, estimated_seconds, measured_seconds
 
@@ -168,6 +168,13 @@ def test_durations_are_those_of_the_model_else_of_the_nearest_in_size(tmp_path: 
     assert estimates.seconds("unheard of", "small", 100) is None
     assert estimated_seconds(tmp_path, claim, "large", 1000) == 50
     assert measured_seconds(tmp_path) == {("small", claim): 10.0, ("large", claim): 50.0}
+
+
+def test_an_archive_has_durations_and_newer_files_count_before_it(tmp_path: Path) -> None:
+    """A fresh clone has only the archive of its example, by which `--split` cuts evenly."""
+    write_archive([timed(SMALL, 10.0), timed(LARGE, 50.0)], tmp_path / "records.zip")
+    write_record(timed(SMALL, 20.0), tmp_path / "records")
+    assert measured_seconds(tmp_path) == {("small", EMPTY.id): 20.0, ("large", EMPTY.id): 50.0}
 
 
 @pytest.mark.parametrize(

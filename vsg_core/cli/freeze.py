@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from vsg_core.errors import VsgError, WrongUse
+from vsg_core.projects import EXAMPLE
 from vsg_core.vocabulary import ENGINES, FIRST_ENGINE, EngineName
 
 if TYPE_CHECKING:
     from vsg_core.records.registered import Commitment, Freeze, FrozenRun
-
-# Where the exploratory records of this project are.
-EXAMPLE = Path("reports", "example")
 
 
 @click.command()

@@ -73,7 +73,7 @@ def status(
 def _to_confirm(name: str, folders: tuple[Path, ...], reports: Path, as_json: bool) -> None:
     """Print how long confirming a freeze takes; without records in `reports`, by those of the recorded example."""
     from vsg_core.judge.claims import load_claims
-    from vsg_core.projects import option_words, run_command
+    from vsg_core.projects import EXAMPLE, option_words, run_command
     from vsg_core.records.files import FOLDER
     from vsg_core.records.registered import read_registration
     from vsg_core.registration.duration import Durations
@@ -84,7 +84,7 @@ def _to_confirm(name: str, folders: tuple[Path, ...], reports: Path, as_json: bo
 
     freeze = read_registration(registered_folder(folders), name).freeze
     root = folders[0].parent
-    measured = reports if (reports / FOLDER).is_dir() else root / "reports" / "example"
+    measured = reports if (reports / FOLDER).is_dir() else root / EXAMPLE
     found = Durations(freeze, load_claims(*folders), Project(root, folders), measured).expected()
     if as_json:
         return print_json({

@@ -345,7 +345,7 @@ def read_records(place: str | Path) -> list[Record]:
     place = Path(place)
     with no_collection():
         if place.is_file():
-            return [parse_record(name, text) for name, text in _members(place)]
+            return [parse_record(name, text) for name, text in archive_members(place)]
         paths = sorted(place.glob("*/*.json"))
         return [read_record(path) for path in paths if _is_member(f"{path.parent.name}/{path.name}")]
 
@@ -373,7 +373,12 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise VsgError(f"damaged archive {archive}: {error}; get it again") from error
 
 
-def _members(archive: Path) -> Iterator[tuple[str, str]]:
+def archive_members(archive: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place of each record of an archive, ARCHIVE/MODEL/CLAIM.json, and its text.
+
+    Raises:
+        VsgError: the archive is damaged.
+    """
     with _opened(archive) as opened:
         for name in sorted(filter(_is_member, opened.namelist()), key=lambda name: name.split("/")):
             yield f"{archive}/{name}", opened.read(name).decode("utf-8")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vsg_core.errors import VsgError
-from vsg_core.records.files import FOLDER, read_text
+from vsg_core.records.files import ARCHIVE, FOLDER, archive_members, read_text
 
 MINUTE, HOUR = 60, 3600
 
@@ -38,7 +40,7 @@ class Estimates:
 
     @classmethod
     def of(cls, reports: str | Path) -> Estimates:
-        """Read the durations of the records of a folder of reports."""
+        """Read the durations of the records of a folder of reports, in files or in its archive."""
         estimates = cls()
         for model, claim, duration in _measured(Path(reports)):
             estimates.durations.setdefault(claim, {})[model] = duration
@@ -80,17 +82,25 @@ def duration_text(seconds: float) -> str:
 
 def _measured(reports: Path) -> Iterator[tuple[str, str, Duration]]:
     """Model, claim and duration of each record with trials, from three lines of its file; damaged ones are skipped."""
-    for path in sorted((reports / FOLDER).glob("*/*.json")):
+    for place, text in _texts(reports):
         try:
-            lines = {
-                line.partition(":")[0]: line for line in read_text(path).splitlines() if line.startswith('"')
-            }
+            lines = {line.partition(":")[0]: line for line in text().splitlines() if line.startswith('"')}
             run, model = (_value(lines[f'"{name}"']) for name in ("run", "model"))
             if run.get("seconds") is not None and lines.get('"trials"', "").rstrip(",") != '"trials":[]':
-                yield path.parent.name, path.stem, Duration(run["seconds"], model.get("parameters"))
+                yield place.parent.name, place.stem, Duration(run["seconds"], model.get("parameters"))
         except (VsgError, KeyError, TypeError, ValueError):
             # The run that meets a damaged record reports it.
             continue
+
+
+def _texts(reports: Path) -> Iterator[tuple[Path, Callable[[], str]]]:
+    """The place MODEL/CLAIM.json of each record with what reads its text; those in files come last, and so count."""
+    if (archive := reports / ARCHIVE).is_file():
+        with suppress(VsgError):
+            for name, text in archive_members(archive):
+                yield Path(name), partial(str, text)
+    for path in sorted((reports / FOLDER).glob("*/*.json")):
+        yield path, partial(read_text, path)
 
 
 def _value(line: str) -> dict[str, Any]:
