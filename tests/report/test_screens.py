@@ -11,6 +11,7 @@ from tests.report.test_diff import empty, judged_by
 from tests.report.test_hostile import hostile_records, write_hostile
 from tests.support.chromium import PHONE, WIDE, opened, visible
 from tests.support.report_records import large, provenance, run
+from tools.example import EXAMPLE
 from vsg_core.judge.rules import rate
 from vsg_core.records.record import NotRun, Record, StoredEvidence
 from vsg_core.report import report_of, write_report
@@ -59,6 +60,13 @@ def test_a_phone_needs_no_sideways_scrolling(
     with opened(chromium, request.getfixturevalue(which), viewport=PHONE) as page:
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 360, "height": 800}, WIDE])
+def test_the_example_needs_no_sideways_scrolling(chromium: Browser, viewport: dict[str, int]) -> None:
+    """Every claim there is, with the longest units and what only a screen reader gets."""
+    with opened(chromium, EXAMPLE / "claims.html", viewport=viewport) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
 
 
 def test_paper_has_no_buttons_and_no_dark(chromium: Browser, report: Path) -> None:
