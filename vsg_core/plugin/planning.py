@@ -59,7 +59,7 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     """
     estimates = Estimates.of(reports_folder(config))
     if not estimates.durations:
-        # Another machine's, whose ratios still tell which claims are long.
+        # Another machine's, whose ratios still show which claims are long.
         estimates = Estimates.of(project_folder(config) / EXAMPLE)
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
