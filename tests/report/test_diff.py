@@ -175,7 +175,8 @@ def test_a_description_is_not_evidence() -> None:
 def test_old_records_and_new_ones_of_the_same_trials_are_identical(tmp_path: Path) -> None:
     """The archive was written when records had schema 1, from the trials of `run()` and `doses()`.
 
-    Rates over an arm of the same prompts had the interval of independent arms then.
+    Rates over an arm of the same prompts had the interval of independent arms then. Another processor may round the
+    last bit of an interval otherwise, and bytes are compared: such a pair is similar, too.
     """
     old, new = read_records(Path(__file__).parent / "data" / "schema-1.zip"), [*run(), *doses()]
     for record in new:
@@ -183,9 +184,15 @@ def test_old_records_and_new_ones_of_the_same_trials_are_identical(tmp_path: Pat
     diff = compare_runs(old, read_run(tmp_path))
     judged = [record for record in new if record.verdict != "not run"]
     paired = [record for record in judged if " pairs, rule: " in record.reason]
-    assert {pair.record.claim.rule.over for pair in diff.of("similar")} == {"permuted weights"}
-    assert diff.counts["similar"] == len(paired)
-    assert diff.counts["identical"] == len(judged) - len(paired) == 13 - len(paired)
+    similar = [pair.record for pair in diff.of("similar")]
+    assert {record.claim.rule.over for record in paired} == {"permuted weights"}
+    before = {(record.model.name, record.claim.id): record.evidence for record in old}
+    rounded = [record for record in similar if record.claim.rule.over is None]
+    for record in rounded:
+        known = before[record.model.name, record.claim.id]
+        assert record.evidence.interval == pytest.approx(known.interval, rel=1e-12)
+    assert len(similar) == len(paired) + len(rounded)
+    assert diff.counts["identical"] == len(judged) - len(similar) == 13 - len(similar)
     assert not [pair.notes for pair in diff.of("identical") if pair.notes]
     assert {pair.change for pair in diff.pairs} == {"identical", "similar", "not run", "broken"}
 
