@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +83,25 @@ def _measured(reports: Path) -> Iterator[tuple[str, str, Duration]]:
     """Model, claim and duration of each record with trials, from three lines of its file; damaged ones are skipped."""
     for place, text in _texts(reports):
         try:
-            lines = {line.partition(":")[0]: line for line in text().splitlines() if line.startswith('"')}
+            lines = {line.partition(":")[0]: line for line in text.splitlines() if line.startswith('"')}
             run, model = (_value(lines[f'"{name}"']) for name in ("run", "model"))
             if run.get("seconds") is not None and lines.get('"trials"', "").rstrip(",") != '"trials":[]':
                 yield place.parent.name, place.stem, Duration(run["seconds"], model.get("parameters"))
-        except (VsgError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             # The run that meets a damaged record reports it.
             continue
 
 
-def _texts(reports: Path) -> Iterator[tuple[Path, Callable[[], str]]]:
-    """The place MODEL/CLAIM.json of each record with what reads its text; those in files come last, and so count."""
+def _texts(reports: Path) -> Iterator[tuple[Path, str]]:
+    """The place MODEL/CLAIM.json of each record and its text; those in files come last, and so count."""
     if (archive := reports / ARCHIVE).is_file():
         with suppress(VsgError):
             for name, text in archive_members(archive):
-                yield Path(name), partial(str, text)
+                yield Path(name), text
     for path in sorted((reports / FOLDER).glob("*/*.json")):
-        yield path, partial(read_text, path)
+        # The run that meets a damaged record reports it.
+        with suppress(VsgError):
+            yield path, read_text(path)
 
 
 def _value(line: str) -> dict[str, Any]:

@@ -39,6 +39,11 @@ class Confirmed:
         measured = Measurement(estimate=self.line.estimate, interval=self.line.interval, n=self.line.n)
         return claim_arm(self.record, measured, self.line.verdict)
 
+    @cached_property
+    def before(self) -> Arm:
+        """The numbers of the exploratory record."""
+        return claim_arm(self.record, self.record.evidence, self.record.verdict)
+
     @property
     def status(self) -> Status:
         return self.confirmation.status
@@ -61,9 +66,8 @@ class Confirmed:
     @property
     def shrinkage(self) -> str:
         """The exploratory and the confirming estimate, "0.29 to 0.24"; empty unless there are two."""
-        before = claim_arm(self.record, self.record.evidence, self.record.verdict).estimate
-        both = before and self.arm.estimate and not self.is_shown_record
-        return f"{before} to {self.arm.estimate}" if both else ""
+        both = self.before.estimate and self.arm.estimate and not self.is_shown_record
+        return f"{self.before.estimate} to {self.arm.estimate}" if both else ""
 
     @property
     def is_drawn(self) -> bool:
@@ -73,8 +77,7 @@ class Confirmed:
     @property
     def drawing(self) -> str:
         """The marks in words: "exploratory 0.29 [0.21, 0.37], confirming run 0.24 [0.20, 0.28]"."""
-        before = claim_arm(self.record, self.record.evidence, self.record.verdict)
-        marks = [f"exploratory {before.estimate} {before.interval}"] * bool(self.shrinkage)
+        marks = [f"exploratory {self.before.estimate} {self.before.interval}"] * bool(self.shrinkage)
         return ", ".join([*marks, f"confirming run {self.arm.estimate} {self.arm.interval}"])
 
     @property
