@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from vsg_core.errors import WrongUse
 from vsg_core.judge.claims import Claim
@@ -25,8 +27,9 @@ CHOSEN = frozenset({"seed", "trials"})
 _ENGINE_NAME = "engine"
 
 
-def parts_of(project: Project, claim: Claim) -> dict[str, str]:
-    """The digests of all that the verdicts of a claim rest on, except for the model, the libraries and the seed.
+@contextmanager
+def file_of(project: Project, claim: Claim) -> Iterator[Path]:
+    """Give the file of a claim, whose sources are read inside the block.
 
     Raises:
         WrongUse: no file of the project has the claim, or its sources cannot be read.
@@ -34,9 +37,19 @@ def parts_of(project: Project, claim: Claim) -> dict[str, str]:
     try:
         if (path := project.file_of(claim.id)) is None:
             raise WrongUse(f"{claim.id}: no file of claims in {project.root} defines test_{claim.id}")
-        parts = project.parts(path, f"test_{claim.id}") | judged_by(claim)
+        yield path
     except (OSError, ValueError, SyntaxError) as error:
         raise WrongUse(f"{claim.id}: its sources cannot be read: {error}") from error
+
+
+def parts_of(project: Project, claim: Claim) -> dict[str, str]:
+    """The digests of all that the verdicts of a claim rest on, except for the model, the libraries and the seed.
+
+    Raises:
+        WrongUse: no file of the project has the claim, or its sources cannot be read.
+    """
+    with file_of(project, claim) as path:
+        parts = project.parts(path, f"test_{claim.id}") | judged_by(claim)
     return {name: value for name, value in sorted(parts.items()) if name not in CHOSEN}
 
 

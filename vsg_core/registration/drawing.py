@@ -1,12 +1,12 @@
-"""Describe what a claim draws its items from, found in the sources: no claim is run."""
+"""The fixtures by which a claim draws its items from pools, found in the sources: no claim is run."""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
 
-from vsg_core.errors import WrongUse
 from vsg_core.judge.claims import Claim
+from vsg_core.registration.checking import file_of
 from vsg_core.runs.fixtures import Definition
 from vsg_core.runs.keys import Project
 from vsg_core.runs.modules import Function
@@ -21,7 +21,7 @@ REQUEST = "request"
 
 @dataclass(frozen=True)
 class Drawn:
-    """Describe what a claim draws.
+    """The drawing of a claim.
 
     Args:
         fixtures: those that draw from a pool, each with the first line of its docstring.
@@ -45,13 +45,9 @@ def drawn_by(project: Project, claim: Claim) -> Drawn:
     Raises:
         WrongUse: its sources cannot be read.
     """
-    try:
-        if (path := project.file_of(claim.id)) is None:
-            raise WrongUse(f"{claim.id}: no file of claims in {project.root} defines test_{claim.id}")
+    with file_of(project, claim) as path:
         module = project.sources.module_of(path)
         reached = project.fixtures.reached(module, project.sources.named(module, f"test_{claim.id}"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise WrongUse(f"{claim.id}: its sources cannot be read: {error}") from error
     drawing = {
         name: each for name, found in sorted(reached.items()) for each in found if CHOSEN_TRIALS in each.wants
     }

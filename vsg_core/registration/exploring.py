@@ -1,4 +1,4 @@
-"""Describe what exploration gave before a freeze: recorded verdicts, and the spreads from which power is computed."""
+"""The results of exploration before a freeze: recorded verdicts, and the spreads from which power is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vsg_core.vocabulary import Verdict
 
 
 class Spread(NamedTuple):
-    """Describe what the power of a claim depends on besides its trials.
+    """The number that the power of a claim depends on besides its trials.
 
     Attributes:
         value: the standard deviation of the values, or the rate of the arm that a rate is compared with; None where
@@ -91,7 +91,7 @@ class Explored:
         return next((each.claim.population for each in records if each and each.claim.population), "")
 
     def _shown(self, claim: Claim, model: str) -> float | None:
-        """Describe what the record of a claim on a model shows; None without one that does."""
+        """Return the spread that the record of a claim on a model shows; None without one that does."""
         return _spread_shown(self.reports, claim.rule, claim.id, model)
 
 
