@@ -300,9 +300,8 @@ def _summary(confirmation: Confirmation) -> Iterator[str]:
 
 def _verdict_text(line: Line, confirmation: Confirmation) -> str:
     """A verdict next to the exploratory one, and the first one of a repeat."""
-    claim = confirmation.registration.freeze.claim(line.claim)
-    (exploratory,) = (run.exploratory for run in claim.runs if run.model == line.model) if claim else (None,)
-    further = [f"exploratory: {exploratory or 'none'}"]
+    run = confirmation.registration.freeze.run(line.claim, line.model)
+    further = [f"exploratory: {(run and run.exploratory) or 'none'}"]
     if line.kind == "repeat":
         first = next(each for each in confirmation.lines if each.cell == line.cell)
         further.append(f"a repeat, the first verdict counts: {first.verdict}")

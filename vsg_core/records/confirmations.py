@@ -44,9 +44,8 @@ class Confirmation:
     @property
     def exploratory(self) -> Verdict | None:
         """The verdict before the registration; None without one."""
-        claim = self.freeze.claim(self.line.claim)
-        runs = claim.runs if claim else ()
-        return next((run.exploratory for run in runs if run.model == self.line.model), None)
+        run = self.freeze.run(self.line.claim, self.line.model)
+        return run.exploratory if run else None
 
     @property
     def obstacle(self) -> str:
@@ -134,9 +133,8 @@ class Ledger:
         neither a failed control nor an interruption makes the family smaller.
         """
         families: dict[str, list[tuple[str, str]]] = {}
-        for claim in self.freeze.claims:
-            for run in claim.runs:
-                families.setdefault(run.model, []).append((claim.id, run.model))
+        for claim, model in self.freeze.cells:
+            families.setdefault(model, []).append((claim, model))
         return {
             cell: bool(survives)
             for family in families.values()

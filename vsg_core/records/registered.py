@@ -161,6 +161,20 @@ class Freeze(Stored):
         """Return the model of that name, None if it is not registered here."""
         return next((model for model in self.models if model.name == name), None)
 
+    def run(self, claim: str, model: str) -> FrozenRun | None:
+        """Return the run of a claim on a model, None if it is not registered there."""
+        frozen = self.claim(claim)
+        return next((run for run in frozen.runs if run.model == model), None) if frozen else None
+
+    def claims_on(self, model: str) -> list[str]:
+        """Return the ids of the claims that are registered on a model, in their order."""
+        return [claim.id for claim in self.claims if any(run.model == model for run in claim.runs)]
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Every claim on every model that it is registered on, by their names."""
+        return [(claim.id, run.model) for claim in self.claims for run in claim.runs]
+
 
 class Registration(NamedTuple):
     """A freeze with the bytes of its file, on which the seed depends.

@@ -65,7 +65,7 @@ class Confirmation:
     @property
     def cells(self) -> list[Cell]:
         """Every claim of the freeze on every model that it applies to."""
-        return [(claim.id, run.model) for claim in self.registration.freeze.claims for run in claim.runs]
+        return self.registration.freeze.cells
 
     @property
     def there(self) -> str:
@@ -149,7 +149,7 @@ class Confirmation:
         """The numbers of the placebos that a confirmation is still to be followed by."""
         if line.n is None:
             return []
-        on_model = [claim for claim, model in self.cells if model == line.model]
+        on_model = self.registration.freeze.claims_on(line.model)
         there = {each.placebo for each in self.lines if each.cell[:2] == line.cell[:2]}
         return [number for number in placebos_of(on_model, line.claim) if number not in there]
 

@@ -59,11 +59,8 @@ class Durations:
         return [self._expected(model) for model in self.freeze.models]
 
     def _expected(self, model: FrozenModel) -> Expected:
-        trials = {
-            claim.id: claim.trials
-            for claim in self.freeze.claims
-            if any(run.model == model.name for run in claim.runs)
-        }
+        registered = self.freeze.claims_on(model.name)
+        trials = {claim.id: claim.trials for claim in self.freeze.claims if claim.id in registered}
         each = self._per_unit(trials, model)
         seconds = sum(trials[claim] * each[claim] for claim in each)
         for sharing in self.sharing.values():

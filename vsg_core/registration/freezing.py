@@ -128,7 +128,7 @@ def make_freeze(
 def expected_placebos(freeze: Freeze, known: Sequence[Claim], model: str) -> float:
     """State how many placebo claims on a model hold or are refuted on average, as the alphas of their rules say."""
     alphas = {claim.id: claim.rule.alpha for claim in known}
-    on_model = [claim.id for claim in freeze.claims if any(run.model == model for run in claim.runs)]
+    on_model = freeze.claims_on(model)
     return sum(alphas[claim] * len(placebos_of(on_model, claim)) for claim in on_model)
 
 

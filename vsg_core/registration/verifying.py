@@ -24,7 +24,7 @@ ON_LLAMA_CPP = "llama-cpp-python"
 
 @dataclass(frozen=True)
 class Verification:
-    """Describe what a check of a ledger found.
+    """The result of a check of a ledger.
 
     Args:
         lines: all lines, none where the chain is broken.
@@ -81,7 +81,7 @@ class _Check:
         yield from self._of_its_place(line)
         freeze = self.registration.freeze
         claim, model = freeze.claim(line.claim), freeze.model(line.model)
-        if claim is None or model is None or all(run.model != line.model for run in claim.runs):
+        if claim is None or model is None or freeze.run(line.claim, line.model) is None:
             yield "the freeze does not register this claim on this model"
             return
         try:
@@ -104,7 +104,7 @@ class _Check:
         if (line.kind == "placebo") != (line.placebo is not None):
             yield f"a {line.kind} with the placebo number {line.placebo}"
         elif line.kind == "placebo":
-            if line.placebo not in placebos_of(_claims_on(self.registration.freeze, line.model), line.claim):
+            if line.placebo not in placebos_of(self.registration.freeze.claims_on(line.model), line.claim):
                 yield f"placebo {line.placebo} is not made from this claim"
             if earlier:
                 yield f"a second placebo {line.placebo}, after line {earlier[0].number}"
@@ -128,11 +128,6 @@ class _Check:
 def _where(line: Line) -> str:
     what = f"placebo {line.placebo} of {line.claim}" if line.kind == "placebo" else line.claim
     return f"line {line.number} ({what} on {line.model})"
-
-
-def _claims_on(freeze: Freeze, model: str) -> list[str]:
-    """The claims that are registered on a model, in the order of the freeze."""
-    return [claim.id for claim in freeze.claims if any(run.model == model for run in claim.runs)]
 
 
 def _other_origin(line: Line, record: Record) -> Iterator[str]:
@@ -237,15 +232,14 @@ def _missing(freeze: Freeze, lines: Sequence[Line]) -> Iterator[str]:
     """The verdicts that were registered and are not there, and the placebos of those that are."""
     confirmed = {line.cell[:2]: line for line in lines if line.kind == "confirmation"}
     placebos = {line.cell for line in lines if line.kind == "placebo"}
-    for claim in freeze.claims:
-        for run in claim.runs:
-            line = confirmed.get((claim.id, run.model))
-            if line is None:
-                yield f"{claim.id} on {run.model} has no verdict yet"
-            elif line.n is not None:
-                for number in placebos_of(_claims_on(freeze, run.model), claim.id):
-                    if (claim.id, run.model, number) not in placebos:
-                        yield f"placebo {number} of {claim.id} on {run.model} is missing"
+    for claim, model in freeze.cells:
+        line = confirmed.get((claim, model))
+        if line is None:
+            yield f"{claim} on {model} has no verdict yet"
+        elif line.n is not None:
+            for number in placebos_of(freeze.claims_on(model), claim):
+                if (claim, model, number) not in placebos:
+                    yield f"placebo {number} of {claim} on {model} is missing"
 
 
 def _unnamed(registration: Registration, lines: Sequence[Line]) -> Iterator[str]:
