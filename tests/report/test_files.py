@@ -40,6 +40,7 @@ def test_claims_json_has_one_row_per_claim_and_model(tmp_path: Path) -> None:
     assert set(row) == {
         "claim", "model", "status", "verdict", "estimate", "interval", "n", "share", "p_value", "survives_holm",
         "recorded", "outcome", "reason", "reproduced", "weights_form",
+        "confirmed_verdict", "confirmed_estimate", "confirmed_interval", "confirmed_n",
     }  # fmt: skip
     assert (row["verdict"], row["recorded"], row["outcome"]) == ("holds", "refuted", "changed")
     assert (row["estimate"], row["n"], len(row["interval"])) == (0.825, 40, 2)
