@@ -168,7 +168,7 @@ def test_blend_says_what_its_heavier_branch_says(
     have different most probable tokens. At most 20 tokens of a branch are listed; where the others could change the
     mean's most probable token, the trial fails.
     """
-    forks = draw_listed_forks(text_model, draw_openings, 60)
+    forks = draw_listed_forks(text_model, draw_openings, 120)
     own = [blend_top(fork.branches, fork.weights) for fork in forks]
     swapped = [blend_top(fork.branches, fork.weights[::-1]) for fork in forks]
     prompts = [fork.prompt for fork in forks]
