@@ -63,26 +63,26 @@ def test_nothing_is_cut_in_a_terminal_narrower_than_a_name(tmp_path: Path) -> No
         assert words >= {entry.name for entry in registry.entries()}
 
 
+CONCEPT = ("concept", "the cat", "-n", "2", "--tokens", "8", "--top-k", "12", "--model")
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> list[str]:
+    """The tokens that CONCEPT prints, with their weights."""
+    out = printed(tmp_path_factory.mktemp("cache"), *CONCEPT, str(tiny_llama), "--json", columns=None)
+    return [
+        f"{token!r} {weight:.3f}" for row in json.loads(out)["concepts"] for token, weight in row["tokens"]
+    ]
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_concept_tokens_are_never_broken(tmp_path: Path, tiny_llama: Path, columns: int) -> None:
-    arguments = (
-        "concept",
-        "the cat",
-        "--model",
-        str(tiny_llama),
-        "-n",
-        "2",
-        "--tokens",
-        "8",
-        "--top-k",
-        "12",
-    )
-    out = printed(tmp_path, *arguments, columns=columns)
+def test_concept_tokens_are_never_broken(
+    tmp_path: Path, tiny_llama: Path, pieces: list[str], columns: int
+) -> None:
+    out = printed(tmp_path, *CONCEPT, str(tiny_llama), columns=columns)
     assert max(map(len, out.splitlines())) <= columns
-    rows = json.loads(printed(tmp_path, *arguments, "--json", columns=columns))["concepts"]
-    expected = [f"{token!r} {weight:.3f}" for row in rows for token, weight in row["tokens"]]
-    assert WEIGHT.findall(out) == expected
-    assert len(expected) > 8
+    assert WEIGHT.findall(out) == pieces
+    assert len(pieces) > 8
 
 
 def test_pieces_fill_lines_and_stay_whole() -> None:
