@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -352,9 +353,13 @@ def test_what_differs_from_the_freeze_is_named(project: Suite, registration: Reg
         change(project)
         message = refused(confirm(project))
         assert line in message
-        assert f"git worktree add ../first {registration.freeze.commit[:12]}" in message
         git(project, "reset", "-q", "--hard", start)
     assert not registration.ledger.exists()
+    (command,) = re.findall(r"git worktree add .*", message)
+    subprocess.run(command, shell=True, check=True, cwd=project.pytester.path, capture_output=True)
+    checked_out = project.pytester.path.parent / "first"
+    path = registration.path.relative_to(project.pytester.path)
+    assert (checked_out / path).read_bytes() == registration.content
 
 
 def test_a_changed_tree_is_refused(project: Suite, registration: Registration) -> None:

@@ -302,10 +302,11 @@ def test_other_versions_and_weights_differ(root: Path) -> None:
     older = frozen.model_copy(
         update={"versions": frozen.versions | {"torch": "1.0"}, "models": tuple(models)}
     )
-    found = changes_of(root, registration._replace(freeze=older))
+    registration = registration._replace(freeze=older)
+    found = changes_of(root, registration)
     assert found[0].endswith("frozen with 1.0")
     assert [line.partition(" are ")[0] for line in found[1:]] == [f"the weights of {name}" for name in MODELS]
-    assert f"git worktree add ../first {frozen.commit[:12]}" in refusal(older, found)
+    assert f"frozen at {frozen.commit[:12]}" in refusal(registration, found)
 
 
 def test_a_freeze_and_its_ledger_change_no_key(root: Path) -> None:

@@ -160,7 +160,7 @@ class ConfirmingSession:
         models = {model.name: model.entry for model in selected(config)}
         sources = Project(folders[0].parent, tuple(folders))
         if found := [*differences(freeze, sources, claims.values(), models), *_other_dtypes(config, freeze)]:
-            raise WrongUse(refusal(freeze, found))
+            raise WrongUse(refusal(self.registration, found))
         commit = provenance.code(folders[-1]).commit or ""
         return Confirmation(
             self.registration, self.seed, commit, claims, read_ledger(self.registration.ledger)

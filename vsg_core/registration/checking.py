@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from vsg_core.errors import WrongUse
 from vsg_core.judge.claims import Claim
-from vsg_core.records.registered import Freeze, FrozenClaim
+from vsg_core.records.registered import Freeze, FrozenClaim, Registration
 from vsg_core.runs.keys import (
     ENGINE,
     Project,
@@ -85,12 +86,17 @@ def differences(
     ]
 
 
-def refusal(freeze: Freeze, found: Sequence[str]) -> str:
-    """Say in one message what differs from a freeze, and how to get what was frozen."""
+def refusal(registration: Registration, found: Sequence[str]) -> str:
+    """Say in one message what differs from a freeze, and how to get what was frozen.
+
+    The freeze's own commit does not have the freeze yet: the one that added it does.
+    """
+    freeze, path = registration.freeze, registration.path
     return (
         f"{freeze.name} was frozen at {freeze.commit[:12]}, and the tree differs:\n"
         + "".join(f"  {each}\n" for each in found)
-        + f"to confirm it, check that commit out: git worktree add ../{freeze.name} {freeze.commit[:12]}"
+        + "to confirm it, check out the commit that added the freeze: "
+        + f"git worktree add ../{freeze.name} $(git log -1 --no-renames --format=%H -- {shlex.quote(str(path))})"
     )
 
 
