@@ -109,6 +109,16 @@ def test_a_later_freeze_repeats_the_first(tmp_path: Path, records: list[Record])
     assert (found.freeze.name, found.status, len(found.repeats)) == ("z-first", "failed to confirm", 1)
 
 
+def test_the_verdict_that_was_given_first_counts(tmp_path: Path, records: list[Record]) -> None:
+    """Whichever freeze was written first: to run the other one after a failure gains nothing."""
+    record, *_ = records
+    again = shrunk(record).model_copy(update={"time": WHEN + timedelta(days=9)})
+    register(tmp_path, freeze_of("older", [record]), [again])
+    register(tmp_path, freeze_of("newer", [record], frozen=WHEN + timedelta(days=1)), [unsettled(record)])
+    found = confirming(tmp_path, record)
+    assert (found.freeze.name, found.status, len(found.repeats)) == ("newer", "failed to confirm", 1)
+
+
 def test_other_rules_or_weights_are_another_claim(tmp_path: Path, records: list[Record]) -> None:
     record, *_ = records
     register(tmp_path, freeze_of("primary-1", records), map(shrunk, records))

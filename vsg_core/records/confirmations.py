@@ -22,7 +22,7 @@ from vsg_core.vocabulary import Status, Verdict
 # The share of placebos that a rule decides by chance: the two sides of its interval together.
 FALSE_VERDICTS = 0.05
 # How the note of a freeze begins that only tries the machine out.
-REHEARSAL = "Rehearsal"
+REHEARSAL = "rehearsal"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Confirmation:
         """The verdict before the registration; None without one."""
         run = self.freeze.run(self.line.claim, self.line.model)
         return run.exploratory if run else None
+
+    @property
+    def registered_on(self) -> list[str]:
+        """The models that its claim is registered on."""
+        return [model for claim, model in self.freeze.cells if claim == self.line.claim]
 
     @property
     def obstacle(self) -> str:
@@ -111,7 +116,13 @@ class Ledger:
     @property
     def is_rehearsal(self) -> bool:
         """Return whether it only tries the machine out, and so confirms nothing."""
-        return self.freeze.note.startswith(REHEARSAL)
+        return self.freeze.note.lower().startswith(REHEARSAL)
+
+    @property
+    def claims_due(self) -> list[str]:
+        """The registered claims without a line on any model."""
+        run = {line.claim for line in self.lines}
+        return [claim.id for claim in self.freeze.claims if claim.id not in run]
 
     @cached_property
     def confirmations(self) -> dict[tuple[str, str], Confirmation]:
@@ -178,28 +189,31 @@ class Confirmations:
     def of_claim(self, claim: str, rules: str) -> dict[str, Confirmation]:
         """Return the confirming verdicts of a claim under these rules, by model.
 
-        The freeze that was written first counts; the lines of a later one are repeats.
+        The verdict that was given first counts, whichever freeze it is of: all others are repeats.
 
         Args:
             rules: the digest of its rule and of every control's: a verdict under other rules is not this claim's.
         """
-        found: dict[str, Confirmation] = {}
+        found: dict[str, list[Confirmation]] = {}
         for ledger in self.registered:
             frozen = ledger.freeze.claim(claim)
             if frozen is None or frozen.rules != rules:
                 continue
             for (name, model), each in ledger.confirmations.items():
-                if name != claim:
-                    continue
-                first = found.setdefault(model, each)
-                if first is not each:
-                    later = (*first.repeats, each.line, *each.repeats)
-                    found[model] = replace(first, repeats=later)
-        return found
+                if name == claim:
+                    found.setdefault(model, []).append(each)
+        return {model: _first(several) for model, several in found.items()}
 
 
 # What a project without a line in a ledger has.
 UNCONFIRMED = Confirmations()
+
+
+def _first(several: Sequence[Confirmation]) -> Confirmation:
+    """The confirmation that was given first, with the lines of the others as its repeats."""
+    first, *others = sorted(several, key=lambda each: each.line.time)
+    later = [line for each in others for line in (each.line, *each.repeats)]
+    return replace(first, repeats=(*first.repeats, *later))
 
 
 def _judged(line: Line | None) -> tuple[Verdict, float | None]:

@@ -94,7 +94,7 @@ def recorded_table(
         marked = any(FAILS_HOLM in cell for rows in tables.values() for _, line in rows for cell in line)
         unconfirmed = sum(not each for each in confirming)
         note = [
-            *registered_texts(confirming),
+            *registered_texts(confirming, confirmations),
             MARKS_TEXT if any(confirming) else "",
             *exploratory_texts(unconfirmed, len(confirming)),
             PILOT if with_pilot else "",

@@ -20,7 +20,7 @@ MARKS_TEXT = f"{CONFIRMED}: confirmed on new prompts, with the estimate there; {
 # The findings with a confirming verdict by their badge, with what it means; in the order of `Badge.rank`.
 BADGES = {
     "confirmed": "on new prompts, on every model they were registered for",
-    "confirmed on some models": "and not on others",
+    "confirmed on some models": "and not on others, or not run there yet",
     "failed to confirm": "inconclusive, contradicted, not run, or lost to Holm’s correction",
 }
 
@@ -140,20 +140,22 @@ def badge_of(status: Status, confirmations: Mapping[str, Confirmation]) -> Badge
     """
     if not confirmations:
         return Badge(status, status)
-    found = [each.status == "confirmed" for each in confirmations.values()]
-    if all(found):
+    # Where it has not been run yet, it is not confirmed.
+    found = {name: False for each in confirmations.values() for name in each.registered_on}
+    found |= {name: each.status == "confirmed" for name, each in confirmations.items()}
+    if all(found.values()):
         return Badge("confirmed", "confirmed")
-    if not any(found):
+    if not any(found.values()):
         return Badge("failed to confirm", "failed to confirm")
-    return Badge("confirmed", f"confirmed on {_share_text(confirmations)}")
+    return Badge("confirmed", f"confirmed on {_share_text(found)}")
 
 
-def _share_text(confirmations: Mapping[str, Confirmation]) -> str:
+def _share_text(confirmed: Mapping[str, bool]) -> str:
     """3 of 4 models, 1 of 2 on llama.cpp."""
     engines: dict[str, list[bool]] = {}
-    for name, each in confirmations.items():
-        again = on_second_engine(name) and model_of(name) in confirmations
-        engines.setdefault(engine_of(name) if again else "", []).append(each.status == "confirmed")
+    for name, each in confirmed.items():
+        again = on_second_engine(name) and model_of(name) in confirmed
+        engines.setdefault(engine_of(name) if again else "", []).append(each)
     return ", ".join(
         f"{sum(found)} of {f'{len(found)} on {engine}' if engine else count_text(len(found), 'model')}"
         for engine, found in engines.items()
@@ -170,29 +172,35 @@ def registration_text(confirmations: Mapping[str, Confirmation]) -> str:
     )
 
 
-def registered_texts(claims: Iterable[Mapping[str, Confirmation]]) -> list[str]:
+def registered_texts(claims: Iterable[Mapping[str, Confirmation]], confirmations: Confirmations) -> list[str]:
     """Return a sentence per freeze: how many of these claims it confirms; none without a confirming verdict.
 
     Args:
         claims: the confirming verdicts of each claim by model.
+        confirmations: all of the project, by which it is known which claims have not been run.
     """
     badges: dict[str, list[Badge]] = {}
-    for confirmations in filter(None, claims):
-        freeze = next(iter(confirmations.values())).freeze.name
-        badges.setdefault(freeze, []).append(badge_of("exploratory", confirmations))
-    return [f"{_were_registered(len(found), name)}: {_counts(found)}." for name, found in badges.items()]
+    for found in filter(None, claims):
+        freeze = next(iter(found.values())).freeze.name
+        badges.setdefault(freeze, []).append(badge_of("exploratory", found))
+    due = {ledger.freeze.name: len(ledger.claims_due) for ledger in confirmations.registered}
+    return [
+        f"{_were_registered(len(found) + due[name], name)}: {_counts(found, due[name])}."
+        for name, found in badges.items()
+    ]
 
 
 def _were_registered(count: int, freeze: str) -> str:
     return f"{count_text(count, 'claim was', 'claims were')} registered in {freeze} before new prompts were drawn"
 
 
-def _counts(badges: Sequence[Badge]) -> str:
+def _counts(badges: Sequence[Badge], due: int) -> str:
     partly = sum(badge.is_partly for badge in badges)
     failed = sum(badge.status == "failed to confirm" for badge in badges)
     confirmed = len(badges) - partly - failed
     parts = [f"{confirmed} {'is' if confirmed == 1 else 'are'} confirmed on them"]
     parts += [f"{partly} on some models only"] * bool(partly) + [f"{failed} failed to confirm"] * bool(failed)
+    parts += [f"{due} {'has' if due == 1 else 'have'} not been run yet"] * bool(due)
     return ", ".join(parts)
 
 

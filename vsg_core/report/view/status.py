@@ -65,7 +65,7 @@ def sections(report: Report) -> dict[str, Sequence[ClaimRow]]:
 def status_text(report: Report) -> str:
     """Return how far the findings are confirmed, and the form of the weights: a few sentences."""
     unconfirmed = [row for row in report.findings if row.status == "exploratory"]
-    sentences = registered_texts(row.confirmations for row in report.findings)
+    sentences = registered_texts((row.confirmations for row in report.findings), report.confirmations)
     sentences += exploratory_texts(len(unconfirmed), len(report.findings))
     sentences += [PILOT] * any(row.headline for row in unconfirmed)
     sentences.append(weights_text(model.form for model in report.measured_models))
