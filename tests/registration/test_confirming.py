@@ -17,7 +17,7 @@ from fixtures.pools.openings import OPENINGS
 from tests.conftest import ROOT, Suite
 from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.projects import CLAIMS, REGISTERED
-from vsg_core.records.ledger import Line, kept_record, read_ledger
+from vsg_core.records.ledger import Line, hold, kept_record, read_ledger
 from vsg_core.records.registered import (
     Commitment,
     Freeze,
@@ -309,6 +309,49 @@ def test_a_run_goes_on_behind_any_line(project: Suite, registration: Registratio
         assert results[0] == results[1]
 
 
+def test_a_run_does_not_go_on_behind_a_line_without_its_record(
+    project: Suite, registration: Registration
+) -> None:
+    confirm(project)
+    kept = registration.ledger.read_text().splitlines(keepends=True)[:3]
+    registration.ledger.write_text("".join(kept))
+    (registration.records / read_ledger(registration.ledger)[0].record).unlink()
+    result = confirm(project, "--resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "cannot read its record" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert registration.ledger.read_text() == "".join(kept)
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew(project: Suite, registration: Registration) -> None:
+    """Its verdicts would be confirmations again, not repeats."""
+    confirm(project)
+    registration.ledger.unlink()
+    assert "has records, and" in refused(confirm(project))
+    assert not registration.ledger.exists()
+
+
+def test_one_process_confirms_at_a_time(project: Suite, registration: Registration) -> None:
+    with hold(registration):
+        assert "another process confirms first: wait until it has ended" in refused(confirm(project))
+    assert confirm(project).ret == 0
+
+
+def test_other_weights_than_the_frozen_ones_are_not_added(
+    project: Suite, registration: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a model that had to be fetched first are known only then."""
+    path = f"hypotheses/{REGISTERED}/first.toml"
+    (weights,) = {model.weights for model in registration.freeze.models}
+    edit(project, path, weights, "f" * len(weights))
+    monkeypatch.setattr("vsg_core.registration.checking.weights_of", lambda entry: "")
+    result = confirm(project)
+    assert result.ret != 0
+    assert "nothing was added to the ledger; get the frozen ones" in result.stdout.str()
+    assert not registration.ledger.exists()
+    assert not registration.records.exists()
+
+
 def test_a_line_that_was_cut_off_is_refused(project: Suite, registration: Registration) -> None:
     confirm(project)
     text = registration.ledger.read_text()
@@ -349,13 +392,15 @@ CHANGES: dict[str, Callable[[Suite], None]] = {
 
 def test_what_differs_from_the_freeze_is_named(project: Suite, registration: Registration) -> None:
     start = git(project, "rev-parse", "HEAD")
+    messages: list[str] = []
     for line, change in CHANGES.items():
         change(project)
-        message = refused(confirm(project))
-        assert line in message
+        messages.append(refused(confirm(project)))
+        assert line in messages[-1]
         git(project, "reset", "-q", "--hard", start)
     assert not registration.ledger.exists()
-    (command,) = re.findall(r"git worktree add .*", message)
+    assert "git worktree" not in messages[-1], "other libraries are not a matter of the sources"
+    (command,) = re.findall(r"git worktree add .*", messages[0])
     subprocess.run(command, shell=True, check=True, cwd=project.pytester.path, capture_output=True)
     checked_out = project.pytester.path.parent / "first"
     path = registration.path.relative_to(project.pytester.path)
@@ -366,12 +411,13 @@ def test_a_changed_tree_is_refused(project: Suite, registration: Registration) -
     """A new file too; what the confirmation itself writes does not count."""
     new = project.pytester.path / "notes.txt"
     new.write_text("")
-    assert "the tree differs from its commit (notes.txt): commit or remove that first" in refused(
-        confirm(project)
+    assert re.search(
+        r"the tree differs from commit [0-9a-f]{12}: notes.txt: commit or remove that",
+        refused(confirm(project)),
     )
     new.unlink()
     edit(project, "hypotheses/things.py", "40", "41", commit=False)
-    assert "(hypotheses/things.py)" in refused(confirm(project))
+    assert ": hypotheses/things.py: commit" in refused(confirm(project))
 
 
 NO_SENSE = {

@@ -29,8 +29,8 @@ from vsg_core.records import provenance
 from vsg_core.records.record import NotRun
 from vsg_core.records.recorded import write_recorded
 from vsg_core.records.registered import Commitment, Registration, read_registration, write_freeze
-from vsg_core.registration.checking import differences, refusal
-from vsg_core.registration.freezing import clean_commit, expected_placebos, make_freeze
+from vsg_core.registration.checking import changed_sources, dealing_digest, different_run, refusal
+from vsg_core.registration.freezing import DTYPE, clean_commit, expected_placebos, make_freeze
 from vsg_core.runs.keys import Project
 from vsg_core.weights import loading
 
@@ -66,8 +66,8 @@ def test_it_fixes_all_that_a_verdict_rests_on(root: Path) -> None:
     assert not {"seed", "trials"} & mean.parts.keys()
     assert mean.controls == ("control 'noise': The same after noise; below 0.5",)
     assert mean.exclusions == (
-        "words of a language; given to no other claim of the freeze; left out are listed items and all that were "
-        "dealt to a claim of the project before"
+        "words of a language; given to no other claim of the freeze; left out are listed items and the "
+        "share of every claim of the project"
     )
     # Its rule names no smallest effect: 10 points.
     assert (seen.matters, seen.controls[0]) == (0.1, "positive control 'copies': above 50 %")
@@ -187,7 +187,10 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
         "the weights of someone--some-model are neither on this machine nor pinned: vsg models fetch",
     ),
     "of another kind": ({"claims": {"base": 100}}, "base applies to none of the models: leave it out"),
-    "too few for the rule": ({"claims": {"mean": 30}}, "mean: 30 units of 30 trials, but its rule takes at least 40"),
+    "too few for the rule": ({"claims": {"mean": 30}}, "mean: 30 units, but its rule takes at least 40"),
+    "more units than trials": (
+        {"claims": {"mean": 100}, "units": {"mean": 120}}, "mean: 120 units of 100 trials, which cannot give more"
+    ),
     "too little power": (
         {"claims": {"mean": 40}},
         r"mean on smollm2-135m-instruct: 40 units have a power of 0\.\d\d, with the spread 0\.\d+ of "
@@ -252,7 +255,10 @@ def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
 def changes_of(root: Path, registration: Registration) -> list[str]:
     entries = {model.name: loading.describe(model.target) for model in registration.freeze.models}
     project = Project(root, tuple(folders(root)))
-    return differences(registration.freeze, project, load_claims(root / CLAIMS), entries)
+    freeze = registration.freeze
+    return [
+        *changed_sources(freeze, project, load_claims(root / CLAIMS)), *different_run(freeze, entries, DTYPE),
+    ]  # fmt: skip
 
 
 EDITS: dict[str, tuple[str, Callable[[str], str], list[str]]] = {
@@ -295,6 +301,16 @@ def test_what_differs_from_a_freeze_is_named(case: str, root: Path) -> None:
     assert sorted(changes_of(root, registration)) == sorted(expected)
 
 
+def test_other_code_that_deals_differs(root: Path) -> None:
+    registration = freeze(root)
+    assert registration.freeze.dealing == dealing_digest()
+    other = registration.freeze.model_copy(update={"dealing": "0" * 16})
+    (line,) = changes_of(root, registration._replace(freeze=other))
+    assert line.startswith("the code that deals items changed: records/registered.py, ")
+    older = registration.freeze.model_copy(update={"dealing": ""})
+    assert changes_of(root, registration._replace(freeze=older)) == []
+
+
 def test_other_versions_and_weights_differ(root: Path) -> None:
     registration = freeze(root)
     frozen = registration.freeze
@@ -304,9 +320,9 @@ def test_other_versions_and_weights_differ(root: Path) -> None:
     )
     registration = registration._replace(freeze=older)
     found = changes_of(root, registration)
-    assert found[0].endswith("frozen with 1.0")
+    assert found[0].endswith("frozen with 1.0: install that")
     assert [line.partition(" are ")[0] for line in found[1:]] == [f"the weights of {name}" for name in MODELS]
-    assert f"frozen at {frozen.commit[:12]}" in refusal(registration, found)
+    assert "git worktree" not in refusal(registration, [], found)
 
 
 def test_a_freeze_and_its_ledger_change_no_key(root: Path) -> None:

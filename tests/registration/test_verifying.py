@@ -6,13 +6,13 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
 
 from tests.support.registered import MODELS, NONCE, confirm, confirming_record, freeze, write_project
-from vsg_core.errors import WrongUse
+from vsg_core.errors import VsgError, WrongUse
 from vsg_core.judge.claims import load_claims
 from vsg_core.projects import CLAIMS
 from vsg_core.records.files import record_text
@@ -61,6 +61,7 @@ def test_a_ledger_as_it_was_written_has_no_fault(whole: Path) -> None:
 
 def test_a_freeze_without_lines_has_nothing_to_check(root: Path) -> None:
     registration(root).ledger.unlink()
+    rmtree(registration(root).records)
     assert verify(registration(root), NONCE) == Verification([], [], seeded=True)
 
 
@@ -175,6 +176,9 @@ FORGERIES: dict[str, tuple[Callable[[list[dict[str, Any]]], None], str]] = {
     "a commit": (setting("confirmation", commit="0" * 40), f"its commit is {'0' * 40}, that of its record"),
     "a seed": (setting("confirmation", seed="ab" * 32), "its seed abababababab is not what the freeze and the nonce"),
     "a claim": (other_claim, "its claim is often, that of its record mean"),
+    "a placebo on a model that is not registered": (
+        setting("placebo", model="gpt2"), "the freeze does not register this claim on this model",
+    ),
     "a model that is not registered": (
         setting("confirmation", model="gpt2"), "the freeze does not register this claim on this model",
     ),
@@ -199,6 +203,34 @@ def test_a_ledger_that_was_chained_anew_does_not_fit_its_records(case: str, root
     change, fault = FORGERIES[case]
     rewritten(root, change)
     assert any(fault in each for each in faults(root)), faults(root)
+
+
+def test_a_ledger_that_is_gone_leaves_its_records(root: Path) -> None:
+    registration(root).ledger.unlink()
+    found = faults(root)
+    assert len(found) == CELLS
+    assert all("no line names the record" in fault for fault in found)
+
+
+def test_a_record_that_is_damaged_is_a_fault_of_its_line(root: Path) -> None:
+    line = read_ledger(registration(root).ledger)[0]
+    path = registration(root).records / line.record
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    assert any("restore it from git" in fault for fault in faults(root))
+
+
+def test_a_copy_of_a_freeze_is_refused(root: Path) -> None:
+    folder = root / CLAIMS / "registered"
+    (folder / "second.toml").write_bytes((folder / "first.toml").read_bytes())
+    with pytest.raises(VsgError, match="is a copy of the freeze first"):
+        read_registration(folder, "second")
+
+
+def test_a_nonce_that_is_not_text_is_refused(root: Path) -> None:
+    with pytest.raises(WrongUse, match="is not UTF-8"):
+        faults(root, "\udcff")
 
 
 def test_a_removed_line_leaves_a_record_that_no_line_names(root: Path) -> None:

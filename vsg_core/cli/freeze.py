@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,7 +41,11 @@ if TYPE_CHECKING:
     "--trials", "chosen", multiple=True, metavar="N|CLAIM=N",
     help="Trials of every claim, or of one (repeatable; default: the fewest that give a power of 0.9 on every model).",
 )  # fmt: skip
-@click.option("--note", default="", metavar="TEXT", help="What the freeze is for, in a sentence.")
+@click.option(
+    "--note", default="", metavar="TEXT",
+    help='What the freeze is for, in a sentence. One that begins with "Rehearsal" makes it a rehearsal, which confirms '
+    "nothing.",
+)  # fmt: skip
 @click.option(
     "--from", "reports", type=click.Path(path_type=Path), metavar="REPORTS",
     help="Folder of reports with the exploratory records, from which power is computed (default: reports/example).",
@@ -73,6 +78,8 @@ def freeze(
 
     folders = claim_folders(Path.cwd(), ())
     listed = list(_listed(given))
+    if doubled := [name for name, count in Counter(each.claim for each in listed).items() if count > 1]:
+        raise WrongUse(f"--claims has {doubled[0]} twice: give it once, with all its models")
     wanted = trials_chosen({each.claim: each.trials for each in listed}, chosen)
     only = {each.claim: each.models for each in listed if each.models}
     targets, committed = models or _models_here(), _commitment(commitment, by)
@@ -144,7 +151,8 @@ def _listed(given: Sequence[str]) -> Iterator[Listed]:
             numbers = words[1].split(":") if len(words) > 1 else []
             if len(numbers) > 2 or not all(map(str.isdecimal, numbers)):
                 raise WrongUse(
-                    f"{path}, line {number}: {line!r}: give a claim's id, its trials and its models"
+                    f"{path}, line {number}: {words[1]!r} is not a number of trials, or TRIALS:UNITS: give a claim's "
+                    "id, its trials and its models"
                 )
             if words:
                 yield Listed(words[0], *_padded(numbers), tuple(words[2:]))
@@ -165,7 +173,7 @@ def trials_chosen(claims: Mapping[str, int | None], chosen: Sequence[str]) -> di
     found = dict(claims)
     for each in chosen:
         name, _, number = each.rpartition("=")
-        if not number.isdecimal() or int(number) < 1:
+        if not number.isdecimal() or int(number) < 1 or each.startswith("="):
             raise WrongUse(f"--trials {each}: give a whole number from 1 up, or CLAIM=N")
         if name and name not in found:
             raise WrongUse(f"--trials {each}: --claims does not have {name}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -21,11 +21,12 @@ from vsg_core.plugin.places import claims_folders
 from vsg_core.plugin.selection import Selected, claim_of, selected, selected_of
 from vsg_core.projects import REGISTERED
 from vsg_core.records import provenance
-from vsg_core.records.ledger import Line, read_ledger
+from vsg_core.records.ledger import Line, hold, read_ledger
 from vsg_core.records.record import Record, Run
-from vsg_core.records.registered import Freeze, Registration, claim_seed, read_registration
-from vsg_core.registration.checking import differences, refusal
+from vsg_core.records.registered import Registration, claim_seed, read_registration
+from vsg_core.registration.checking import changed_sources, different_run, refusal
 from vsg_core.registration.confirmation import Cell, Confirmation
+from vsg_core.registration.freezing import DTYPE, clean_commit
 from vsg_core.runs.keys import Project
 from vsg_core.vocabulary import FIRST_ENGINE
 from vsg_core.wording import number_text
@@ -89,17 +90,7 @@ def _registered(config: pytest.Config) -> tuple[Registration, str]:
         raise WrongUse("--confirm needs the nonce that the freeze commits to: add --nonce TEXT")
     registration = read_registration(folder / REGISTERED, option.vsg_confirm)
     seed = registration.seed(option.vsg_nonce)
-    own = [path.relative_to(folder) for path in (registration.ledger, registration.records)]
-    changed = provenance.changed_files(folder, own)
-    if changed is None or provenance.code(folder).commit is None:
-        raise WrongUse(
-            f"{folder} is in no git repository with a commit: a confirmation names the one that ran"
-        )
-    if changed:
-        raise WrongUse(
-            f"the tree differs from its commit ({', '.join(changed[:3])}{', ...' if changed[3:] else ''}): "
-            "commit or remove that first"
-        )
+    clean_commit(folder, [path.relative_to(folder) for path in (registration.ledger, registration.records)])
     return registration, seed
 
 
@@ -119,6 +110,7 @@ class ConfirmingSession:
         self.registration, self.seed, self.resumes = registration, seed, resumes
         self.collected: list[pytest.Function] = []
         self.confirmation: Confirmation | None = None
+        self._held: IO[bytes] | None = None
 
     def pytest_report_header(self) -> str:
         return f"confirming {self.registration.freeze.name}, seed {self.seed[:12]}"
@@ -159,8 +151,12 @@ class ConfirmingSession:
             )
         models = {model.name: model.entry for model in selected(config)}
         sources = Project(folders[0].parent, tuple(folders))
-        if found := [*differences(freeze, sources, claims.values(), models), *_other_dtypes(config, freeze)]:
-            raise WrongUse(refusal(self.registration, found))
+        changed = changed_sources(freeze, sources, claims.values())
+        different = different_run(freeze, models, config.option.vsg_dtype or DTYPE)
+        if changed or different:
+            raise WrongUse(refusal(self.registration, changed, different))
+        if not config.option.collectonly:
+            self._held = hold(self.registration)
         commit = provenance.code(folders[-1]).commit or ""
         return Confirmation(
             self.registration, self.seed, commit, claims, read_ledger(self.registration.ledger)
@@ -190,7 +186,14 @@ class ConfirmingSession:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Append the placebos that an earlier run did not come to."""
         if self.confirmation is not None and not session.config.option.collectonly:
-            self.confirmation.complete()
+            try:
+                self.confirmation.complete()
+            except VsgError as error:
+                pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+
+    def pytest_unconfigure(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -271,15 +274,6 @@ def _check_device(config: pytest.Config) -> None:
         raise WrongUse(
             f"a confirmation computes on {DEVICE}, and this run on {device}: add --device {DEVICE}"
         )
-
-
-def _other_dtypes(config: pytest.Config, freeze: Freeze) -> Iterator[str]:
-    """Yield a line for each model whose dtype differs from the freeze."""
-    dtype = config.option.vsg_dtype or "float32"
-    for model in selected(config):
-        frozen = freeze.model(model.name)
-        if frozen and frozen.dtype != dtype:
-            yield f"{model.name} is computed in {dtype}, frozen in {frozen.dtype}"
 
 
 def _summary(confirmation: Confirmation) -> Iterator[str]:

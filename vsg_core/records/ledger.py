@@ -9,14 +9,15 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from vsg_core.errors import VsgError
+from vsg_core.errors import VsgError, WrongUse
 from vsg_core.records.files import file_name, parse_record, record_text, write_atomically
 from vsg_core.records.record import Interval, Number, Record, Stored, first_fault
 from vsg_core.records.registered import Registration
@@ -139,6 +140,34 @@ def read_ledger(path: str | Path) -> list[Line]:
     return lines
 
 
+def hold(registration: Registration) -> IO[bytes]:
+    """Keep other processes from appending to the ledger of a freeze, until what is returned is closed.
+
+    Raises:
+        WrongUse: another process does.
+        VsgError: the freeze cannot be read.
+    """
+    # Not on Windows, where the suite does not run.
+    import fcntl
+
+    try:
+        # Not the ledger, which a run without a verdict should not leave behind.
+        file = registration.path.open("rb")
+    except OSError as error:
+        raise VsgError(f"cannot read {registration.path}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise WrongUse(
+            f"another process confirms {registration.freeze.name}: wait until it has ended"
+        ) from None
+    except OSError:
+        # A file system without locks; every line is still checked against the ledger before it is appended.
+        return file
+    return file
+
+
 def append(registration: Registration, line: Line) -> None:
     """Append a line whose `number` and `before` follow from the ledger as it is, and bring it to the disk.
 
@@ -171,7 +200,10 @@ def keep_record(registration: Registration, record: Record) -> tuple[str, str]:
     digest = digest_of(text)
     member = f"{file_name(record.model.name)}/{file_name(record.claim.id)}-{digest[:12]}.json.gz"
     # Without a time, so that the same record gives the same bytes.
-    write_atomically(registration.records / member, gzip.compress(text.encode(), 9, mtime=0))
+    path = write_atomically(registration.records / member, gzip.compress(text.encode(), 9, mtime=0))
+    # Before its line is: a line whose record was lost could not be gone on from.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
     return member, digest
 
 
@@ -184,7 +216,7 @@ def kept_record(registration: Registration, line: Line) -> Record:
     path = registration.records / line.record
     try:
         text = gzip.decompress(path.read_bytes()).decode()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise VsgError(
             f"line {line.number}: cannot read its record {path}: {error}: restore it from git"
         ) from error

@@ -133,13 +133,16 @@ class Freeze(Stored):
     """The commit of the tree that it was made from, which had no changes."""
 
     note: str = ""
-    """What the freeze is for, in a sentence; says so of a rehearsal."""
+    """What the freeze is for, in a sentence; that of a rehearsal begins with "Rehearsal"."""
 
     commitment: Commitment
     """To the nonce that determines the items."""
 
     versions: dict[str, str]
     """Of Python and the libraries that verdicts may depend on."""
+
+    dealing: str = ""
+    """The digest of the code that derives the seeds and deals the items; empty in a freeze of before there was one."""
 
     explored: tuple[tuple[str, int], ...] = ()
     """The id and seed of every claim of the project. Its share of each pool may have been drawn before the freeze, so
@@ -203,7 +206,10 @@ class Registration(NamedTuple):
         Raises:
             WrongUse: the nonce is not the one that the freeze commits to.
         """
-        given = hashlib.sha256(nonce.encode()).hexdigest()
+        try:
+            given = hashlib.sha256(nonce.encode()).hexdigest()
+        except UnicodeEncodeError as error:
+            raise WrongUse(f"--nonce {nonce!r} is not UTF-8: give its text") from error
         if given != self.freeze.commitment.sha256:
             raise WrongUse(
                 f"--nonce: its sha256 is {given}, but {self.freeze.name} commits to "
@@ -249,11 +255,16 @@ def read_registration(folder: str | Path, name: str) -> Registration:
         content = path.read_bytes()
         # As JSON, in which an array is a tuple.
         text = json.dumps(tomllib.loads(content.decode()), default=str)
-        return Registration(Freeze.model_validate_json(text), content, path)
+        registration = Registration(Freeze.model_validate_json(text), content, path)
     except ValidationError as error:
         raise VsgError(f"{path} is damaged ({first_fault(error)}): restore it from git") from error
     except (OSError, ValueError) as error:
         raise VsgError(f"cannot read {path}: {error}: restore it from git") from error
+    if registration.freeze.name != name:
+        raise VsgError(
+            f"{path} is a copy of the freeze {registration.freeze.name}: remove it, and use the freeze itself"
+        )
+    return registration
 
 
 def names_in(folder: str | Path) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from vsg_core.errors import WrongUse
 from vsg_core.judge.claims import Claim
+from vsg_core.projects import PACKAGE
 from vsg_core.records.registered import Freeze, FrozenClaim, Registration
 from vsg_core.runs.keys import (
     ENGINE,
@@ -20,10 +22,13 @@ from vsg_core.runs.keys import (
     reasons,
     weights_of,
 )
+from vsg_core.runs.syntax import digest, parsed, tree_text
 from vsg_core.weights.registry import Entry
 
-# The run chooses them: the seed follows from the nonce, and the number of trials is the freeze's own.
-CHOSEN = frozenset({"seed", "trials"})
+# What the seed of a run, that of a claim and its items follow from, besides the pools, which are parts of the claims.
+DEALS = (
+    "records/registered.py", "plugin/drawing.py", "plugin/confirming.py", "registration/confirmation.py",
+)  # fmt: skip
 # The name of the engine in a key; the freeze has it per model.
 _ENGINE_NAME = "engine"
 
@@ -51,7 +56,13 @@ def parts_of(project: Project, claim: Claim) -> dict[str, str]:
     """
     with file_of(project, claim) as path:
         parts = project.parts(path, f"test_{claim.id}") | judged_by(claim)
-    return {name: value for name, value in sorted(parts.items()) if name not in CHOSEN}
+    return {name: value for name, value in sorted(parts.items()) if name != "seed"}
+
+
+@cache
+def dealing_digest() -> str:
+    """The digest of the code that derives seeds from a freeze and a nonce, and deals items."""
+    return digest(tree_text(parsed((PACKAGE / name).read_text(encoding="utf-8"), name)) for name in DEALS)
 
 
 def versions_for(entries: Iterable[Entry]) -> dict[str, str]:
@@ -62,16 +73,12 @@ def versions_for(entries: Iterable[Entry]) -> dict[str, str]:
     return {name: value for name, value in sorted(found.items()) if name in ENGINE - {_ENGINE_NAME}}
 
 
-def differences(
-    freeze: Freeze, project: Project, claims: Iterable[Claim], entries: Mapping[str, Entry]
-) -> list[str]:
-    """List what differs from a freeze, one line each; empty if a run may confirm it.
+def changed_sources(freeze: Freeze, project: Project, claims: Iterable[Claim]) -> list[str]:
+    """List what of the sources differs from a freeze, one line each; empty where nothing does.
 
     Args:
         project: the sources as they are.
         claims: those of the project; of the freeze's claims all are compared.
-        entries: the models that are about to run, by their names in the freeze. Weights that are neither on this
-            machine nor pinned are not compared.
     """
     known = {claim.id: claim for claim in claims}
     found: dict[str, list[str]] = {}
@@ -79,24 +86,46 @@ def differences(
         claim = known.get(frozen.id)
         for what in ["is gone"] if claim is None else _changes(frozen, claim, project):
             found.setdefault(what, []).append(frozen.id)
+    lines = [f"{what}: {', '.join(ids)}" for what, ids in found.items()]
+    # Freezes of before 30 November 2026 do not have it.
+    if freeze.dealing and freeze.dealing != dealing_digest():
+        lines.append(f"the code that deals items changed: {', '.join(DEALS)} of vsg_core")
+    return lines
+
+
+def different_run(freeze: Freeze, entries: Mapping[str, Entry], dtype: str) -> list[str]:
+    """List what else differs from a freeze, one line each with what to do; empty where nothing does.
+
+    Args:
+        entries: the models that are about to run, by their names in the freeze. Weights that are neither on this
+            machine nor pinned are compared when they have been measured.
+        dtype: what they are computed in.
+    """
     return [
-        *(f"{what}: {', '.join(ids)}" for what, ids in found.items()),
         *_other_versions(freeze.versions, versions_for(entries.values())),
-        *_other_weights(freeze, entries),
+        *_other_models(freeze, entries, dtype),
     ]
 
 
-def refusal(registration: Registration, found: Sequence[str]) -> str:
+def refusal(registration: Registration, sources: Sequence[str], run: Sequence[str]) -> str:
     """Say in one message what differs from a freeze, and how to get what was frozen.
 
     The freeze's own commit does not have the freeze yet: the one that added it does.
+
+    Args:
+        sources: what of the sources differs.
+        run: what else does, with what to do.
     """
-    freeze, path = registration.freeze, registration.path
-    return (
-        f"{freeze.name} was frozen at {freeze.commit[:12]}, and the tree differs:\n"
-        + "".join(f"  {each}\n" for each in found)
-        + "to confirm it, check out the commit that added the freeze: "
-        + f"git worktree add ../{freeze.name} $(git log -1 --no-renames --format=%H -- {shlex.quote(str(path))})"
+    freeze, path = registration.freeze, shlex.quote(str(registration.path))
+    found = f"git log -1 --no-renames --format=%H -- {path}"
+    where = f"check out the commit that added the freeze: git worktree add ../{freeze.name} $({found})"
+    return "\n  ".join(
+        [
+            f"{freeze.name} was frozen at {freeze.commit[:12]}, and what would run is something else:",
+            *sources,
+            *([where] if sources else []),
+            *run,
+        ]
     )
 
 
@@ -111,18 +140,22 @@ def _changes(frozen: FrozenClaim, claim: Claim, project: Project) -> list[str]:
 def _other_versions(frozen: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The libraries of other versions; those of the engines that do not run now are left out."""
     return [
-        f"{name} is {value}, frozen with {frozen.get(name, 'none')}"
+        f"{name} is {value}, frozen with {frozen.get(name, 'none')}: install that"
         for name, value in now.items()
         if frozen.get(name) != value
     ]
 
 
-def _other_weights(freeze: Freeze, entries: Mapping[str, Entry]) -> list[str]:
+def _other_models(freeze: Freeze, entries: Mapping[str, Entry], dtype: str) -> list[str]:
     found: list[str] = []
     for name, entry in entries.items():
         model, weights = freeze.model(name), weights_of(entry)
         if model is None:
-            found.append(f"{name} is not a model of the freeze")
+            found.append(f"{name} is not a model of the freeze: leave it out")
         elif weights and weights != model.weights:
-            found.append(f"the weights of {name} are {weights[:12]}, frozen with {model.weights[:12]}")
+            found.append(
+                f"the weights of {name} are {weights[:12]}, frozen with {model.weights[:12]}: fetch those"
+            )
+        elif model.dtype != dtype:
+            found.append(f"{name} is computed in {dtype}, frozen in {model.dtype}: leave --dtype out")
     return found

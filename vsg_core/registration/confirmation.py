@@ -33,12 +33,13 @@ class Confirmation:
         lines: those of the ledger; this run's are added to them.
 
     Attributes:
+        models: those that the run is about; see `due`.
         before: the cells that had their verdict when the run began.
         own: the lines of this run.
         resumes: the run continues an earlier one; see `due`.
 
     Raises:
-        WrongUse: the ledger is of another seed.
+        WrongUse: the ledger is of another seed, or it is gone and its records are not.
     """
 
     registration: Registration
@@ -55,7 +56,13 @@ class Confirmation:
                 f"{self.registration.ledger} was begun with another freeze or nonce: its seed is "
                 f"{self.lines[0].seed[:12]}, and that of this run {self.seed[:12]}: restore both from git"
             )
+        if not self.lines and any(self.registration.records.glob("*/*.json.gz")):
+            raise WrongUse(
+                f"{self.registration.records} has records, and {self.registration.ledger} no line: restore the ledger "
+                "from git, or, if a run was interrupted before its first line, remove the records"
+            )
         self.before = {(line.claim, line.model) for line in self._confirmed()}
+        self.models: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -83,8 +90,8 @@ class Confirmation:
         Raises:
             WrongUse: `resume` is missing where a run was interrupted, or given where none was; or none is due.
         """
-        models = {model for _, model in cells}
-        registered = {cell for cell in self.cells if cell[1] in models}
+        self.models = {model for _, model in cells}
+        registered = {cell for cell in self.cells if cell[1] in self.models}
         there = self.before & registered
         # A model, or an engine, on which nothing has run is another run, not the rest of one.
         is_unfinished = bool(there) and (there != registered or any(self._cut_off()))
@@ -107,8 +114,17 @@ class Confirmation:
         """Keep a record, append its line, then the lines of its placebos. Returns the record's line.
 
         Raises:
-            VsgError: it cannot be written, or another process appends to the ledger.
+            VsgError: it is of other weights than were frozen, it cannot be written, or another process appends to the
+                ledger.
         """
+        self._check_alone()
+        model = self.registration.freeze.model(record.model.name)
+        # Weights that had to be fetched first were not compared before the run.
+        if model is not None and record.weights != model.weights:
+            raise VsgError(
+                f"{record.claim.id} ran on weights {record.weights[:12]} of {model.name}, frozen with "
+                f"{model.weights[:12]}: nothing was added to the ledger; get the frozen ones"
+            )
         file, digest = keep_record(self.registration, record)
         cell = record.claim.id, record.model.name
         line = self._append(
@@ -126,7 +142,7 @@ class Confirmation:
         return line
 
     def complete(self) -> None:
-        """Append the placebos that an earlier run did not come to.
+        """Append the placebos on the models of this run that an earlier one did not come to.
 
         Raises:
             VsgError: as `add`.
@@ -142,8 +158,8 @@ class Confirmation:
         return (line for line in self.lines if line.kind == "confirmation")
 
     def _cut_off(self) -> Iterator[Line]:
-        """The confirmations without all of their placebos."""
-        return (line for line in self._confirmed() if self._placebos_due(line))
+        """The confirmations on the models of this run without all of their placebos."""
+        return (line for line in self._confirmed() if line.model in self.models and self._placebos_due(line))
 
     def _placebos_due(self, line: Line) -> list[int]:
         """The numbers of the placebos that a confirmation is still to be followed by."""
@@ -165,12 +181,20 @@ class Confirmation:
                 judged = {"verdict": "not run", "reason": str(error)}
             self._append(judged, kind="placebo", placebo=number, **about)
 
-    def _append(self, judged: Mapping[str, Any], **further: Any) -> Line:
-        """Append a line with what was judged, of which only the fields in JUDGED count."""
+    def _check_alone(self) -> None:
+        """Check that the ledger has this run's lines and those before it alone.
+
+        Raises:
+            VsgError: another process appends to it.
+        """
         if read_ledger(self.registration.ledger) != self.lines:
             raise VsgError(
                 f"another process appends to {self.registration.ledger}: leave one of them running"
             )
+
+    def _append(self, judged: Mapping[str, Any], **further: Any) -> Line:
+        """Append a line with what was judged, of which only the fields in JUDGED count."""
+        self._check_alone()
         number, before = following(self.lines)
         line = Line(
             number=number,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -27,7 +27,7 @@ from vsg_core.records.registered import (
     check_commitment,
     check_name,
 )
-from vsg_core.registration.checking import parts_of, versions_for
+from vsg_core.registration.checking import dealing_digest, parts_of, versions_for
 from vsg_core.registration.drawing import Drawn, drawn_by
 from vsg_core.registration.exploring import NO_SPREAD, Explored, Spread
 from vsg_core.runs.keys import Project, weights_of
@@ -116,6 +116,7 @@ def make_freeze(
         note=proposal.note,
         commitment=proposal.commitment,
         versions=versions_for(entries[name] for name in registered),
+        dealing=dealing_digest(),
         explored=tuple((claim.id, claim.seed) for claim in known),
         models=tuple(model for model in models if model.name in registered),
         claims=tuple(
@@ -137,15 +138,20 @@ def registered_folder(folders: Sequence[Path]) -> Path:
     return folders[-1] / REGISTERED
 
 
-def clean_commit(folder: Path) -> str:
+def clean_commit(folder: Path, but: Iterable[Path] = ()) -> str:
     """The commit that is checked out in the repository of a folder.
+
+    Args:
+        but: files and folders that may differ, from `folder`.
 
     Raises:
         VsgError: there is no repository, or files differ from the commit.
     """
-    commit, changed = code(folder).commit, changed_files(folder, ())
+    commit, changed = code(folder).commit, changed_files(folder, but)
     if commit is None or changed is None:
-        raise VsgError(f"{folder} is in no git repository with a commit: a freeze names one")
+        raise VsgError(
+            f"{folder} is in no git repository with a commit, which a freeze and a confirmation name"
+        )
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise VsgError(
@@ -251,8 +257,11 @@ class _Maker:
         name, rule = self.claim.id, self.claim.rule
         if not self.models:
             yield f"{name} applies to none of the models: leave it out"
-        if self.units < rule.trials or self.units > self.trials:
-            yield f"{name}: {self.units} units of {self.trials} trials, but its rule takes at least {rule.trials}"
+        if self.units < rule.trials:
+            yield f"{name}: {self.units} units, but its rule takes at least {rule.trials}: give more trials"
+            return
+        if self.units > self.trials:
+            yield f"{name}: {self.units} units of {self.trials} trials, which cannot give more units than trials"
             return
         for model in self.models:
             if (spread := self.spreads[model]) is None:
@@ -341,6 +350,6 @@ def _exclusions(claim: str, drawn: Mapping[str, Drawn], explored: Explored) -> s
     with_it = sorted(other for other, each in drawn.items() if other != claim and each.shared & own.shared)
     whose = f"shared with {', '.join(with_it)}" if with_it else "given to no other claim of the freeze"
     return (
-        f"{explored.population(claim) or own.text}; {whose}; left out are listed items and all that were dealt to a "
-        "claim of the project before"
+        f"{explored.population(claim) or own.text}; {whose}; left out are listed items and the share of "
+        "every claim of the project"
     )

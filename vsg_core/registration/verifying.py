@@ -59,7 +59,8 @@ def verify(registration: Registration, nonce: str | None = None) -> Verification
     check = _Check(registration, lines, seed)
     faults = [f"{_where(line)}: {fault}" for line in lines for fault in check.faults(line)]
     if lines:
-        faults += [*_missing(registration.freeze, lines), *_unnamed(registration, lines)]
+        faults += _missing(registration.freeze, lines)
+    faults += _unnamed(registration, lines)
     return Verification(lines, faults, seed is not None)
 
 
@@ -78,12 +79,12 @@ class _Check:
 
     def faults(self, line: Line) -> Iterator[str]:
         """Describe what is wrong with a line."""
-        yield from self._of_its_place(line)
         freeze = self.registration.freeze
         claim, model = freeze.claim(line.claim), freeze.model(line.model)
         if claim is None or model is None or freeze.run(line.claim, line.model) is None:
             yield "the freeze does not register this claim on this model"
             return
+        yield from self._of_its_place(line)
         try:
             record = self._record(line)
         except VsgError as error:
@@ -247,4 +248,7 @@ def _unnamed(registration: Registration, lines: Sequence[Line]) -> Iterator[str]
     named = {line.record for line in lines}
     for path in sorted(registration.records.glob("*/*.json.gz")):
         if (member := path.relative_to(registration.records).as_posix()) not in named:
-            yield f"no line names the record {member}: its line is gone, or a run ended before it wrote one"
+            yield (
+                f"no line names the record {member}: restore the ledger from git, or, if a run was interrupted before "
+                "it wrote that line, remove the record"
+            )
