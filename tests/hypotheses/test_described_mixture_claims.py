@@ -11,7 +11,6 @@ import pytest
 
 from fixtures.described import fits
 from fixtures.nearest_text import Continued
-from fixtures.pools.facts import FACTS
 from fixtures.pools.noun_pairs import NOUN_PAIRS
 from fixtures.pools.openings import OPENINGS
 from fixtures.pools.pool import Pool
@@ -111,37 +110,43 @@ def test_a_model_names_the_heavier_kind_only_if_it_uses_the_weights(
     assert judged(function, Scripted(says=says), draw).verdict == verdict
 
 
+def repeated(opening: str) -> str:
+    """Four copies in a row, the last one without its last word."""
+    return f"{opening}. {opening}. {opening}. {opening}.".rsplit(" ", 1)[0]
+
+
 def test_the_entropy_counts_by_the_end_that_hurts() -> None:
-    """After openings eight tokens of 0.1: 3 bits or more; after facts one of 0.99."""
-    facts = {fact.prompt for fact in FACTS.share("a test")}
+    """After openings eight tokens of 0.1: 3 bits or more; after repeated ones one of 0.99."""
+    texts = {repeated(opening.text) for opening in OPENINGS.share("a test")}
     wide, sure = Likely(tuple(f" w{i}" for i in range(8)), (0.1,) * 8), Likely((" a",), (0.99,))
-    function = claims.test_forks_have_more_than_two_bits
-    draws = drawing(OPENINGS), drawing(FACTS)
-    listed = Scripted(lists=lambda text: sure if text in facts else wide)
-    assert judged(function, listed, *draws).verdict == "holds"
+    function, draw = claims.test_forks_have_more_than_two_bits, drawing(OPENINGS)
+    listed = Scripted(lists=lambda text: sure if text in texts else wide)
+    assert judged(function, listed, draw).verdict == "holds"
     two = Likely((" a", " b"), (0.5, 0.495))
-    assert judged(function, Scripted(lists=lambda text: two), *draws).verdict == "refuted"
+    assert judged(function, Scripted(lists=lambda text: two), draw).verdict == "refuted"
     # A fifth is not listed: one token after the openings, or a hundred thousand.
     open_ends = Likely((" a", " b"), (0.4, 0.4))
-    short = Scripted(lists=lambda text: sure if text in facts else open_ends)
-    assert judged(function, short, *draws).verdict == "inconclusive"
-    assert judged(function, Scripted(lists=lambda text: wide), *draws).verdict == "inconclusive"
+    short = Scripted(lists=lambda text: sure if text in texts else open_ends)
+    assert judged(function, short, draw).verdict == "inconclusive"
+    assert judged(function, Scripted(lists=lambda text: wide), draw).verdict == "inconclusive"
 
 
-def test_the_entropy_cannot_be_judged_where_the_list_leaves_most_facts_open() -> None:
-    """After facts 0.8 are listed: with the rest on one token 1.5 bits, spread out 5.1."""
-    facts = [fact.prompt for fact in drawing(FACTS)(80)]
+def test_the_entropy_cannot_be_judged_where_the_list_leaves_most_repeated_openings_open() -> None:
+    """After these 0.8 are listed: with the rest on one token 1.5 bits, spread out 5.1."""
+    draw = drawing(OPENINGS)
+    texts = [repeated(opening.text) for opening in draw(80)]
     wide, sure = Likely(tuple(f" w{i}" for i in range(8)), (0.1,) * 8), Likely((" a",), (0.99,))
-    draws = drawing(OPENINGS), drawing(FACTS)
 
     def judgement(known: int) -> Judgement:
-        lists = dict.fromkeys(facts, Likely((" a", " b"), (0.4, 0.4))) | dict.fromkeys(facts[:known], sure)
+        lists = dict.fromkeys(texts, Likely((" a", " b"), (0.4, 0.4))) | dict.fromkeys(texts[:known], sure)
         listed = Scripted(lists=lambda text: lists.get(text, wide))
-        return judged(claims.test_forks_have_more_than_two_bits, listed, *draws)
+        return judged(claims.test_forks_have_more_than_two_bits, listed, draw)
 
     assert judgement(60).verdict == "holds"
     assert judgement(40).verdict == "inconclusive"
-    with pytest.raises(NotApplicable, match=r"^39 of 80 facts .* the 20 tokens that scripted lists"):
+    with pytest.raises(
+        NotApplicable, match=r"^39 of 80 repeated openings .* the 20 tokens that scripted lists"
+    ):
         judgement(39)
 
 
