@@ -179,6 +179,18 @@ def test_the_claims_part_shows_the_confirming_run(page: Element) -> None:
     )
 
 
+def test_what_has_not_been_run_is_not_confirmed(tmp_path: Path) -> None:
+    """Of two claims one was run, on one of its models."""
+    every = of(RECOVERED.id)
+    register(tmp_path, freeze_of("primary-1", [*every, *of(EMPTY.id)]), [shrunk(every[0])])
+    page = read(render(report_of(records(), confirmations=read_confirmations([tmp_path]))))
+    assert badge_in(page, RECOVERED.id) == f"confirmed on 1 of {len(every)} models"
+    assert badge_in(page, EMPTY.id) == "exploratory"
+    header = page.all("header")[0].text
+    assert "2 claims were registered in primary-1 before new prompts were drawn" in header
+    assert "1 on some models only, 1 has not been run yet" in header
+
+
 def test_without_a_line_nothing_changes(tmp_path: Path) -> None:
     plain = render(report_of(records()))
     register(tmp_path, freeze_of("primary-1", of(EMPTY.id)), [])
