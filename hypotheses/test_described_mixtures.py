@@ -101,7 +101,7 @@ def test_described_mixture_names_its_heavier_kind(
     controls={
         REPEATED: control(
             not_mostly(),
-            f"80 of the openings {TIMES} times in a row, the last time without its last word, which stands in the text "
+            f"80 of the openings {TIMES} times in a row, the last time without its last word, which is in the text "
             "before; counted where the greatest entropy that the list allows is above 2 bits",
         ),
         MOST: control(

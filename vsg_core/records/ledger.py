@@ -201,7 +201,7 @@ def keep_record(registration: Registration, record: Record) -> tuple[str, str]:
     member = f"{file_name(record.model.name)}/{file_name(record.claim.id)}-{digest[:12]}.json.gz"
     # Without a time, so that the same record gives the same bytes.
     path = write_atomically(registration.records / member, gzip.compress(text.encode(), 9, mtime=0))
-    # Before its line is: a line whose record was lost could not be gone on from.
+    # Before its line is: no run could continue behind a line whose record was lost.
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return member, digest

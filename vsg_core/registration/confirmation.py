@@ -114,7 +114,7 @@ class Confirmation:
         """Keep a record, append its line, then the lines of its placebos. Returns the record's line.
 
         Raises:
-            VsgError: it is of other weights than were frozen, it cannot be written, or another process appends to the
+            VsgError: its weights are not the frozen ones, it cannot be written, or another process appends to the
                 ledger.
         """
         self._check_alone()
