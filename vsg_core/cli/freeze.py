@@ -64,14 +64,13 @@ def freeze(
     without controls or without a pool, an identity, and a power below 0.9.
     """
     from vsg_core.judge.claims import load_claims
-    from vsg_core.judge.placebo import PLACEBOS
     from vsg_core.projects import claim_folders
     from vsg_core.records.registered import write_freeze
     from vsg_core.registration.freezing import (
         Proposal,
         clean_commit,
-        expected_placebos,
         make_freeze,
+        placebos_on,
         registered_folder,
     )
     from vsg_core.wording import number_text
@@ -91,9 +90,10 @@ def freeze(
     for line in _lines(made):
         click.echo(line)
     for model in made.models:
-        expected = number_text(expected_placebos(made, known, model.name), "number")
+        placebos = placebos_on(made, model.name)
+        expected = number_text(made.expected(placebos), "number")
         click.echo(
-            f"{model.name}: {PLACEBOS} placebo claims, of which {expected} decide by chance on average"
+            f"{model.name}: {len(placebos)} placebo claims, of which {expected} decide by chance on average"
         )
     if not dry_run:
         click.echo(

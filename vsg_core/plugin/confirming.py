@@ -281,13 +281,14 @@ def _summary(confirmation: Confirmation) -> Iterator[str]:
     for line in confirmation.own:
         if line.kind != "placebo":
             yield _verdict_text(line, confirmation)
+    freeze = confirmation.registration.freeze
     placebos: dict[str, list[Line]] = {}
     for line in confirmation.lines:
         if line.kind == "placebo" and line.verdict != "not run":
             placebos.setdefault(line.model, []).append(line)
     for model, lines in placebos.items():
         false = sum(line.verdict in ("holds", "refuted") for line in lines)
-        expected = number_text(confirmation.expected(lines), "number")
+        expected = number_text(freeze.expected(line.claim for line in lines), "number")
         yield f"placebos on {model}: {false} of {len(lines)} held or were refuted, expected {expected}"
     yield f"{confirmation.there} verdicts are in {confirmation.registration.ledger}: commit it with its records"
 

@@ -19,8 +19,6 @@ from vsg_core.records.record import Record
 from vsg_core.records.registered import Freeze, names_in, read_registration
 from vsg_core.vocabulary import Status, Verdict
 
-# The share of placebos that a rule decides by chance: the two sides of its interval together.
-FALSE_VERDICTS = 0.05
 # How the note of a freeze begins that only tries the machine out.
 REHEARSAL = "rehearsal"
 
@@ -94,16 +92,13 @@ class Placebos:
 
     Args:
         judged: those with a verdict.
+        expected: the number that chance alone lets hold or be refuted.
     """
 
     judged: int
     held: int
     refuted: int
-
-    @property
-    def expected(self) -> float:
-        """The number that chance alone lets hold or be refuted."""
-        return FALSE_VERDICTS * self.judged
+    expected: float
 
 
 @dataclass(frozen=True)
@@ -161,8 +156,10 @@ class Ledger:
         for line in self.lines:
             if line.placebo is not None:
                 first.setdefault(line.cell, line)
-        verdicts = [line.verdict for line in first.values() if line.verdict != "not run"]
-        return Placebos(len(verdicts), verdicts.count("holds"), verdicts.count("refuted"))
+        judged = [line for line in first.values() if line.verdict != "not run"]
+        verdicts = [line.verdict for line in judged]
+        expected = self.freeze.expected(line.claim for line in judged)
+        return Placebos(len(verdicts), verdicts.count("holds"), verdicts.count("refuted"), expected)
 
 
 @dataclass(frozen=True)

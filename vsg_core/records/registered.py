@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -95,6 +96,9 @@ class FrozenClaim(Stored):
     rules: str
     """The digest of the rule and of every control's."""
 
+    alpha: float = 0.05
+    """The chance of a false verdict that its rule allows, and with it the chance that a placebo of it is decided."""
+
     matters: Number
     """The smallest effect that matters, as a distance from the bound in its unit."""
 
@@ -168,6 +172,10 @@ class Freeze(Stored):
         """Return the run of a claim on a model, None if it is not registered there."""
         frozen = self.claim(claim)
         return next((run for run in frozen.runs if run.model == model), None) if frozen else None
+
+    def expected(self, placebos: Iterable[str]) -> float:
+        """The number of placebos of these claims that hold or are refuted on average: the sum of their alphas."""
+        return sum(claim.alpha for name in placebos if (claim := self.claim(name)))
 
     def claims_on(self, model: str) -> list[str]:
         """Return the ids of the claims that are registered on a model, in their order."""

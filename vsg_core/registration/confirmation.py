@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,10 +149,6 @@ class Confirmation:
         """
         for line in list(self._cut_off()):
             self._add_placebos(line, kept_record(self.registration, line))
-
-    def expected(self, placebos: Iterable[Line]) -> float:
-        """The number of these placebos that hold or are refuted on average if the judge errs as alpha says."""
-        return sum(self.claims[line.claim].rule.alpha for line in placebos)
 
     def _confirmed(self) -> Iterator[Line]:
         return (line for line in self.lines if line.kind == "confirmation")

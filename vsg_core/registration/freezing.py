@@ -126,11 +126,10 @@ def make_freeze(
     )
 
 
-def expected_placebos(freeze: Freeze, known: Sequence[Claim], model: str) -> float:
-    """State how many placebo claims on a model hold or are refuted on average, as the alphas of their rules say."""
-    alphas = {claim.id: claim.rule.alpha for claim in known}
+def placebos_on(freeze: Freeze, model: str) -> list[str]:
+    """The claims that the placebos on a model are made from, one entry per placebo."""
     on_model = freeze.claims_on(model)
-    return sum(alphas[claim] * len(placebos_of(on_model, claim)) for claim in on_model)
+    return [claim for claim in on_model for _ in placebos_of(on_model, claim)]
 
 
 def registered_folder(folders: Sequence[Path]) -> Path:
@@ -282,6 +281,7 @@ class _Maker:
             statement=claim.statement,
             rule=claim.rule_text,
             rules=claim.rules_digest,
+            alpha=claim.rule.alpha,
             matters=matters,
             trials=self.trials,
             units=self.expected,
