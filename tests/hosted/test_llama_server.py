@@ -55,6 +55,21 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+# `python -m llama_cpp.server` without what its command line cannot turn off: rearranged weights, which crash it on
+# some processors with AMX (https://github.com/ggml-org/llama.cpp/issues/20824).
+SERVER = """
+import runpy
+from llama_cpp import llama_cpp
+defaults = llama_cpp.llama_model_default_params
+def without_extra_buffers():
+    found = defaults()
+    found.use_extra_bufts = False
+    return found
+llama_cpp.llama_model_default_params = without_extra_buffers
+runpy.run_module("llama_cpp.server", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def gguf() -> Path:
     """The file of the embedded model, where it is on this machine."""
@@ -71,7 +86,7 @@ def target(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", ALIAS),
+        *(sys.executable, "-c", SERVER, "--model", str(gguf), "--model_alias", ALIAS),
         *("--host", "127.0.0.1", "--port", str(port), "--logits_all", "true", "--n_ctx", "192"),
         *("--n_threads", "1", "--n_threads_batch", "1"),
         # Keys and values in float32, as the engine of this project keeps them.

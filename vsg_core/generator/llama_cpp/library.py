@@ -78,6 +78,9 @@ class Weights:
         parameters = lib.llama_model_default_params()
         # The records name one processor's numbers; other devices would need an identity of their own.
         parameters.n_gpu_layers = 0
+        # With AMX, weights that were rearranged for it end the process in a segmentation fault on some processors
+        # (https://github.com/ggml-org/llama.cpp/issues/20824).
+        parameters.use_extra_bufts = "AMX_INT8" not in kernels().split()
         _failures.clear()
         self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
