@@ -39,7 +39,7 @@ TRIED = ("Yesterday they found the", "My friend could not stop thinking about th
 TURNED = 0.5
 # Pairs whose continuations are nearer to each other have too little between them.
 APART = 0.2
-FREE = 20
+FREE = 60
 ANYWHERE, ANOTHER = "without holding the nearest token", "taken for another pair's second noun"
 RANDOM, TOWARDS, IN_FITTED = (
     "a step in a random direction", "a step towards the second noun", "in the prompts it is fitted to",
@@ -86,7 +86,7 @@ def test_vector_acts_as_another_than_its_nearest_token(
     are fitted. More steps could find what these do not, so a model is refuted only where they suffice once the nearest
     token is not held.
     """
-    pairs = draw_noun_pairs(40, lambda some: apart(*continuations(lm, some)))
+    pairs = draw_noun_pairs(120, lambda some: apart(*continuations(lm, some)))
     start, end = embedded(lm, pairs)
     first, second = continuations(lm, pairs)
     ids = torch.tensor([single_token(lm, pair.first) for pair in pairs])
