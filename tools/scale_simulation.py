@@ -61,8 +61,10 @@ def recorded() -> dict[str, tuple[int, float]]:
             if not name.endswith(".json"):
                 continue
             record = json.loads(archive.read(name))
-            # Other speeds, and few claims so far.
-            if on_second_engine(record["model"]["name"]):
+            # Of other speeds.
+            if on_second_engine(record["model"]["name"]) or not (
+                record["run"].get("device") or "cpu"
+            ).startswith("cpu"):
                 continue
             if record["run"].get("seconds") and record["model"].get("parameters"):
                 seconds[record["model"]["name"]][record["claim"]["id"]] = record["run"]["seconds"]
