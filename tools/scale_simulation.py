@@ -61,10 +61,9 @@ def recorded() -> dict[str, tuple[int, float]]:
             if not name.endswith(".json"):
                 continue
             record = json.loads(archive.read(name))
+            device = record["run"].get("device") or "cpu"
             # Of other speeds.
-            if on_second_engine(record["model"]["name"]) or not (
-                record["run"].get("device") or "cpu"
-            ).startswith("cpu"):
+            if on_second_engine(record["model"]["name"]) or not device.startswith("cpu"):
                 continue
             if record["run"].get("seconds") and record["model"].get("parameters"):
                 seconds[record["model"]["name"]][record["claim"]["id"]] = record["run"]["seconds"]

@@ -22,7 +22,8 @@ from vsg_core.runs.keys import (
     reasons,
     weights_of,
 )
-from vsg_core.runs.syntax import digest, parsed, tree_text
+from vsg_core.runs.rooms import source_text
+from vsg_core.runs.syntax import digest
 from vsg_core.weights.registry import Entry
 
 # What the seed of a run, that of a claim and its items follow from, besides the pools, which are parts of the claims.
@@ -62,7 +63,7 @@ def parts_of(project: Project, claim: Claim) -> dict[str, str]:
 @cache
 def dealing_digest() -> str:
     """The digest of the code that derives seeds from a freeze and a nonce, and deals items."""
-    return digest(tree_text(parsed((PACKAGE / name).read_text(encoding="utf-8"), name)) for name in DEALS)
+    return digest(source_text(PACKAGE / name) for name in DEALS)
 
 
 def versions_for(entries: Iterable[Entry]) -> dict[str, str]:
@@ -152,10 +153,11 @@ def _other_models(freeze: Freeze, entries: Mapping[str, Entry], dtype: str) -> l
         model, weights = freeze.model(name), weights_of(entry)
         if model is None:
             found.append(f"{name} is not a model of the freeze: leave it out")
-        elif weights and weights != model.weights:
+            continue
+        if weights and weights != model.weights:
             found.append(
                 f"the weights of {name} are {weights[:12]}, frozen with {model.weights[:12]}: fetch those"
             )
-        elif model.dtype != dtype:
+        if model.dtype != dtype:
             found.append(f"{name} is computed in {dtype}, frozen in {model.dtype}: leave --dtype out")
     return found

@@ -41,7 +41,7 @@ def _digest(room: str) -> str:
     files = _files(room)
     if room not in ALWAYS:
         files -= set().union(*map(_files, ALWAYS))
-    return digest(text for path in sorted(files) for text in (str(path.relative_to(HOME)), _text(path)))
+    return digest(text for path in sorted(files) for text in (str(path.relative_to(HOME)), source_text(path)))
 
 
 @cache
@@ -83,5 +83,6 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _text(path: Path) -> str:
+def source_text(path: Path) -> str:
+    """The syntax tree of a file of vsg_core as text, without what changes nothing."""
     return tree_text(_tree(path))
