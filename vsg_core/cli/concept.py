@@ -119,12 +119,13 @@ def concept(
 def _identity(lm: LanguageModel) -> dict[str, Any]:
     """Return the model that wrote them, its weights, dtype and device, and the versions of the libraries."""
     from vsg_core.records.provenance import versions
+    from vsg_core.weights.products import device_name
 
     return {
         "model": lm.name,
         "weights": lm.identity.get("sha256") or lm.identity.get("revision"),
         "dtype": str(lm.dtype).removeprefix("torch."),
-        "device": lm.device_name,
+        "device": device_name(lm),
         "versions": versions(),
     }
 

@@ -312,10 +312,12 @@ class ClaimRun:
             if self.is_hosted:
                 about = {"device": HOSTED, "paths": loaded.can.text, "notes": loaded.notes}
             else:
+                from vsg_core.weights.products import device_name
+
                 identity = loaded.engine.identity
                 versions = versions | {identity.name: identity.version}
                 about = {
-                    "device": loaded.device_name,
+                    "device": device_name(loaded),
                     "paths": str(loaded.engine.paths),
                     "notes": loaded.text_notes,
                     "engine": {name: str(value) for name, value in asdict(identity).items()},

@@ -94,6 +94,7 @@ def load_model(
     from vsg_core.generator.engine.paths import Paths
     from vsg_core.generator.engine.placement import as_device, as_devices, as_dtype, device_text
     from vsg_core.generator.model.language_model import LanguageModel
+    from vsg_core.weights.products import use_faster_products
 
     entry = describe(name_or_path, weights, engine)
     # At the least, for tables, norms and head are not packed.
@@ -128,6 +129,7 @@ def load_model(
         )
     if known is None and isinstance(lm.engine.paths, Paths):
         keep_paths(key, lm.engine.paths)
+    use_faster_products(lm)
     return lm
 
 
