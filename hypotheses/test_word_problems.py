@@ -414,10 +414,7 @@ def test_gumbel_softmax_covers_more_than_sampling(
         covered(mixed),
         {
             TOKENS: covered(sampled),
-            GAIN: trials(
-                sampled[0].questions,
-                value=[max(row) - mean(row) for row in zip(*(each.solved for each in sampled), strict=True)],
-            ),
+            GAIN: trials(sampled[0].questions, value=gains(sampled)),
             BITS: trials(
                 sampled[0].questions,
                 value=[
@@ -441,6 +438,21 @@ def covered(samples: list[Attempts]) -> list[Trial]:
             "thoughts that solve it": list(map(sum, by_problem)),
         },
     )
+
+
+def gains(samples: list[Attempts]) -> list[float]:
+    """By problem, whether one of several thoughts solves it, minus the share of them that do.
+
+    Raises:
+        NotApplicable: no problem is solved by some of its thoughts only, so several cover no more than one.
+    """
+    found = [max(row) - mean(row) for row in zip(*(each.solved for each in samples), strict=True)]
+    if not any(found):
+        raise NotApplicable(
+            f"all {len(samples)} sampled thoughts solve the problem or none does, in each of {len(found)} problems: "
+            "there is nothing to cover"
+        )
+    return found
 
 
 def mean_entropies(samples: list[Attempts]) -> list[float]:

@@ -197,6 +197,15 @@ def test_a_problem_is_covered_by_any_of_its_thoughts():
     assert (first.output.count("Answer:1"), second.output.count("Answer:-")) == (3, 3)
 
 
+def test_several_thoughts_gain_where_some_of_them_solve_a_problem():
+    """All three thoughts solve the first problem and none the second, which gains nothing; one solves the third."""
+    assert claims.gains([WAYS[4], WAYS[5], WAYS[4]]) == pytest.approx([0, 0, 2 / 3])
+    with pytest.raises(
+        NotApplicable, match=r"all 3 sampled thoughts solve the problem or none does, in each of 3"
+    ):
+        claims.gains([WAYS[4]] * 3)
+
+
 def test_entropies_are_means_over_all_positions():
     """Of 1, 2 and 6 bits in two thoughts 3; of no position 0."""
     one = thinking(WAYS[0], [concept(0.5, 1.0), concept(0.5, 2.0)], [], [concept(0.5, 4.0)])
@@ -219,6 +228,7 @@ def test_eight_thoughts_of_each_way_share_their_noise():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "work", watched)
+        patch.setattr(claims, "gains", lambda samples: [0.0] * len(samples[0].problems))
         evidence = claims.test_gumbel_softmax_covers_more_than_sampling(lm, draw)
     assert len(evidence.trials) == len(evidence.arms[claims.TOKENS]) == 4
     assert len(seen) == 2 * claims.SAMPLES
