@@ -14,6 +14,7 @@ import torch
 
 from vsg_core.generator.engine import Identity, TransformersEngine
 from vsg_core.report.view.origins import command
+from vsg_core.weights.products import onednn_is_faster
 
 TWO = """
 @claim("It mostly works", rule=rate(above=0.5), **ABOUT)
@@ -73,7 +74,8 @@ def test_the_provenance_of_a_record(suite):
     record = suite.record("one")
     first, second = record.run, suite.record("two").run
     assert (record.evidence.dtype, record.evidence.engine) == ("float32", "transformers")
-    assert first.device == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    kernels = [torch.backends.cpu.get_cpu_capability(), *(["oneDNN"] if onednn_is_faster() else [])]
+    assert first.device == f"cpu ({', '.join(kernels)})"
     assert len(record.model.sha256) == 64
     assert first.versions["torch"].startswith("2.")
     assert (first.engine["name"], first.engine["form"]) == ("transformers", "F32")
