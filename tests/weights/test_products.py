@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.engines import engine_of
 from vsg_core import load_model
 from vsg_core.weights import products
 from vsg_core.weights.products import OneDnnLinear, device_name, use_faster_products, vendor
@@ -18,12 +19,6 @@ AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 26\n"
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this build of torch has no oneDNN"
 )
-
-
-@pytest.fixture
-def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose oneDNN, whatever the processor of this machine is."""
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
 
 
 def layers(width: int, height: int, bias: bool) -> tuple[nn.Linear, nn.Linear]:
@@ -91,27 +86,35 @@ def test_a_model_predicts_the_same_and_keeps_its_weights(
         for lm in (own, other)
     ]
     torch.testing.assert_close(*predicted, rtol=0, atol=1e-5)
-    kept = [getattr(lm.engine, "model").state_dict() for lm in (own, other)]  # noqa: B009
+    kept = [engine_of(lm).model.state_dict() for lm in (own, other)]
     assert kept[0].keys() == kept[1].keys()
     assert all(torch.equal(weight, kept[1][name]) for name, weight in kept[0].items())
     assert ", oneDNN" not in device_name(own)
     assert device_name(other) == own.device_name.replace("(AVX512)", "(AVX512, oneDNN)")
 
 
-@pytest.mark.usefixtures("onednn")
-def test_layers_with_a_product_of_their_own_keep_it(tiny_llama: Path) -> None:
+def test_layers_with_a_product_of_their_own_keep_it(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Doubled(nn.Linear):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
             return 2 * super().forward(input)
 
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
     lm = load_model(tiny_llama)
-    model = getattr(lm.engine, "model")  # noqa: B009
-    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in engine_of(lm).model.modules() if isinstance(layer, nn.Linear)]
     assert linear
     assert all(type(layer) is OneDnnLinear for layer in linear)
     linear[0].__class__ = Doubled
     use_faster_products(lm)
     assert type(linear[0]) is Doubled
+
+
+def test_a_model_in_another_dtype_is_left_alone(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    lm = load_model(tiny_llama, dtype="bfloat16")
+    assert not any(isinstance(layer, OneDnnLinear) for layer in engine_of(lm).model.modules())
+    assert device_name(lm) == lm.device_name
 
 
 def test_the_vendor_is_the_processors(tmp_path: Path) -> None:

@@ -32,10 +32,8 @@ class OneDnnLinear(nn.Linear):
         """[..., in] -> [..., out]."""
         weight = self.weight
         differentiable = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
-        plain = (
-            input.dtype == weight.dtype == torch.float32 and input.device.type == weight.device.type == "cpu"
-        )
-        if differentiable or not plain or not input.numel():
+        # The layer may have been converted or moved since it was chosen.
+        if differentiable or not (_fits(weight) and _fits(input)) or not input.numel():
             return super().forward(input)
         product: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, self.bias, "none", [], "")
         return product
@@ -46,8 +44,8 @@ def use_faster_products(lm: LanguageModel) -> None:
     if not onednn_is_faster():
         return
     for layer in _modules(lm):
-        # Subclasses have a product of their own.
-        if type(layer) is nn.Linear:
+        # Subclasses have a product of their own; what does not fit would pass through here for nothing.
+        if type(layer) is nn.Linear and _fits(layer.weight):
             layer.__class__ = OneDnnLinear
 
 
@@ -56,6 +54,11 @@ def device_name(lm: LanguageModel) -> str:
     if any(isinstance(layer, OneDnnLinear) for layer in _modules(lm)):
         return lm.device_name.replace(f"({AVX512})", f"({AVX512}, oneDNN)")
     return lm.device_name
+
+
+def _fits(tensor: Tensor) -> bool:
+    """Return whether a tensor is what MKL would multiply: float32, on the CPU."""
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
 def _modules(lm: LanguageModel) -> Iterator[nn.Module]:
