@@ -99,6 +99,19 @@ def test_large_or_restricted_weights_are_skipped_unless_named(catalogue, family,
     assert catalogue.run("-m", family, "--require-models").ret == 1
 
 
+def test_models_without_weights_do_not_stop_a_run_in_workers(catalogue, monkeypatch):
+    """No worker is planned for them, so it does not matter that they fit nowhere; they are not run, as without --on."""
+    monkeypatch.setattr("vsg_core.runs.local.available", lambda: 1_000_000)
+    path = catalogue.pytester.path / "registry.toml"
+    path.write_text(REGISTRY.replace("size = 15", "parameters = 7_600_000_000\nsize = 15"))
+    monkeypatch.setattr(registry, "REGISTRY", path)
+    given = ["-m", "qwen and instruct", "--on", "local:2"]
+    result = catalogue.run(*given, "-rs")
+    result.assert_outcomes(skipped=1, deselected=3)
+    result.stdout.fnmatch_lines(["SKIPPED *weights of qwen-large unavailable: 15 GB are fetched only when*"])
+    catalogue.run(*given, "--collect-only").stdout.no_fnmatch_line("*= plan =*")
+
+
 def test_packed_models_are_recorded_under_names_of_their_own(catalogue):
     """They are the same models of the registry, and are fetched under its names."""
     assert collected(catalogue, "-m", "qwen", "--weights", "nf4") == ["qwen-small-nf4", "qwen-large-nf4"]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,17 @@ NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
 
 
 def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Function]:
-    """The claims on one model each, without those that --resume keeps."""
+    """The claims on one model each that workers run: not what --resume keeps, nor what has no weights."""
     plan = config.stash.get(resume.RESUME, None)
     kept = plan.kept if plan else {}
+    has_weights = cache(lambda model: model.has_weights)
     return [
         item
         for item in items
         if isinstance(item, pytest.Function)
         and model_name(item) not in (None, ACROSS)
         and item.nodeid not in kept
+        and has_weights(model_of(item))
     ]
 
 
@@ -57,10 +60,7 @@ def shards_of(config: pytest.Config, items: Sequence[pytest.Function], workers: 
     Args:
         workers: how many shards can run at a time.
     """
-    estimates = Estimates.of(reports_folder(config))
-    if not estimates.durations:
-        # Another machine's, whose ratios still show which claims are long.
-        estimates = Estimates.of(project_folder(config) / EXAMPLE)
+    estimates = Estimates.of(reports_folder(config), project_folder(config) / EXAMPLE)
     by_model: dict[Selected, list[pytest.Function]] = {}
     for item in items:
         by_model.setdefault(model_of(item), []).append(item)

@@ -10,6 +10,7 @@ import importlib
 import shutil
 import time
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from vsg_core.plugin.order import model_name
 from vsg_core.plugin.places import confirmations_of, is_worker, reports_folder
 from vsg_core.plugin.planning import dispatched, model_of, shards_of
 from vsg_core.plugin.running import PHASES, phase_report
+from vsg_core.plugin.selection import selected_of
 from vsg_core.plugin.signals import PutOff
 from vsg_core.records import microscope
 from vsg_core.records.files import (
@@ -138,7 +140,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _in_this_process(
     session: pytest.Session, claims: Collection[str]
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:
-    """The tests that no worker runs: the claims on single models that --resume keeps, and everything else."""
+    """The tests that no worker runs: claims on single models that need no model loaded, and everything else."""
     here = [item for item in session.items if item.nodeid not in claims]
     kept = [item for item in here if model_name(item) not in (None, ACROSS)]
     return kept, [item for item in here if item not in kept]
@@ -156,7 +158,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if shards and config.option.collectonly:
         items = terminalreporter._session.items if terminalreporter._session else []
         across, others = sum(map(is_across, items)), sum(model_name(item) is None for item in items)
-        counts = ((across, "claim across models", "claims across models"), (others, "test", "tests"))
+        models = Counter(model for item in items if (model := selected_of(item)))
+        without = sum(number for model, number in models.items() if not model.has_weights)
+        counts = (
+            (without, "claim without weights", "claims without weights"),
+            (across, "claim across models", "claims across models"),
+            (others, "test", "tests"),
+        )
         own = ", ".join(count_text(*each) for each in counts if each[0])
         terminalreporter.section("plan")
         terminalreporter.write_line(plan_text(shards, config.option.vsg_on, config.stash[WORKERS], own))

@@ -63,6 +63,15 @@ class Selected:
         command = f"vsg models fetch {self.target}"
         raise WeightsUnavailable(f"weights of {entry.name} unavailable: {why}", command)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the weights are downloaded, or may be fetched automatically."""
+        try:
+            self.check_weights()
+        except WeightsUnavailable:
+            return False
+        return True
+
 
 SELECTED = pytest.StashKey[list[Selected]]()
 
