@@ -17,6 +17,17 @@ def test_gate(lm):
 """
 
 
+APART = """
+@pytest.fixture(scope="session")
+def lm():
+    return None
+
+@claim("It rests on a gate in another file", rule=rate(above=0.5), **ABOUT)
+def test_apart(lm):
+    return trials(38)
+"""
+
+
 def verdicts(suite: Suite) -> dict[str, str]:
     return {name: suite.record(name).verdict for name in ("gate", "other")}
 
@@ -68,3 +79,26 @@ def test_a_gate_that_was_only_recorded_counts_too(suite: Suite) -> None:
         path.unlink()
     suite.run("-k", "other")
     assert suite.record("other").verdict == "not run"
+
+
+@pytest.mark.parametrize(("passed", "verdict"), [(2, "not run"), (38, "holds")])
+def test_a_gate_counts_for_a_run_that_does_not_collect_its_file(
+    suite: Suite, passed: int, verdict: str
+) -> None:
+    suite.claims(GATE.format(passed=passed), "gates.py")
+    suite.run("-k", "gate and not other")
+    suite.claims(APART)
+    suite.run("hypotheses/things.py")
+    assert suite.record("apart").verdict == verdict
+
+
+def test_on_a_second_engine_a_gate_must_have_been_measured(suite: Suite) -> None:
+    """The claims, not the engine, are what this is about: they do without a model."""
+    suite.claims(APART + GATE.format(passed=38))
+    on = ("--engine", "llama.cpp", "-p", "no:vsg_core.plugin.microscope")
+    result = suite.run(*on, "-k", "apart", "-rs")
+    result.stdout.fnmatch_lines(
+        ["SKIPPED *gate, which every claim on * is not measured: pytest --model * --engine llama.cpp -k gate"]
+    )
+    suite.run(*on, "-k", "gate and not other").assert_outcomes(passed=1)
+    suite.run(*on, "-k", "apart").assert_outcomes(passed=1)

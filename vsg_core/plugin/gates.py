@@ -1,31 +1,48 @@
 """Gates: claims that every other claim on their model takes for granted. They run first; a refuted one ends the rest.
 
-With --split a gate that is measured closes only the shard that it is in; the others go by its last verdict.
+On a second engine a gate that was never measured ends the rest, too. With --split a gate that is measured closes only
+the shard that it is in; the others go by its last verdict.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
 from vsg_core.errors import VsgError
+from vsg_core.judge.claims import Claim, load_claims
 from vsg_core.plugin.claim_run import ENDED, ClaimRun, recorded_verdicts
-from vsg_core.plugin.places import reports_folder
+from vsg_core.plugin.places import claims_folders, reports_folder
 from vsg_core.plugin.selection import claim_of, selected_of
+from vsg_core.projects import option_words, run_command
 from vsg_core.records.files import FOLDER, record_at, record_member_of, record_text
+from vsg_core.vocabulary import FIRST_ENGINE
 
 # The ids of all gates that were collected, those that -k or -m left out too.
+COLLECTED = pytest.StashKey[list[str]]()
+# Those and the others of the project, whose files a run may leave out.
 GATES = pytest.StashKey[list[str]]()
 
 
 # Before any are deselected.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[GATES] = list(
-        dict.fromkeys(claim.id for item in items if (claim := claim_of(item)) and claim.gate)
-    )
+    config.stash[COLLECTED] = [claim.id for item in items if (claim := claim_of(item)) and claim.gate]
+
+
+def gates_of(config: pytest.Config) -> list[str]:
+    """The ids of the gates of a run, read when the first claim needs them."""
+    if GATES not in config.stash:
+        declared: list[Claim] = []
+        # A file of claims that cannot be imported is reported by the run that collects it.
+        with suppress(VsgError):
+            declared = load_claims(*claims_folders(config))
+        known = [claim.id for claim in declared if claim.gate]
+        config.stash[GATES] = list(dict.fromkeys([*config.stash.get(COLLECTED, []), *known]))
+    return config.stash[GATES]
 
 
 def is_gate(item: pytest.Item) -> bool:
@@ -35,18 +52,27 @@ def is_gate(item: pytest.Item) -> bool:
 
 
 def closed(run: ClaimRun) -> str | None:
-    """Why a claim may not run: a gate of its model is refuted; None if none is."""
-    if run.claim.gate or run.selected is None:
+    """Why a claim may not run: a gate of its model is refuted, or not measured on a second engine; None if none is."""
+    model = run.selected
+    if run.claim.gate or model is None:
         return None
-    for gate in run.item.config.stash.get(GATES, []):
-        if _verdict(run, gate) == "refuted":
-            return f"{gate}, which every claim on {run.selected.name} takes for granted, is refuted"
+    entry = model.entry
+    # Quantised kernels are different arithmetic, to which a gate does not apply.
+    replicates = entry.engine != FIRST_ENGINE and not entry.as_is and model.has_weights
+    for gate in gates_of(run.item.config):
+        verdict = _verdict(run, gate)
+        if verdict == "refuted":
+            return f"{gate}, which every claim on {model.name} takes for granted, is refuted"
+        if verdict is None and replicates:
+            how = option_words({"--model": model.target, "--engine": entry.engine, "-k": gate})
+            command = shlex.join([*run_command().split(), *how])
+            return f"{gate}, which every claim on {model.name} takes for granted, is not measured: {command}"
     return None
 
 
 def gate_records(config: pytest.Config, model: str) -> Iterator[tuple[str, str]]:
     """The last records of a model's gates, by their files in a folder of reports: for workers, which have their own."""
-    for gate in config.stash.get(GATES, []):
+    for gate in gates_of(config):
         member = record_member_of(model, gate)
         with suppress(VsgError):
             if record := record_at(reports_folder(config), member):
