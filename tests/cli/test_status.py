@@ -14,7 +14,7 @@ from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
 from vsg_core.records.files import write_archive, write_record
 from vsg_core.records.record import ModelReference, Record
-from vsg_core.runs.estimates import Estimates, duration_text, estimated_seconds, measured_seconds
+from vsg_core.runs.estimates import Estimates, duration_text
 
 CLAIMS = """
 @claim("It is", rule=rate(above=0.5), **ABOUT)
@@ -166,15 +166,24 @@ def test_durations_are_those_of_the_model_else_of_the_nearest_in_size(tmp_path: 
     assert estimates.seconds(claim, "another", 3000) == pytest.approx(150)
     assert estimates.seconds(claim, "another", None) is None
     assert estimates.seconds("unheard of", "small", 100) is None
-    assert estimated_seconds(tmp_path, claim, "large", 1000) == 50
-    assert measured_seconds(tmp_path) == {("small", claim): 10.0, ("large", claim): 50.0}
+    assert estimates.seconds(claim, "large", 1000) == 50
 
 
 def test_an_archive_has_durations_and_newer_files_count_before_it(tmp_path: Path) -> None:
     """A fresh clone has only the archive of its example, by which `--split` cuts evenly."""
     write_archive([timed(SMALL, 10.0), timed(LARGE, 50.0)], tmp_path / "records.zip")
     write_record(timed(SMALL, 20.0), tmp_path / "records")
-    assert measured_seconds(tmp_path) == {("small", EMPTY.id): 20.0, ("large", EMPTY.id): 50.0}
+    estimates = Estimates.of(tmp_path)
+    assert [estimates.seconds(EMPTY.id, name, None) for name in ("small", "large")] == [20, 50]
+
+
+def test_another_folder_has_the_durations_where_the_first_has_none(tmp_path: Path) -> None:
+    """A fresh clone has no records of its own, but those of its example."""
+    write_record(timed(SMALL, 20.0), tmp_path / "example" / "records")
+    folders = tmp_path / "reports", tmp_path / "example"
+    assert Estimates.of(*folders).seconds(EMPTY.id, "small", None) == 20
+    write_record(timed(SMALL, 10.0), tmp_path / "reports" / "records")
+    assert Estimates.of(*folders).seconds(EMPTY.id, "small", None) == 10
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,18 @@ class Estimates:
     durations: dict[str, dict[str, Duration]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, reports: str | Path) -> Estimates:
-        """Read the durations of the records of a folder of reports, in files or in its archive."""
+    def of(cls, *reports: str | Path) -> Estimates:
+        """Read the durations of the records of the first of these folders that has any, in files or in its archive.
+
+        Args:
+            reports: that of the run, then those of other machines: their ratios still show which claims are long.
+        """
         estimates = cls()
-        for model, claim, duration in _measured(Path(reports)):
-            estimates.durations.setdefault(claim, {})[model] = duration
+        for folder in reports:
+            for model, claim, duration in _measured(Path(folder)):
+                estimates.durations.setdefault(claim, {})[model] = duration
+            if estimates.durations:
+                break
         return estimates
 
     def seconds(self, claim: str, model: str, parameters: int | None) -> float | None:
@@ -60,16 +67,6 @@ class Estimates:
             return None
         nearest = min(sorted(ratios), key=lambda name: max(ratios[name], 1 / ratios[name]))
         return known[nearest].seconds * ratios[nearest]
-
-
-def estimated_seconds(reports: str | Path, claim: str, model: str, parameters: int | None) -> float | None:
-    """Seconds that a claim takes on a model, as `Estimates.seconds`; for many claims make one `Estimates`."""
-    return Estimates.of(reports).seconds(claim, model, parameters)
-
-
-def measured_seconds(reports: str | Path) -> dict[tuple[str, str], float]:
-    """The seconds that each claim took when it was last measured, by (model, claim)."""
-    return {(model, claim): duration.seconds for model, claim, duration in _measured(Path(reports))}
 
 
 def duration_text(seconds: float) -> str:

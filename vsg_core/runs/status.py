@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vsg_core.errors import VsgError
 from vsg_core.judge.claims import Claim, load_claims
-from vsg_core.projects import RECORDED
+from vsg_core.projects import EXAMPLE, RECORDED
 from vsg_core.records.files import model_names, record_member_of, recorded_target
 from vsg_core.records.naming import Named, recorded_names
 from vsg_core.records.record import Key
@@ -105,7 +105,7 @@ class Status:
         self.folders = tuple(folder.resolve() for folder in self.folders)
         self.reports = self.reports.resolve()
         self.project = Project(self.folders[0].parent, self.folders)
-        self.estimates = Estimates.of(self.reports)
+        self.estimates = Estimates.of(self.reports, self.project.root / EXAMPLE)
         self.claims = [(claim, self._sources(claim)) for claim in load_claims(*self.folders)]
 
     def models(self, targets: Iterable[str] = ()) -> list[ModelStatus]:
