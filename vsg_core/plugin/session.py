@@ -186,7 +186,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest-html fails without pytest-metadata.
     html = all(map(config.pluginmanager.has_plugin, ("html", "metadata")))
     option = config.option
-    measures = runs_claims(config) and not (option.collectonly or option.vsg_dry or option.vsg_confirm)
+    lists = option.collectonly or option.showfixtures or option.show_fixtures_per_test
+    measures = runs_claims(config) and not (lists or option.vsg_dry or option.vsg_confirm)
     if html and measures and not config.option.htmlpath:
         config.option.htmlpath = str(reports_folder(config) / "pytest.html")
         config.option.self_contained_html = True
