@@ -33,7 +33,8 @@ def test_both_engines_predict_the_same(
     than e / 2 and no divergence exceeds e² / 2 nats: what follows from logits that differ by e. e is what float32 may
     cost: sums of n products err by about sqrt(n) roundings of 2^-24, a network of L layers has 7 L of them in a row,
     so e is 2^-24 sqrt(7 L n) times the largest logit, n the hidden size. Beyond it float64 decides: the other engine
-    must then be no farther from transformers in float64 than twice as far as transformers in float32 is.
+    must then be no farther from transformers in float64 than twice as far as transformers in float32 is, and its
+    divergence no larger than four times as large.
     """
     openings = [opening.text for opening in draw_openings(PROMPTS)]
     prompts = [lm.chat(text) if place % 2 and lm.has_chat else text for place, text in enumerate(openings)]
