@@ -298,8 +298,14 @@ def _first_sentence(name: str, owner: object = vsg_core) -> str:
     """The first sentence of a docstring, or the value of a constant."""
     member = getattr(owner, name)
     if isinstance(member, str):
-        return f"“{member}”"
-    text = inspect.getdoc(member) if not isinstance(member, LazyModule) else f"The library {member.__name__}."
+        text: str | None = f"“{member}”"
+    elif isinstance(member, LazyModule):
+        text = f"The library {member.__name__}."
+    elif isinstance(member, frozenset):
+        # An attribute has its words in the docstring of its class.
+        text = (inspect.getdoc(owner) or "").partition(f"\n    {name}: ")[2].partition("\n    ")[0]
+    else:
+        text = inspect.getdoc(member)
     return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
 
 

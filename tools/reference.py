@@ -94,7 +94,7 @@ def _is_plain(value: type) -> bool:
 def _sentence(value: Any) -> str:
     """The first paragraph of a docstring, or the value of a constant."""
     if isinstance(value, str):
-        return f"“{value}”"
+        return _plain(f"“{value}”")
     text = f"The library {value.__name__}." if isinstance(value, LazyModule) else inspect.getdoc(value) or ""
     return _plain(text)
 

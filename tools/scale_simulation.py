@@ -39,7 +39,7 @@ class Assumed:
     """Assumptions: whatever is not recorded.
 
     Args:
-        speed: how many times faster a card computes than the two cores on which the times were recorded.
+        speed: how many times faster a card computes than the cores on which the times were recorded, mostly one.
         start: seconds in which a worker starts, whatever its model: imports, collection, self-check.
         read: bytes per second at which weights are read; 2 bytes per parameter.
         claims: the number of claims; those beyond the recorded ones share nothing and take the median time.
@@ -140,8 +140,8 @@ def growth_text() -> str:
     sizes = sorted(models.items(), key=lambda each: each[1])
     listed = ", ".join(f"{name} {time / 60:.0f} min" for name, (_, time) in sizes)
     return (
-        f"The claims recorded on all models took, on two cores: {listed}. The time grows with the "
-        f"{growth(models):.2f}th power of the size."
+        f"The times of the claims recorded on all models, most of them measured in one thread, add up to: {listed}. "
+        f"They grow with the {growth(models):.2f}th power of the size."
     )
 
 

@@ -65,7 +65,7 @@ class Selected:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the weights are downloaded, or may be fetched automatically."""
+        """Return whether the weights are downloaded, or may be fetched automatically."""
         try:
             self.check_weights()
         except WeightsUnavailable:
