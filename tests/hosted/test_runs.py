@@ -137,6 +137,22 @@ def test_a_run_resumes_until_the_server_says_that_it_is_another(hosted: Suite, a
     assert read_record(renamed).outcome == "new"
 
 
+def test_verdicts_of_one_server_are_not_those_of_another(hosted: Suite, api: TextServer) -> None:
+    """Both say the same of their models. Records are kept where the same weights are served on another port."""
+    arguments = ("-k", "answers or lists")
+    hosted.run_apart("--model", api.target, *arguments).assert_outcomes(passed=2)
+    with text_server(clock=True) as moved, text_server(weights=1) as other:
+        result = hosted.run_apart("--model", moved.target, *arguments, "--resume")
+        result.stdout.fnmatch_lines(["*2 kept, 0 to run*"])
+        result = hosted.run_apart("--model", other.target, *arguments, "--resume")
+        result.stdout.fnmatch_lines(["*0 kept, 2 to run*"])
+        both = hosted.run_apart("--model", api.target, "--model", other.target, *arguments)
+        both.assert_outcomes(passed=4)
+        same = hosted.run_apart("--model", api.target, "--model", moved.target, *arguments)
+        assert same.ret == pytest.ExitCode.USAGE_ERROR
+        assert "have the same weights" in same.stderr.str()
+
+
 def test_a_server_that_is_gone_is_not_run(hosted: Suite) -> None:
     with text_server() as api:
         target = api.target

@@ -248,6 +248,40 @@ def test_answers_are_kept_by_request(api: TextServer, client: Client, tmp_path: 
     assert renewed.meter.passes == 1
 
 
+def test_other_weights_under_one_name_are_another_model(
+    api: TextServer, client: Client, tmp_path: Path
+) -> None:
+    """On the same port, and on another one, though the server says the same of both."""
+    first = client.model(api, tmp_path)
+    replies = first.complete(["Once"], 3)
+    api.weights = 1
+    second = client.model(api, tmp_path)
+    assert second.can.says == first.can.says
+    assert second.fingerprint != first.fingerprint
+    assert second.complete(["Once"], 3) != replies
+    with text_server(weights=1) as moved:
+        assert client.model(moved).fingerprint == second.fingerprint
+    with text_server(weights=1, meta={"size": 7, "n_ctx": 5}) as larger, text_server(weights=1) as smaller:
+        assert client.model(larger).can.says["size"] == "7"
+        assert client.model(larger).fingerprint != client.model(smaller).fingerprint
+
+
+def test_a_model_is_the_same_whether_or_not_its_server_lists_tokens(client: Client) -> None:
+    with text_server(lists=20) as lists, text_server(lists=0) as lacks:
+        assert client.model(lists).fingerprint == client.model(lacks).fingerprint
+
+
+def test_what_changes_with_every_call_is_no_part_of_the_identity(client: Client, tmp_path: Path) -> None:
+    with text_server(clock=True) as api:
+        first = client.model(api, tmp_path)
+        replies = first.complete(["Once"], 3)
+        again = client.model(api, tmp_path)
+        assert again.fingerprint == first.fingerprint
+        assert again.complete(["Once"], 3) == replies
+        assert again.meter.passes == 0
+        assert "created" not in str(again.notes)
+
+
 def test_a_damaged_answer_is_asked_again(api: TextServer, client: Client, tmp_path: Path) -> None:
     model = client.model(api, tmp_path)
     replies = model.complete(["Once"], 3)

@@ -61,6 +61,9 @@ class TextServer:
         requests: path and body of each.
         fault_of: returns the fault of a request by its body.
         waver: draw greedy answers by chance, as a server does that is not deterministic.
+        weights: other weights under the same name; the texts of 0 and another differ.
+        clock: give the present as the time when the model was created, and permissions with new ids, as vLLM does.
+        meta: what it says of the model's file, as llama.cpp's server does.
     """
 
     model: str = "tiny"
@@ -73,6 +76,9 @@ class TextServer:
     echoes: str = ""
     url: str = ""
     waver: bool = False
+    weights: int = 0
+    clock: bool = False
+    meta: dict[str, Any] = field(default_factory=dict)
     fault_of: Callable[[dict[str, Any]], Fault | None] | None = None
     faults: deque[Fault | None] = field(default_factory=deque)
     always: dict[str, Fault] = field(default_factory=dict)
@@ -96,7 +102,7 @@ class TextServer:
         if path not in self.can:
             return 404, {"detail": "Not Found"}
         if path == "/models":
-            return 200, {"data": [{"id": self.model, "created": 1, "owned_by": "me"}]}
+            return 200, {"data": [self._described()]}
         if path == "/tokenize":
             return 200, {"tokens": self._ids(body["content"])}
         if not self.takes_plain and "repeat_penalty" in body:
@@ -105,6 +111,12 @@ class TextServer:
             return 400, {"error": {"message": f"logprobs must be at most {self.lists}"}}
         prompt = body["prompt"] if path == "/completions" else json.dumps(body["messages"])
         return 200, self._written(path, prompt, body)
+
+    def _described(self) -> dict[str, Any]:
+        created = len(self.requests) if self.clock else 1
+        permission = {"id": f"modelperm-{created}", "created": created}
+        about = {"id": self.model, "created": created, "owned_by": "me", "permission": [permission]}
+        return about | ({"meta": self.meta} if self.meta else {})
 
     def _written(self, path: str, prompt: str, body: dict[str, Any]) -> dict[str, Any]:
         tokens: list[str] = []
@@ -134,7 +146,7 @@ class TextServer:
         return max(scores, key=lambda token: scores[token])
 
     def _log_probabilities(self, prompt: str) -> dict[str, float]:
-        drawn = random.Random(prompt)
+        drawn = random.Random(f"{self.weights or ''}{prompt}")
         scores = {token: drawn.gauss(0, 1.5) for token in VOCABULARY}
         total = math.log(sum(math.exp(score) for score in scores.values()))
         return {token: score - total for token, score in scores.items()}

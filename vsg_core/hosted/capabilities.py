@@ -12,10 +12,17 @@ from vsg_core.hosted.address import SCHEME
 from vsg_core.hosted.server import Faulty, Refused, Server
 from vsg_core.hosted.text_model import MOST_LISTED
 
-# Two texts of which any model continues one or the other in a way of its own.
+# What a server is asked first: its greedy texts tell weights apart. Those of two quantisations part, if at all, after
+# some tokens of a text that may go on in many ways.
 PROBE = "The capital of France is"
+OPEN = "Late in the evening the old man opened the door and"
 QUESTION = "What is the capital of France?"
-TOKENS = 8
+TOKENS = 24
+# What a list of models says of one that stays the same from call to call and after a restart. vLLM and llama.cpp give
+# the present time as `created`, and vLLM gives ids of permissions that are new each time.
+LASTING = ("owned_by", "root")
+# What llama.cpp's server says of the file itself.
+OF_FILE = ("n_params", "size", "n_vocab", "n_embd")
 # OpenAI's completions list five, its chat twenty.
 LISTS = (MOST_LISTED, 5)
 # Of servers that list tokens by id only where asked in a way of their own: the path and the name of the text.
@@ -38,8 +45,9 @@ class Capabilities:
         tokenizer: the path of the server's tokenizer and the name of its text; None without one.
         no_bias: why tokens cannot be biased; "" if they can.
         plain: the parameters that are sent so that its defaults do not change the distribution.
-        says: what it says of the model, by which records tell one model from another.
-        answer: the text of a probe, which tells answers of other weights under the same name apart.
+        says: what it says of the model: the part of its identity that only the server knows.
+        texts: what the model writes greedily after the first texts, which tells weights apart that a server gives one
+            name.
     """
 
     completes: str = ""
@@ -50,7 +58,7 @@ class Capabilities:
     no_bias: str = ""
     plain: Mapping[str, float] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
-    answer: str = ""
+    texts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -89,9 +97,14 @@ def ask_capabilities(server: Server) -> Capabilities:
     _check_name(server, says.get("answers as"))
     tokenizer = _tokenizer(server) if answer is not None else None
     no_bias = completes or _no_bias(server, plain, tokenizer)
-    texts = [text_of(found) for found in (answer, chat) if found is not None]
+    answers = [found for found in (answer, chat) if found is not None]
+    if answer is not None:
+        answers.append(
+            server.post(f"{server.address.url}/completions", completion_body(model, OPEN, TOKENS, plain))
+        )
+    texts = tuple(map(text_of, answers))
     return Capabilities(
-        completes, chats, most, no_list, tokenizer, no_bias, plain, {"model": model, **says}, "\n".join(texts)
+        completes, chats, most, no_list, tokenizer, no_bias, plain, {"model": model, **says}, texts
     )
 
 
@@ -192,7 +205,9 @@ def _described(server: Server) -> dict[str, str]:
             f"the server at {server.address.url} has no model {model}, but {names}: give one of them, as in "
             f"{SCHEME}{next(iter(sorted(known)))}@{server.address.url}"
         )
-    about = {name: known[model].get(name) for name in ("created", "owned_by", "root")}
+    about = {name: known[model].get(name) for name in LASTING}
+    if isinstance(meta := known[model].get("meta"), dict):
+        about |= {name: meta.get(name) for name in OF_FILE}
     return {name: str(value) for name, value in about.items() if isinstance(value, (str, int))}
 
 

@@ -89,7 +89,7 @@ class HostedModel:
 
     @property
     def identity(self) -> dict[str, str]:
-        """The fields of a record about weights: where the model is, and the server's word for which it is."""
+        """The fields of a record about weights: where the model is, and by which words and texts it is known."""
         return {"revision": self.fingerprint, "source": f"{self.address.model}, hosted at {self.address.url}"}
 
     @property
@@ -183,8 +183,8 @@ class HostedModel:
 
     @property
     def _basis(self) -> dict[str, str]:
-        """All that an answer depends on besides its request."""
-        return {"model": self.address.model, "server": self.fingerprint, "probe": self.can.answer}
+        """All that an answer depends on besides its request and its URL."""
+        return {"model": self.address.model, "server": self.fingerprint}
 
     def _each(
         self,
@@ -240,8 +240,13 @@ class HostedModel:
 
 
 def fingerprint_of(can: Capabilities) -> str:
-    """A digest of what the server says of the model: no digest of weights, which only the server could give."""
-    said = json.dumps(dict(can.says), sort_keys=True)
+    """Digest what the server says of the model and what the model writes: its weights only the server could digest.
+
+    The URL is left out: the same weights are the same model on another port, and others write other texts. So are
+    log-probabilities: a server rounds them otherwise in another batch, and any number of digits has values at which
+    that shows.
+    """
+    said = json.dumps([dict(can.says), can.texts], sort_keys=True)
     # The digits come first: a model whose name is taken gets those that its identity begins with.
     return f"{hashlib.sha256(said.encode()).hexdigest()[:DIGITS]}-said-by-server"
 

@@ -71,7 +71,7 @@ def open_hosted(entry: Entry, name: str | None = None) -> HostedModel:
 
 
 def said_by_server(entry: Entry) -> str:
-    """Identify a hosted model by what its server says of it; empty where it does not answer."""
+    """Identify a hosted model by what its server says and answers; empty where it does not answer."""
     from vsg_core.hosted.hosted_model import fingerprint_of
 
     try:

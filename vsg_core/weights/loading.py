@@ -206,8 +206,8 @@ def weights_here(entry: Entry) -> bool:
 def weights_id(entry: Entry) -> str:
     """Identify the weights as a record does, by sha256 or the hub's commit; empty if they are not on this machine.
 
-    The first time it reads all files of a local model. A hosted model is what its server says that it is, which is
-    asked once.
+    The first time it reads all files of a local model. A hosted model is known by what its server says and by
+    what it writes, which are asked once.
     """
     if entry.is_hosted:
         return said_by_server(entry)
