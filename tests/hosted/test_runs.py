@@ -153,6 +153,22 @@ def test_verdicts_of_one_server_are_not_those_of_another(hosted: Suite, api: Tex
         assert "have the same weights" in same.stderr.str()
 
 
+def test_what_did_not_apply_is_asked_again_once_the_server_can_do_it(hosted: Suite) -> None:
+    """Restarted on another port, with log-probabilities."""
+    arguments = ("-k", "answers or lists or of_base", "--resume")
+    base = ("/models", "/completions")
+    with text_server(can=base, lists=0) as bare, text_server(can=base) as lists:
+        hosted.run_apart("--model", bare.target, *arguments).assert_outcomes(passed=2, skipped=1)
+        assert hosted.record("lists").verdict == "not run"
+        kept = hosted.run_apart("--model", bare.target, *arguments)
+        kept.stdout.fnmatch_lines(["*3 kept, 0 to run*"])
+        result = hosted.run_apart("--model", lists.target, *arguments)
+        result.assert_outcomes(passed=3)
+        result.stdout.fnmatch_lines(
+            ["*abilities changed (completions to completions, 20 log-probabilities)*"]
+        )
+
+
 def test_a_server_that_is_gone_is_not_run(hosted: Suite) -> None:
     with text_server() as api:
         target = api.target

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.text_server import text_server
 from vsg_core.judge.arms import declared_arms
 from vsg_core.judge.claims import Claim, Source, load_claims
 from vsg_core.judge.rules import rate
 from vsg_core.runs import rooms
 from vsg_core.runs.keys import Project, engine_parts, judged_by, key_of, measured_on, reasons, weights_of
 from vsg_core.runs.syntax import parsed, tree_text
-from vsg_core.weights import registry
+from vsg_core.weights import loading, registry
 from vsg_core.weights.names import is_commit
 
 ROOT = Path(__file__).parents[2]
@@ -613,6 +614,17 @@ def test_a_key_changes_with_the_model_the_libraries_and_the_device() -> None:
     assert reasons(now, key_of(given, other)) == [f"engine changed (torch {engine_parts()['torch']} to 9.9)"]
     assert reasons(None, now) == ["made before records had keys"]
     assert reasons(now, now) == []
+
+
+def test_a_key_changes_with_what_the_server_of_a_hosted_model_can_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VSG_CACHE", str(tmp_path))
+    with text_server(can=("/models", "/completions")) as completes, text_server() as chats:
+        entries = [loading.describe(each.target) for each in (completes, chats)]
+        before, now = (key_of(measured_on(entry, "ab", None, "cpu")) for entry in entries)
+    assert {"kind changed (base to instruct)", "abilities changed (completions, 20 log-probabilities to completions, "
+            "chat, 20 log-probabilities, logit bias)"} == set(reasons(before, now))  # fmt: skip
 
 
 def test_pinned_weights_are_known_before_they_are_fetched(

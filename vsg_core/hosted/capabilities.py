@@ -71,6 +71,11 @@ class Capabilities:
         }
         return ", ".join(name for name, can in able.items() if can)
 
+    @property
+    def parameters(self) -> str:
+        """The names of the parameters that are sent besides those of OpenAI's API."""
+        return ", ".join(sorted(self.plain))
+
 
 def ask_capabilities(server: Server) -> Capabilities:
     """Ask a server what it can do.

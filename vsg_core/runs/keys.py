@@ -27,12 +27,15 @@ from vsg_core.runs.sources import Closure, Sources
 from vsg_core.runs.syntax import digest
 from vsg_core.vocabulary import FIRST_ENGINE
 from vsg_core.weights import loading
+from vsg_core.weights.hosted_models import abilities_of
 from vsg_core.weights.names import is_commit
 from vsg_core.weights.registry import Entry
 
 NO_KEY = "made before records had keys"
 # Parts whose values a reader understands; those of others are digests.
-PLAIN = frozenset({"dtype", "device", "seed", "thinking", "packing", "trials"})
+PLAIN = frozenset(
+    {"dtype", "device", "seed", "thinking", "packing", "trials", "kind", "abilities", "parameters"}
+)
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 ENGINE = frozenset({"engine", "python", "bitsandbytes", "peft", "llama-cpp-python", *provenance.PACKAGES})
 
@@ -167,7 +170,7 @@ def measured_on(
     """
     if entry.is_hosted:
         # The server computes, in what it likes.
-        return {"weights": weights, "engine": "hosted"}
+        return {"weights": weights, "engine": "hosted", **abilities_of(entry)}
     initial = {} if entry.gguf is None else entry.initial
     described = digest([entry.kind, json.dumps(initial, default=str, sort_keys=True)])
     chosen = {"thinking": thinking, "packing": entry.packing}

@@ -80,6 +80,18 @@ def said_by_server(entry: Entry) -> str:
         return ""
 
 
+def abilities_of(entry: Entry) -> dict[str, str]:
+    """Return what a server can do for a hosted model, for the key of its records; empty where it does not answer.
+
+    A server that is started again with log-probabilities, say, is asked again for what did not apply before.
+    """
+    try:
+        can = _asked(entry)
+    except VsgError:
+        return {}
+    return {"kind": with_asked_kind(entry).kind, "abilities": can.text, "parameters": can.parameters}
+
+
 def with_asked_kind(entry: Entry) -> Entry:
     """Describe a hosted model with the kind that its server shows; the guessed one where it does not answer."""
     try:
