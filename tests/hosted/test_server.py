@@ -15,7 +15,7 @@ from tests.support.text_server import Fault, TextServer, text_server
 from vsg_core.errors import NotApplicable, VsgError, WrongUse
 from vsg_core.hosted.address import Address
 from vsg_core.hosted.answers import Answers
-from vsg_core.hosted.capabilities import ask_capabilities
+from vsg_core.hosted.capabilities import PLAIN, ask_capabilities
 from vsg_core.hosted.hosted_model import HostedModel
 from vsg_core.hosted.server import HIDDEN, KEYS, SECONDS, NoServer, Patience, Server, seconds_to_wait
 from vsg_core.weights import loading
@@ -76,12 +76,35 @@ def test_it_continues_lists_and_chats(api: TextServer, client: Client) -> None:
 def test_greedy_defaults_of_the_server_are_turned_off_where_it_lets_us(
     api: TextServer, client: Client
 ) -> None:
-    client.model(api).complete(["Once"], 3)
-    assert api.requests[-1][1]["repeat_penalty"] == 1.0
-    assert api.requests[-1][1]["temperature"] == 0
-    with text_server(takes_plain=False) as strict:
-        client.model(strict).complete(["Once"], 3)
-        assert "repeat_penalty" not in strict.requests[-1][1]
+    """By the names that llama.cpp and vLLM give the penalty; where one is refused, by the others."""
+    neutral = {"repeat_penalty": 1.0, "repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0, "temperature": 0}
+    model = client.model(api)
+    for ask in (model.complete, model.ask):
+        ask(["Once"], 3)
+        assert neutral.items() <= api.requests[-1][1].items()
+    assert "refused" not in str(model.notes)
+    with (
+        text_server(refuses=("repeat_penalty", "top_k")) as some,
+        text_server(refuses=tuple(PLAIN)) as strict,
+    ):
+        model = client.model(some)
+        model.complete(["Once"], 3)
+        assert some.requests[-1][1].keys() & PLAIN.keys() == {"repetition_penalty", "min_p"}
+        assert "with completions, so that the server's own values apply: repeat_penalty, top_k" in str(
+            model.notes
+        )
+        model = client.model(strict)
+        model.complete(["Once"], 3)
+        assert not strict.requests[-1][1].keys() & PLAIN.keys()
+        assert "sent with" not in str(model.notes)
+
+
+def test_a_server_that_only_chats_is_asked_without_its_defaults(client: Client) -> None:
+    with text_server(can=("/chat/completions",)) as chats:
+        model = client.model(chats)
+        model.ask(["Who?"], 3)
+        assert chats.requests[-1][1]["repetition_penalty"] == 1.0
+        assert "completions" not in str(model.notes)
 
 
 def test_retry_after_is_obeyed(api: TextServer, client: Client) -> None:

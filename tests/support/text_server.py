@@ -53,7 +53,7 @@ class TextServer:
         answers_as: the name in its answers; "" for the one asked for.
         lists: how many log-probabilities it gives at the most; 0 for none, and more are refused.
         can: the paths that it has.
-        takes_plain: whether it takes parameters that OpenAI's API lacks.
+        refuses: the names of parameters that it does not take.
         key: the only key it takes; "" takes any.
         echoes: what it adds to every text, say the key.
         faults: of the next requests, in their order; None answers one.
@@ -71,7 +71,7 @@ class TextServer:
     system_fingerprint: str = "fp_1"
     lists: int = 20
     can: tuple[str, ...] = ("/models", "/completions", "/chat/completions", "/tokenize")
-    takes_plain: bool = True
+    refuses: tuple[str, ...] = ()
     key: str = ""
     echoes: str = ""
     url: str = ""
@@ -105,8 +105,9 @@ class TextServer:
             return 200, {"data": [self._described()]}
         if path == "/tokenize":
             return 200, {"tokens": self._ids(body["content"])}
-        if not self.takes_plain and "repeat_penalty" in body:
-            return 400, {"error": {"message": "Unrecognized request argument supplied: repeat_penalty"}}
+        for name in self.refuses:
+            if name in body:
+                return 400, {"error": {"message": f"Unrecognized request argument supplied: {name}"}}
         if body.get("logprobs", 0) > self.lists > 0:
             return 400, {"error": {"message": f"logprobs must be at most {self.lists}"}}
         prompt = body["prompt"] if path == "/completions" else json.dumps(body["messages"])

@@ -27,8 +27,10 @@ OF_FILE = ("n_params", "size", "n_vocab", "n_embd")
 LISTS = (MOST_LISTED, 5)
 # Of servers that list tokens by id only where asked in a way of their own: the path and the name of the text.
 TOKENIZERS = (("/extras/tokenize", "input"), ("/tokenize", "content"), ("/tokenize", "prompt"))
-# What turns off defaults by which some servers change even greedy texts; others refuse the names.
-PLAIN = {"repeat_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+COMPLETIONS, CHAT = "/completions", "/chat/completions"
+# What turns off defaults by which some servers change even greedy texts. The penalty has one name for llama.cpp and
+# another for vLLM, which takes its default from the model's generation_config; others refuse the names.
+PLAIN = {"repeat_penalty": 1.0, "repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
 # Enough to keep a token from ever being chosen.
 NEVER = -100
 
@@ -44,7 +46,8 @@ class Capabilities:
         no_list: why it lists none; "" if it does.
         tokenizer: the path of the server's tokenizer and the name of its text; None without one.
         no_bias: why tokens cannot be biased; "" if they can.
-        plain: the parameters that are sent so that its defaults do not change the distribution.
+        plain: the parameters that are sent with a completion so that the server's defaults do not change it.
+        chat_plain: those that are sent with a chat.
         says: what it says of the model: the part of its identity that only the server knows.
         texts: what the model writes greedily after the first texts, which tells weights apart that a server gives one
             name.
@@ -56,7 +59,8 @@ class Capabilities:
     no_list: str = ""
     tokenizer: tuple[str, str] | None = None
     no_bias: str = ""
-    plain: Mapping[str, float] = field(default_factory=dict)
+    plain: Mapping[str, Any] = field(default_factory=dict)
+    chat_plain: Mapping[str, Any] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
 
@@ -74,7 +78,7 @@ class Capabilities:
     @property
     def parameters(self) -> str:
         """The names of the parameters that are sent besides those of OpenAI's API."""
-        return ", ".join(sorted(self.plain))
+        return ", ".join(sorted({*self.plain, *self.chat_plain}))
 
 
 def ask_capabilities(server: Server) -> Capabilities:
@@ -86,12 +90,14 @@ def ask_capabilities(server: Server) -> Capabilities:
     """
     model = server.address.model
     says = _described(server)
-    plain, answer, completes = _completion(server)
+    plain, answer, completes = _as_far_as_taken(
+        server, COMPLETIONS, completion_body(model, PROBE, TOKENS, {}), PLAIN
+    )
     most, no_list = 0, completes
     if answer is not None:
         most, no_list = _listed(server, plain)
         says |= _fingerprint(answer)
-    chat, chats = _tried(server, "/chat/completions", chat_body(model, QUESTION, TOKENS, plain))
+    chat_plain, chat, chats = _as_far_as_taken(server, CHAT, chat_body(model, QUESTION, TOKENS, {}), PLAIN)
     if chat is None and answer is None:
         raise VsgError(
             f"the server at {server.address.url} neither continues texts ({completes}) nor chats ({chats}): give the "
@@ -105,11 +111,20 @@ def ask_capabilities(server: Server) -> Capabilities:
     answers = [found for found in (answer, chat) if found is not None]
     if answer is not None:
         answers.append(
-            server.post(f"{server.address.url}/completions", completion_body(model, OPEN, TOKENS, plain))
+            server.post(f"{server.address.url}{COMPLETIONS}", completion_body(model, OPEN, TOKENS, plain))
         )
     texts = tuple(map(text_of, answers))
     return Capabilities(
-        completes, chats, most, no_list, tokenizer, no_bias, plain, {"model": model, **says}, texts
+        completes=completes,
+        chats=chats,
+        most_listed=most,
+        no_list=no_list,
+        tokenizer=tokenizer,
+        no_bias=no_bias,
+        plain=plain,
+        chat_plain=chat_plain,
+        says={"model": model, **says},
+        texts=texts,
     )
 
 
@@ -248,14 +263,28 @@ def _tried(server: Server, path: str, body: Mapping[str, Any]) -> tuple[dict[str
     return answer, ""
 
 
-def _completion(server: Server) -> tuple[dict[str, float], dict[str, Any] | None, str]:
-    """The parameters that leave the distribution as it is, the answer to a probe, and why there is none."""
-    model = server.address.model
-    answer, _ = _tried(server, "/completions", completion_body(model, PROBE, TOKENS, PLAIN))
+def _as_far_as_taken(
+    server: Server, path: str, body: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
+    """Send a probe with the wanted parameters, or with those of them that the server takes.
+
+    Returns:
+        those parameters, the answer to the probe, and why there is none.
+    """
+    answer, _ = _tried(server, path, {**body, **wanted})
     if answer is not None:
-        return dict(PLAIN), answer, ""
-    answer, why = _tried(server, "/completions", completion_body(model, PROBE, TOKENS, {}))
-    return {}, answer, why
+        return dict(wanted), answer, ""
+    without, why = _tried(server, path, body)
+    if without is None:
+        return {}, None, why
+    short = {**body, "max_tokens": 1}
+    each = {
+        name: value
+        for name, value in wanted.items()
+        if _tried(server, path, {**short, name: value})[0] is not None
+    }
+    answer, _ = _tried(server, path, {**body, **each}) if each else (None, "")
+    return (each, answer, "") if answer is not None else ({}, without, "")
 
 
 def _listed(server: Server, plain: Mapping[str, Any]) -> tuple[int, str]:
@@ -263,7 +292,7 @@ def _listed(server: Server, plain: Mapping[str, Any]) -> tuple[int, str]:
     why = ""
     for wanted in LISTS:
         body = completion_body(server.address.model, PROBE, 1, plain) | {"logprobs": wanted}
-        answer, why = _tried(server, "/completions", body)
+        answer, why = _tried(server, COMPLETIONS, body)
         found = None if answer is None else listed_in(answer)
         if found:
             return min(len(found), wanted), ""
@@ -314,7 +343,7 @@ def _no_bias(server: Server, plain: Mapping[str, Any], tokenizer: tuple[str, str
             f"the server at {server.address.url} has no tokenizer to ask for the ids that a logit bias takes"
         )
     body = completion_body(server.address.model, PROBE, 1, plain)
-    answer, why = _tried(server, "/completions", body)
+    answer, why = _tried(server, COMPLETIONS, body)
     if answer is None:
         return why
     first = text_of(answer)
@@ -322,7 +351,7 @@ def _no_bias(server: Server, plain: Mapping[str, Any], tokenizer: tuple[str, str
         ids = ids_of(server, tokenizer, first)
     except VsgError as error:
         return error.reason
-    biased, why = _tried(server, "/completions", body | {"logit_bias": {str(each): NEVER for each in ids}})
+    biased, why = _tried(server, COMPLETIONS, body | {"logit_bias": {str(each): NEVER for each in ids}})
     if biased is None:
         return why
     return "" if text_of(biased) != first else f"the server at {server.address.url} ignores logit_bias"

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.hosted.answers import Answers
 from vsg_core.hosted.capabilities import (
+    CHAT,
+    COMPLETIONS,
+    PLAIN,
     Capabilities,
     ask_capabilities,
     chat_body,
@@ -97,8 +100,20 @@ class HostedModel:
         """The words of the server about the model, and how it is asked, for the record of a run."""
         said = ", ".join(f"{name} {value}" for name, value in self.can.says.items())
         notes = [f"the server says: {said}"]
-        if self.can.plain:
-            notes.append("asked without the penalties and cuts that are defaults of the server")
+        for requests, lack, sent in (
+            ("completions", self.can.completes, self.can.plain),
+            ("chat", self.can.chats, self.can.chat_plain),
+        ):
+            refused = [name for name in PLAIN if name not in sent]
+            if sent:
+                values = ", ".join(f"{name} {json.dumps(value)}" for name, value in sent.items())
+                notes.append(
+                    f"sent with {requests}, where a server may ignore names that it does not know: {values}"
+                )
+            if refused and not lack:
+                notes.append(
+                    f"refused with {requests}, so that the server's own values apply: {', '.join(refused)}"
+                )
         return tuple(notes)
 
     @property
@@ -124,15 +139,15 @@ class HostedModel:
             self._demand(self.can.no_bias)
             for body, added in zip(bodies, bias, strict=True):
                 body["logit_bias"] = {str(self._id(token)): more for token, more in added.items()}
-        return self._each("/completions", bodies, _reply, fresh)
+        return self._each(COMPLETIONS, bodies, _reply, fresh)
 
     def ask(self, questions: Sequence[str], max_tokens: int = 20) -> list[Reply]:
         """Answer each question, by the chat of an instruct model, else as a completion."""
         if self.kind == "base" or self.can.chats:
             return self.complete([question_frame(each) for each in check_prompts(questions)], max_tokens)
-        plain = self.can.plain
+        plain = self.can.chat_plain
         bodies = [chat_body(self.address.model, each, max_tokens, plain) for each in check_prompts(questions)]
-        return self._each("/chat/completions", bodies, _reply)
+        return self._each(CHAT, bodies, _reply)
 
     def likely(self, prompts: Sequence[str], most: int = MOST_LISTED) -> list[Likely]:
         """The most probable next tokens after each text."""
@@ -151,7 +166,7 @@ class HostedModel:
                 )
             return Likely.of(found, wanted)
 
-        return self._each("/completions", bodies, listed)
+        return self._each(COMPLETIONS, bodies, listed)
 
     def _completion(self, prompt: str, max_tokens: int) -> dict[str, Any]:
         return completion_body(self.address.model, prompt, max_tokens, self.can.plain)
