@@ -153,6 +153,18 @@ def test_verdicts_of_one_server_are_not_those_of_another(hosted: Suite, api: Tex
         assert "have the same weights" in same.stderr.str()
 
 
+def test_reasoning_is_not_recorded_as_the_runs_choice(hosted: Suite, api: TextServer) -> None:
+    """The server is asked to turn it off, and may not know how to."""
+    arguments = ("--model", api.target, "-k", "answers", "--thinking")
+    hosted.run(*arguments, "off").assert_outcomes(passed=1)
+    assert hosted.record("answers").evidence.thinking is None
+    result = hosted.run(*arguments, "on")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*a hosted model is asked to answer without reasoning: leave --thinking on out*"]
+    )
+
+
 def test_what_did_not_apply_is_asked_again_once_the_server_can_do_it(hosted: Suite) -> None:
     """Restarted on another port, with log-probabilities."""
     arguments = ("-k", "answers or lists or of_base", "--resume")

@@ -96,7 +96,34 @@ def test_greedy_defaults_of_the_server_are_turned_off_where_it_lets_us(
         model = client.model(strict)
         model.complete(["Once"], 3)
         assert not strict.requests[-1][1].keys() & PLAIN.keys()
-        assert "sent with" not in str(model.notes)
+        assert "sent with completions" not in str(model.notes)
+
+
+@pytest.mark.parametrize("how", ["apart", "tagged", "unseen"])
+def test_a_model_that_reasons_before_it_answers_is_asked_not_to(client: Client, how: str) -> None:
+    with text_server(thinks=how, obeys=True) as obeys, text_server(thinks=how) as reasons:
+        assert client.model(obeys).ask(["Who?"], 3)[0].text
+        assert obeys.requests[-1][1]["chat_template_kwargs"] == {"enable_thinking": False}
+        model = client.model(reasons)
+        assert (model.kind, "chat" in model.can.text) == ("instruct", False)
+        assert model.complete(["Once"], 3)
+        with pytest.raises(NotApplicable, match="reasons before it answers: start the server with reasoning"):
+            model.ask(["Who?"], 3)
+
+
+def test_where_it_cannot_be_asked_not_to_reason_its_answers_show_it(client: Client) -> None:
+    with text_server(refuses=("chat_template_kwargs",)) as api:
+        model = client.model(api)
+        assert model.ask(["Who?"], 3)
+        assert "chat_template_kwargs" not in api.requests[-1][1]
+        assert api.requests[-1][1]["repeat_penalty"] == 1.0
+        assert "refused with chat, so that the server's own values apply: chat_template_kwargs" in str(
+            model.notes
+        )
+        # Before some answers only.
+        api.thinks = "apart"
+        with pytest.raises(NotApplicable, match="reasons before it answers"):
+            model.ask(["Where?"], 3)
 
 
 def test_a_server_that_only_chats_is_asked_without_its_defaults(client: Client) -> None:

@@ -61,6 +61,8 @@ class TextServer:
         requests: path and body of each.
         fault_of: returns the fault of a request by its body.
         waver: draw greedy answers by chance, as a server does that is not deterministic.
+        thinks: reason before each chat answer: "apart" in a field of its own, "tagged" in the text, "unseen".
+        obeys: whether a request for answers without reasoning has an effect.
         weights: other weights under the same name; the texts of 0 and another differ.
         clock: give the present as the time when the model was created, and permissions with new ids, as vLLM does.
         meta: what it says of the model's file, as llama.cpp's server does.
@@ -76,6 +78,8 @@ class TextServer:
     echoes: str = ""
     url: str = ""
     waver: bool = False
+    thinks: str = ""
+    obeys: bool = False
     weights: int = 0
     clock: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
@@ -128,7 +132,7 @@ class TextServer:
         if path == "/completions":
             choice["text"] = text
         else:
-            choice["message"] = {"role": "assistant", "content": text}
+            choice["message"] = {"role": "assistant", **self._said(text, body)}
         if body.get("logprobs") and self.lists:
             scores = self._log_probabilities(prompt)
             top = sorted(scores, key=lambda token: -scores[token])[: body["logprobs"]]
@@ -136,6 +140,15 @@ class TextServer:
         named = self.answers_as or body["model"]
         fingerprint = {"system_fingerprint": self.system_fingerprint} if self.system_fingerprint else {}
         return {"model": named, "choices": [choice], "usage": {"total_tokens": len(prompt)}, **fingerprint}
+
+    def _said(self, text: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The content of a chat answer, for which reasoning leaves no tokens."""
+        asked = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+        if not self.thinks or (self.obeys and not asked):
+            return {"content": text}
+        if self.thinks == "tagged":
+            return {"content": f"<think>\n{text}"}
+        return {"content": None} | ({"reasoning_content": text} if self.thinks == "apart" else {})
 
     def _next(self, prompt: str, body: dict[str, Any]) -> str:
         scores = self._log_probabilities(prompt)

@@ -31,6 +31,9 @@ COMPLETIONS, CHAT = "/completions", "/chat/completions"
 # What turns off defaults by which some servers change even greedy texts. The penalty has one name for llama.cpp and
 # another for vLLM, which takes its default from the model's generation_config; others refuse the names.
 PLAIN = {"repeat_penalty": 1.0, "repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+# What turns off the reasoning of chat formats that have it: claims ask for answers of a few tokens.
+DIRECT = {"chat_template_kwargs": {"enable_thinking": False}}
+REASONING = "<think>"
 # Enough to keep a token from ever being chosen.
 NEVER = -100
 
@@ -42,6 +45,7 @@ class Capabilities:
     Attributes:
         completes: "" if it continues texts, else why not.
         chats: "" if it answers messages, else why not.
+        reasons: why its answers cannot be used, where the model reasons before each; "" if it does not.
         most_listed: how many next tokens it lists with their log-probabilities.
         no_list: why it lists none; "" if it does.
         tokenizer: the path of the server's tokenizer and the name of its text; None without one.
@@ -55,6 +59,7 @@ class Capabilities:
 
     completes: str = ""
     chats: str = ""
+    reasons: str = ""
     most_listed: int = 0
     no_list: str = ""
     tokenizer: tuple[str, str] | None = None
@@ -69,7 +74,7 @@ class Capabilities:
         """In words, for the record of a run."""
         able = {
             "completions": not self.completes,
-            "chat": not self.chats,
+            "chat": not self.chats and not self.reasons,
             f"{self.most_listed} log-probabilities": self.most_listed > 0,
             "logit bias": not self.no_bias,
         }
@@ -97,7 +102,9 @@ def ask_capabilities(server: Server) -> Capabilities:
     if answer is not None:
         most, no_list = _listed(server, plain)
         says |= _fingerprint(answer)
-    chat_plain, chat, chats = _as_far_as_taken(server, CHAT, chat_body(model, QUESTION, TOKENS, {}), PLAIN)
+    chat_plain, chat, chats = _as_far_as_taken(
+        server, CHAT, chat_body(model, QUESTION, TOKENS, {}), PLAIN | DIRECT
+    )
     if chat is None and answer is None:
         raise VsgError(
             f"the server at {server.address.url} neither continues texts ({completes}) nor chats ({chats}): give the "
@@ -117,6 +124,7 @@ def ask_capabilities(server: Server) -> Capabilities:
     return Capabilities(
         completes=completes,
         chats=chats,
+        reasons="" if chat is None else reasoning_in(server, chat),
         most_listed=most,
         no_list=no_list,
         tokenizer=tokenizer,
@@ -172,6 +180,23 @@ def text_of(answer: Mapping[str, Any]) -> str:
             "the server answers a choice without a text: its API is not OpenAI's; update it or use another"
         )
     return str(text or "")
+
+
+def reasoning_in(server: Server, answer: Mapping[str, Any]) -> str:
+    """Why a chat answer cannot be used: it reasons before it answers. Empty where it does not."""
+    choice = choice_of(answer)
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    # Servers that cut reasoning out of the content have one of two names for it.
+    apart = any(str(message.get(name) or "").strip() for name in ("reasoning_content", "reasoning"))
+    # Others name it nowhere: all that is seen of it is that its tokens are used up.
+    unseen = message.get("content") is None and choice.get("finish_reason") == "length"
+    if not apart and not unseen and not text_of(answer).lstrip().startswith(REASONING):
+        return ""
+    return (
+        f"the model at {server.address.url} reasons before it answers: start the server with reasoning turned off, "
+        "if it can"
+    )
 
 
 def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:

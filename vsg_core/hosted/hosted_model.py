@@ -14,6 +14,7 @@ from vsg_core.hosted.answers import Answers
 from vsg_core.hosted.capabilities import (
     CHAT,
     COMPLETIONS,
+    DIRECT,
     PLAIN,
     Capabilities,
     ask_capabilities,
@@ -22,6 +23,7 @@ from vsg_core.hosted.capabilities import (
     completion_body,
     ids_of,
     listed_in,
+    reasoning_in,
     text_of,
 )
 from vsg_core.hosted.server import NoServer, Server
@@ -104,7 +106,8 @@ class HostedModel:
             ("completions", self.can.completes, self.can.plain),
             ("chat", self.can.chats, self.can.chat_plain),
         ):
-            refused = [name for name in PLAIN if name not in sent]
+            wanted = PLAIN if requests == "completions" else PLAIN | DIRECT
+            refused = [name for name in wanted if name not in sent]
             if sent:
                 values = ", ".join(f"{name} {json.dumps(value)}" for name, value in sent.items())
                 notes.append(
@@ -145,9 +148,16 @@ class HostedModel:
         """Answer each question, by the chat of an instruct model, else as a completion."""
         if self.kind == "base" or self.can.chats:
             return self.complete([question_frame(each) for each in check_prompts(questions)], max_tokens)
+        self._demand(self.can.reasons)
         plain = self.can.chat_plain
         bodies = [chat_body(self.address.model, each, max_tokens, plain) for each in check_prompts(questions)]
-        return self._each(CHAT, bodies, _reply)
+
+        def replied(answer: Mapping[str, Any]) -> Reply:
+            # Some models reason before some answers only.
+            self._demand(reasoning_in(self.server, answer))
+            return _reply(answer)
+
+        return self._each(CHAT, bodies, replied)
 
     def likely(self, prompts: Sequence[str], most: int = MOST_LISTED) -> list[Likely]:
         """The most probable next tokens after each text."""
@@ -211,12 +221,15 @@ class HostedModel:
         """Read the answer to each request.
 
         Raises:
+            NotApplicable: an answer shows that the claim does not apply.
             VsgError: a request is not answered; the message says how many were.
         """
         found: list[Found] = []
         for body in bodies:
             try:
                 found.append(read(self._answer(path, body, fresh)))
+            except NotApplicable:
+                raise
             except VsgError as error:
                 if isinstance(error, NoServer) and not found:
                     raise

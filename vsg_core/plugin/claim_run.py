@@ -295,8 +295,13 @@ class ClaimRun:
 
     @property
     def thinking(self) -> Thinking:
-        """The run's choice for chat formats that can reason; a claim across models makes none."""
-        chosen: Thinking = self.item.config.option.vsg_thinking if self.selected is not None else None
+        """The run's choice for chat formats that can reason; a claim across models makes none.
+
+        Nor does one on a hosted model, which is asked not to reason and may do it all the same.
+        """
+        if self.selected is None or self.is_hosted:
+            return None
+        chosen: Thinking = self.item.config.option.vsg_thinking
         return chosen
 
     def run(self) -> Run:

@@ -230,6 +230,11 @@ def _named_models(config: pytest.Config) -> list[Selected]:
             entry = loading.describe(target, config.option.vsg_weights, config.option.vsg_engine)
         except VsgError as error:
             raise pytest.UsageError(f"--model {shown(without_secrets(target))}: {error}") from None
+        if entry.is_hosted and config.option.vsg_thinking == "on":
+            raise pytest.UsageError(
+                f"--model {shown(without_secrets(target))}: a hosted model is asked to answer without reasoning: leave "
+                "--thinking on out"
+            )
         if entry.is_hosted and not config.option.collectonly:
             entry = with_asked_kind(entry)
         described[loading.target_of(entry, target)] = entry
