@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,6 +189,15 @@ def test_a_server_that_is_gone_is_not_run(hosted: Suite) -> None:
     result.assert_outcomes(skipped=2)
     assert "no server answers at" in " ".join(result.stdout.str().split())
     assert hosted.run("--model", target, "-k", "answers", "--require-models").ret == 1
+
+
+def test_a_proxy_that_cannot_be_used_ends_no_run(hosted: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    result = hosted.run("--model", "openai:tiny@http://example.invalid/v1", "-k", "answers or lists")
+    result.assert_outcomes(failed=2)
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert "proxy that the environment names" in " ".join(result.stdout.str().split())
 
 
 def test_a_claim_short_of_trials_is_an_error_and_no_verdict(

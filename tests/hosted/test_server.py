@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -385,6 +386,17 @@ def test_a_key_travels_only_where_nobody_reads_it() -> None:
     with pytest.raises(WrongUse, match="use https") as caught:
         Server(Address("m", "http://example.org/v1"), SECRET)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "gopher"])
+def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:{SECRET}@127.0.0.1:9")
+    with pytest.raises(WrongUse, match=r"proxy that the environment names .* cannot be used") as caught:
+        Server(Address("m", "http://example.invalid/v1"), "")
+    assert SECRET not in str(caught.value)
+    # To this machine no proxy is used.
+    Server(Address("m", "http://127.0.0.1:9/v1"), "")
 
 
 def test_key_and_patience_come_from_the_environment(api: TextServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,8 @@ class Server:
         sleep: waits between tries.
 
     Raises:
-        WrongUse: the key would travel where others can read it, or is none.
+        WrongUse: the key would travel where others can read it, or is none; or the proxy of the environment cannot be
+            used.
     """
 
     def __init__(
@@ -119,7 +120,15 @@ class Server:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx2.Timeout(self.patience.answer, connect=self.patience.connect)
         # A proxy of the environment leads away from this machine.
-        self._client = httpx2.Client(headers=headers, timeout=limits, trust_env=not address.is_loopback)
+        trusted = not address.is_loopback
+        try:
+            self._client = httpx2.Client(headers=headers, timeout=limits, trust_env=trusted)
+        # A proxy that needs a further package, has an unknown scheme or is not a URL; its URL may have a password.
+        except (ImportError, ValueError, httpx2.InvalidURL):
+            raise WrongUse(
+                f"the proxy that the environment names for {address.url} cannot be used: set HTTP_PROXY, HTTPS_PROXY "
+                "and ALL_PROXY to http proxies (SOCKS needs `pip install socksio`), or list the host in NO_PROXY"
+            ) from None
 
     def close(self) -> None:
         """Close the connections."""
