@@ -255,6 +255,44 @@ def test_a_500_to_a_probe_is_a_lack_and_a_429_is_not(api: TextServer, client: Cl
         ask_capabilities(client.server(api))
 
 
+def test_models_may_be_listed_without_an_object_around(client: Client) -> None:
+    with text_server(bare=True) as api:
+        assert client.model(api).can.says["owned_by"] == "me"
+        other = Server(Address("other", api.url), "", PATIENCE)
+        with pytest.raises(WrongUse, match="has no model other, but tiny"):
+            ask_capabilities(other)
+
+
+@pytest.mark.parametrize("body", [b"7", b"null", b'"tiny"', b'{"data": 7}', b'{"data": [7]}', b"<html>"])
+def test_a_list_of_models_of_no_use_is_done_without(api: TextServer, client: Client, body: bytes) -> None:
+    api.always["/models"] = Fault(body=body)
+    assert client.model(api).can.says == {
+        "model": "tiny",
+        "answers as": "tiny",
+        "system_fingerprint": "fp_1",
+    }
+    api.always["/models"] = Fault(500)
+    assert client.model(api).complete(["Once"], 2)
+
+
+def test_json_of_another_shape_is_not_asked_for_again(api: TextServer, client: Client) -> None:
+    model = client.model(api)
+    asked = api.asked("/completions")
+    api.always["/completions"] = Fault(body=b"[]")
+    assert "JSON that is not an object" in failure(model)
+    assert api.asked("/completions") == asked + 1
+    assert client.slept == []
+
+
+def test_log_probabilities_of_no_use_are_done_without(api: TextServer, client: Client) -> None:
+    def odd(body: dict[str, Any]) -> Fault | None:
+        listed = {"text": "a", "logprobs": {"top_logprobs": [{"a": "much"}]}}
+        return Fault(body=json.dumps({"choices": [listed]}).encode()) if "logprobs" in body else None
+
+    api.fault_of = odd
+    assert "not numbers" in client.model(api).can.no_list
+
+
 def test_the_wrong_model_is_refused(api: TextServer, client: Client) -> None:
     other = Server(Address("other", api.url), "", PATIENCE)
     with pytest.raises(WrongUse, match=f"has no model other, but tiny: .*openai:tiny@{api.url}"):

@@ -65,6 +65,7 @@ class TextServer:
         obeys: whether a request for answers without reasoning has an effect.
         weights: other weights under the same name; the texts of 0 and another differ.
         clock: give the present as the time when the model was created, and permissions with new ids, as vLLM does.
+        bare: list its models without an object around.
         meta: what it says of the model's file, as llama.cpp's server does.
     """
 
@@ -82,6 +83,7 @@ class TextServer:
     obeys: bool = False
     weights: int = 0
     clock: bool = False
+    bare: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
     fault_of: Callable[[dict[str, Any]], Fault | None] | None = None
     faults: deque[Fault | None] = field(default_factory=deque)
@@ -98,7 +100,7 @@ class TextServer:
         """Count the requests to a path."""
         return sum(each == path for each, _ in self.requests)
 
-    def answer(self, path: str, body: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
+    def answer(self, path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
         """Return the status and the JSON value of an answer."""
         self.keys.append(key)
         if self.key and key != f"Bearer {self.key}":
@@ -106,7 +108,7 @@ class TextServer:
         if path not in self.can:
             return 404, {"detail": "Not Found"}
         if path == "/models":
-            return 200, {"data": [self._described()]}
+            return 200, [self._described()] if self.bare else {"data": [self._described()]}
         if path == "/tokenize":
             return 200, {"tokens": self._ids(body["content"])}
         for name in self.refuses:

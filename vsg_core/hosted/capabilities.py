@@ -231,16 +231,19 @@ def listed_in(answer: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _described(server: Server) -> dict[str, str]:
-    """Return what the list of models says of the model; empty without a list.
+    """Return what the list of models says of the model; empty without a list, which no server need have.
 
     Raises:
         WrongUse: the list lacks the model.
     """
     try:
-        listed = server.get(f"{server.address.url}/models").get("data")
-    except Refused:
+        answer = server.get(f"{server.address.url}/models")
+    except (Refused, Faulty):
         return {}
-    known = {str(each["id"]): each for each in listed or [] if isinstance(each, dict) and "id" in each}
+    # Some servers list them without an object around.
+    listed = answer.get("data") if isinstance(answer, dict) else answer
+    listed = listed if isinstance(listed, list) else []
+    known = {str(each["id"]): each for each in listed if isinstance(each, dict) and "id" in each}
     model = server.address.model
     if not known:
         return {}
@@ -318,7 +321,10 @@ def _listed(server: Server, plain: Mapping[str, Any]) -> tuple[int, str]:
     for wanted in LISTS:
         body = completion_body(server.address.model, PROBE, 1, plain) | {"logprobs": wanted}
         answer, why = _tried(server, COMPLETIONS, body)
-        found = None if answer is None else listed_in(answer)
+        try:
+            found = None if answer is None else listed_in(answer)
+        except Faulty as error:
+            return 0, error.reason
         if found:
             return min(len(found), wanted), ""
         if answer is not None:

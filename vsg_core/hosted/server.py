@@ -134,9 +134,9 @@ class Server:
         """Close the connections."""
         self._client.close()
 
-    def get(self, url: str) -> dict[str, Any]:
-        """Get a JSON object; see `post`."""
-        return self._answer("GET", url, None, probes=False)
+    def get(self, url: str) -> Any:
+        """Ask first for what the server need not have, and return the JSON value that is answered; see `post`."""
+        return self._answer("GET", url, None, probes=True)
 
     def post(self, url: str, body: Mapping[str, Any], probes: bool = False) -> dict[str, Any]:
         """Send a JSON object and return the one that is answered.
@@ -150,9 +150,16 @@ class Server:
             Faulty: it fails at the request, or answers with something else.
             VsgError: it asks for a key, is busy for too long, or is too slow.
         """
-        return self._answer("POST", url, body, probes)
+        answer = self._answer("POST", url, body, probes)
+        # JSON of another shape is how this server answers: asked again, it would be the same.
+        if not isinstance(answer, dict):
+            raise Faulty(
+                f"the server at {self.address.url} answers JSON that is not an object: give the URL of an "
+                "OpenAI-compatible API, which usually ends in /v1"
+            )
+        return answer
 
-    def _answer(self, method: str, url: str, body: Mapping[str, Any] | None, probes: bool) -> dict[str, Any]:
+    def _answer(self, method: str, url: str, body: Mapping[str, Any] | None, probes: bool) -> Any:
         waited = 0.0
         number = 0
         while True:
@@ -163,7 +170,7 @@ class Server:
             if response is not None and status is not None:
                 if 200 <= status < 300:
                     answer, fault = self._json(response)
-                    if answer is not None:
+                    if not fault:
                         return answer
                 elif status != TOO_MANY and (status < 500 or status == NOT_IMPLEMENTED):
                     self._refuse(response)
@@ -207,18 +214,16 @@ class Server:
                 f"the server at {self.address.url} is out of reach: {type(error).__name__}: check the URL"
             ) from None
 
-    def _json(self, response: httpx2.Response) -> tuple[dict[str, Any] | None, str]:
-        """The JSON object of a response, or in words why it has none."""
+    def _json(self, response: httpx2.Response) -> tuple[Any, str]:
+        """The JSON value of a response, or in words what is wrong with it."""
         try:
             answer = response.json()
         except ValueError:
             return None, "answers what is not JSON (is the URL that of an API? Most end in /v1)"
-        if not isinstance(answer, dict):
-            return None, "answers JSON that is not an object"
-        if isinstance(answer.get("error"), (dict, str)) and answer["error"]:
+        error = answer.get("error") if isinstance(answer, dict) else None
+        if isinstance(error, (dict, str)) and error:
             return None, f"answers an error{self._says(response)}"
-        cleaned: dict[str, Any] = self._cleaned(answer)
-        return cleaned, ""
+        return self._cleaned(answer), ""
 
     def _refuse(self, response: httpx2.Response) -> Never:
         status, says = response.status_code, self._says(response)
