@@ -308,6 +308,45 @@ def test_the_wrong_model_is_refused(api: TextServer, client: Client) -> None:
         assert "no verdict is of two models" in failure(model)
 
 
+@pytest.mark.parametrize(
+    ("asked", "answers", "same"),
+    [
+        ("gpt-4", "gpt-4-0613", True),
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("owner/Tiny", "tiny", True),
+        ("tiny", "tiny:7b", True),
+        ("tiny", "tiny@001", True),
+        ("gpt-4", "gpt-4o-mini", False),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("llama-3", "llama-3.1-8b", False),
+        ("tiny", "tiny-instruct", False),
+    ],
+)
+def test_a_version_of_the_model_is_it_and_a_longer_name_is_not(
+    client: Client, asked: str, answers: str, same: bool
+) -> None:
+    with text_server(model=asked, answers_as=answers) as api:
+        if same:
+            assert client.model(api).can.says["answers as"] == answers
+            return
+        with pytest.raises(WrongUse, match=f"asked for {asked} and answers as {answers}"):
+            client.model(api)
+
+
+def test_completions_and_chat_may_have_names_of_their_own(client: Client) -> None:
+    with text_server(chats_as="tiny-2026") as api:
+        model = client.model(api)
+        assert model.can.says["answers as"] == "tiny and tiny-2026"
+        assert model.complete(["Once"], 2)
+        assert model.ask(["Who?"], 2)
+        api.chats_as = "tiny-2027"
+        assert model.complete(["Twice"], 2)
+        with pytest.raises(VsgError, match="no verdict is of two models"):
+            model.ask(["Where?"], 2)
+    with text_server(chats_as="huge") as liar, pytest.raises(WrongUse, match="answers as huge"):
+        client.model(liar)
+
+
 def test_a_bias_moves_the_answer(api: TextServer, client: Client) -> None:
     model = client.model(api)
     first = model.likely(["Once"])[0].tokens[0]

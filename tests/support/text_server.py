@@ -51,6 +51,7 @@ class TextServer:
         url: the base of its API.
         model: the name that it serves.
         answers_as: the name in its answers; "" for the one asked for.
+        chats_as: the name in its chat answers, where that differs.
         lists: how many log-probabilities it gives at the most; 0 for none, and more are refused.
         can: the paths that it has.
         refuses: the names of parameters that it does not take.
@@ -71,6 +72,7 @@ class TextServer:
 
     model: str = "tiny"
     answers_as: str = ""
+    chats_as: str = ""
     system_fingerprint: str = "fp_1"
     lists: int = 20
     can: tuple[str, ...] = ("/models", "/completions", "/chat/completions", "/tokenize")
@@ -140,6 +142,7 @@ class TextServer:
             top = sorted(scores, key=lambda token: -scores[token])[: body["logprobs"]]
             choice["logprobs"] = {"top_logprobs": [{token: scores[token] for token in top}]}
         named = self.answers_as or body["model"]
+        named = self.chats_as or named if path == "/chat/completions" else named
         fingerprint = {"system_fingerprint": self.system_fingerprint} if self.system_fingerprint else {}
         return {"model": named, "choices": [choice], "usage": {"total_tokens": len(prompt)}, **fingerprint}
 

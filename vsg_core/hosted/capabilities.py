@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ PLAIN = {"repeat_penalty": 1.0, "repetition_penalty": 1.0, "top_k": 0, "min_p": 
 # What turns off the reasoning of chat formats that have it: claims ask for answers of a few tokens.
 DIRECT = {"chat_template_kwargs": {"enable_thinking": False}}
 REASONING = "<think>"
+# What may follow a model's name in an answer: nothing, or a version, which begins with a digit.
+VERSION = re.compile(r"([-:@]\d.*)?", re.DOTALL)
 # Enough to keep a token from ever being chosen.
 NEVER = -100
 
@@ -52,6 +55,7 @@ class Capabilities:
         no_bias: why tokens cannot be biased; "" if they can.
         plain: the parameters that are sent with a completion so that the server's defaults do not change it.
         chat_plain: those that are sent with a chat.
+        named: by path, the name that its answers give the model; none where they give none.
         says: what it says of the model: the part of its identity that only the server knows.
         texts: what the model writes greedily after the first texts, which tells weights apart that a server gives one
             name.
@@ -66,6 +70,7 @@ class Capabilities:
     no_bias: str = ""
     plain: Mapping[str, Any] = field(default_factory=dict)
     chat_plain: Mapping[str, Any] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
 
@@ -101,7 +106,6 @@ def ask_capabilities(server: Server) -> Capabilities:
     most, no_list = 0, completes
     if answer is not None:
         most, no_list = _listed(server, plain)
-        says |= _fingerprint(answer)
     chat_plain, chat, chats = _as_far_as_taken(
         server, CHAT, chat_body(model, QUESTION, TOKENS, {}), PLAIN | DIRECT
     )
@@ -110,17 +114,19 @@ def ask_capabilities(server: Server) -> Capabilities:
             f"the server at {server.address.url} neither continues texts ({completes}) nor chats ({chats}): give the "
             "URL of an OpenAI-compatible API, which mostly ends in /v1"
         )
-    if chat is not None:
-        says |= _fingerprint(chat)
-    _check_name(server, says.get("answers as"))
+    answers = {path: found for path, found in ((COMPLETIONS, answer), (CHAT, chat)) if found is not None}
+    named = {path: name for path, found in answers.items() if (name := _word(found, "model"))}
+    for name in named.values():
+        _check_name(server, name)
+    says |= _said_in(answers, named)
     tokenizer = _tokenizer(server) if answer is not None else None
     no_bias = completes or _no_bias(server, plain, tokenizer)
-    answers = [found for found in (answer, chat) if found is not None]
+    probes = [*answers.values()]
     if answer is not None:
-        answers.append(
+        probes.append(
             server.post(f"{server.address.url}{COMPLETIONS}", completion_body(model, OPEN, TOKENS, plain))
         )
-    texts = tuple(map(text_of, answers))
+    texts = tuple(map(text_of, probes))
     return Capabilities(
         completes=completes,
         chats=chats,
@@ -131,6 +137,7 @@ def ask_capabilities(server: Server) -> Capabilities:
         no_bias=no_bias,
         plain=plain,
         chat_plain=chat_plain,
+        named=named,
         says={"model": model, **says},
         texts=texts,
     )
@@ -259,21 +266,31 @@ def _described(server: Server) -> dict[str, str]:
     return {name: str(value) for name, value in about.items() if isinstance(value, (str, int))}
 
 
-def _fingerprint(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return what an answer says of the model behind the name: its whole name, and the server's set-up."""
-    named = {"answers as": answer.get("model"), "system_fingerprint": answer.get("system_fingerprint")}
-    return {name: value for name, value in named.items() if isinstance(value, str) and value}
+def _word(answer: Mapping[str, Any], name: str) -> str:
+    """The text of a field of an answer; empty without one."""
+    value = answer.get(name)
+    return value if isinstance(value, str) else ""
 
 
-def _check_name(server: Server, named: str | None) -> None:
+def _said_in(answers: Mapping[str, Mapping[str, Any]], named: Mapping[str, str]) -> dict[str, str]:
+    """Return what answers say of the model behind the name: its whole name, and the server's set-up."""
+    names = list(dict.fromkeys(named.values()))
+    setups = [_word(answer, "system_fingerprint") for answer in answers.values()]
+    # Some servers give it one name for completions and another for chat.
+    said = {"answers as": " and ".join(names), "system_fingerprint": next(filter(None, setups[::-1]), "")}
+    return {name: value for name, value in said.items() if value}
+
+
+def _check_name(server: Server, named: str) -> None:
     """Check that the asked model answers: by its name, or by that of one of its versions.
 
     Raises:
         WrongUse: another one does.
     """
     model = server.address.model
-    own, other = (name.lower().rpartition("/")[2] for name in (model, named or model))
-    if not other.startswith(own):
+    own, other = (name.lower().rpartition("/")[2] for name in (model, named))
+    # gpt-4o-2024-08-06 is a version of gpt-4o, which is none of gpt-4.
+    if not other.startswith(own) or not VERSION.fullmatch(other.removeprefix(own)):
         raise WrongUse(
             f"the server at {server.address.url} was asked for {model} and answers as {named}: give the name of what "
             f"it serves, as in {SCHEME}{named}@{server.address.url}"

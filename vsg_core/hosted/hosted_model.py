@@ -246,19 +246,19 @@ class HostedModel:
         began = time.perf_counter()
         answer = self.server.post(url, body)
         self.meter.add(time.perf_counter() - began, answer)
-        self._check_model(answer)
+        self._check_model(path, answer)
         choice_of(answer)
         if not fresh:
             self.answers.keep(request, answer)
         return answer
 
-    def _check_model(self, answer: Mapping[str, Any]) -> None:
+    def _check_model(self, path: str, answer: Mapping[str, Any]) -> None:
         """Check that the asked model answered.
 
         Raises:
-            VsgError: the answer names a model that differs from the probe's.
+            VsgError: the answer names a model that differs from that of the first answer by this path.
         """
-        expected = self.can.says.get("answers as")
+        expected = self.can.named.get(path)
         named = answer.get("model")
         if expected is not None and named != expected:
             raise VsgError(
