@@ -197,6 +197,9 @@ def test_a_proxy_that_cannot_be_used_ends_no_run(hosted: Suite, monkeypatch: pyt
     result = hosted.run("--model", "openai:tiny@http://example.invalid/v1", "-k", "answers or lists")
     result.assert_outcomes(failed=2)
     assert "INTERNALERROR" not in result.stdout.str()
+    # The command that runs it again names no engine: a server's is its own.
+    assert "again: pytest" in result.stdout.str()
+    assert "--engine" not in result.stdout.str()
     assert "proxy that the environment names" in " ".join(result.stdout.str().split())
 
 

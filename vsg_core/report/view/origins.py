@@ -10,7 +10,7 @@ from vsg_core.projects import option_words, run_command
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
-from vsg_core.vocabulary import AS_IS, FIRST_ENGINE, PACKINGS, form_text
+from vsg_core.vocabulary import AS_IS, ENGINES, FIRST_ENGINE, PACKINGS, form_text
 from vsg_core.weights.engine_names import is_as_is
 from vsg_core.wording import count_text
 
@@ -100,6 +100,9 @@ def _computed(record: Record) -> dict[str, str | None]:
     """The options without which the model would be computed in a different way, and have a different name."""
     engine, form, name = record.evidence.engine, record.model.form or "", record.model.name
     packing = next((each for each in PACKINGS if form.startswith(each) and name.endswith(f"-{each}")), None)
+    if engine not in ENGINES:
+        # A server's is not for this machine to choose.
+        return {}
     if engine == FIRST_ENGINE:
         return {"--weights": packing}
     return {"--engine": engine, "--weights": AS_IS if is_as_is(name) else None}
