@@ -221,6 +221,20 @@ def test_five_logprobs_are_used_and_none_is_not_applicable(client: Client) -> No
             without.likely(["Once"])
 
 
+@pytest.mark.parametrize("least", ["-9999.0", "-Infinity"])
+def test_tokens_that_are_listed_as_impossible_are_not_listed(
+    api: TextServer, client: Client, least: str
+) -> None:
+    """OpenAI's API gives those that it leaves out -9999, vLLM those that were cut off -Infinity."""
+    model = client.model(api)
+    top = f'{{" a": -0.1, " b": -2.5, " c": {least}}}'
+    body = f'{{"model": "tiny", "choices": [{{"text": " a", "logprobs": {{"top_logprobs": [{top}]}}}}]}}'
+    api.always["/completions"] = Fault(body=body.encode())
+    (likely,) = model.likely(["Once"])
+    assert likely.tokens == (" a", " b")
+    assert likely.probabilities[-1] > 0
+
+
 def test_logprobs_that_end_are_an_error(api: TextServer, client: Client) -> None:
     model = client.model(api)
     api.lists = 0

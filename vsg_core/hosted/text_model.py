@@ -39,8 +39,9 @@ class Likely:
 
     @classmethod
     def of(cls, listed: Mapping[str, float], most: int) -> Likely:
-        """Order the probabilities of tokens by their texts, and cut the list."""
-        ordered = sorted(listed.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+        """Order the probabilities of tokens by their texts, and cut the list; what has none is not listed."""
+        possible = {token: p for token, p in listed.items() if p > 0}
+        ordered = sorted(possible.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
         return cls(tuple(token for token, _ in ordered), tuple(p for _, p in ordered))
 
     @property
