@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -206,8 +208,33 @@ def test_a_server_that_is_gone_is_unavailable(client: Client) -> None:
         NoServer, match=r"no server answers at http://127.0.0.1.*: start it, or correct the URL"
     ):
         model.complete(["Once"], 2)
+    # One that answered before may be starting again; after that it is not waited for at every request.
+    assert client.slept == [1, 2, 4, 8, 16, 30, 30]
+    with pytest.raises(NoServer):
+        model.complete(["Once"], 2)
     with pytest.raises(NoServer):
         client.model(api)
+    assert len(client.slept) == 7
+
+
+def test_a_server_that_starts_again_is_waited_for() -> None:
+    slept: list[float] = []
+    with ExitStack() as life:
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 1:
+                life.close()
+            if len(slept) == 4:
+                life.enter_context(text_server(port))
+
+        api = life.enter_context(text_server())
+        port = urlsplit(api.url).port or 0
+        model = HostedModel(Server(Address.of(api.target), "", PATIENCE, sleep), Answers(None))
+        expected = model.complete(["Once"], 3)
+        api.faults.append(Fault(503, {"Retry-After": "3"}))
+        assert model.complete(["Once"], 3) == expected
+    assert slept == [3, 2, 4, 8]
 
 
 def test_five_logprobs_are_used_and_none_is_not_applicable(client: Client) -> None:

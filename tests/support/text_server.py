@@ -177,8 +177,8 @@ class TextServer:
 
 
 @contextmanager
-def text_server(**settings: Any) -> Iterator[TextServer]:
-    """Run the server in a thread, on a free port of the loopback address."""
+def text_server(port: int = 0, **settings: Any) -> Iterator[TextServer]:
+    """Run the server in a thread, on this port of the loopback address, by default a free one."""
     state = TextServer(**settings)
 
     class Handler(BaseHTTPRequestHandler):
@@ -208,7 +208,7 @@ def text_server(**settings: Any) -> Iterator[TextServer]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -81,6 +81,8 @@ class HostedModel:
         self.address = server.address
         self.name = name or server.address.model
         self.can = can or ask_capabilities(server)
+        # By another connection, perhaps, when it was asked what it can do.
+        server.has_answered = True
         self.kind = kind or ("base" if self.can.chats else "instruct")
         self.meter = Requests()
 

@@ -32,6 +32,8 @@ REFUSED_KEY = (401, 403)
 NOT_IMPLEMENTED = 501
 # By which some servers, too, say that they cannot; those above are about the moment.
 FAILED = 500
+# Seconds between two tries, unless the server asks for more.
+LONGEST = 30.0
 # How often a request is sent that asks whether a server can do something at all.
 PROBES = 2
 
@@ -92,6 +94,9 @@ class Server:
         key: by default that of the environment, "" for none.
         sleep: waits between tries.
 
+    Attributes:
+        has_answered: it did so in this run, so that one that does not answer may be starting again.
+
     Raises:
         WrongUse: the key would travel where others can read it, or is none; or the proxy of the environment cannot be
             used.
@@ -108,6 +113,7 @@ class Server:
         self.patience = patience or Patience.of_environment()
         self._key = key_of_environment() if key is None else key
         self._sleep = sleep
+        self.has_answered = False
         if self._key and not address.is_private:
             raise WrongUse(
                 f"the key would be sent to {address.url} for anyone on the way to read: use https, or unset "
@@ -164,7 +170,11 @@ class Server:
         number = 0
         while True:
             number += 1
-            response, fault = self._sent(method, url, body)
+            try:
+                response, fault = self._sent(method, url, body)
+            except NoServer as gone:
+                waited += self._wait_for_restart(gone, number, waited)
+                continue
             status = None if response is None else response.status_code
             asked: float | None = None
             if response is not None and status is not None:
@@ -177,7 +187,7 @@ class Server:
                 else:
                     fault = f"answers {status}{self._says(response)}"
                     asked = seconds_to_wait(response.headers.get("retry-after"))
-            wait = min(2.0 ** (number - 1), 30.0) if asked is None else asked
+            wait = min(2.0 ** (number - 1), LONGEST) if asked is None else asked
             if number >= (PROBES if probes and status == FAILED else self.patience.tries):
                 self._fail(f"{fault}, {number} times in {waited:.0f} s", status)
             if waited + wait > self.patience.waits:
@@ -185,6 +195,20 @@ class Server:
                 self._fail(f"{fault}, and {then} after {waited:.0f} s of waiting", status)
             self._sleep(wait)
             waited += wait
+
+    def _wait_for_restart(self, gone: NoServer, number: int, waited: float) -> float:
+        """Wait before a server that is gone is tried again, and return the seconds.
+
+        Raises:
+            NoServer: it has not answered in this run, or has been waited for long enough. Nor is it waited for at the
+                next request.
+        """
+        wait = min(2.0 ** (number - 1), LONGEST)
+        if not self.has_answered or waited + wait > self.patience.waits:
+            self.has_answered = False
+            raise gone
+        self._sleep(wait)
+        return wait
 
     def _sent(
         self, method: str, url: str, body: Mapping[str, Any] | None
@@ -196,7 +220,9 @@ class Server:
             VsgError: it takes too long.
         """
         try:
-            return self._client.request(method, url, json=body), ""
+            response = self._client.request(method, url, json=body)
+            self.has_answered = True
+            return response, ""
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
             reason = self._clean(" ".join(str(error).split())) or type(error).__name__
             raise NoServer(
