@@ -73,6 +73,12 @@ def test_what_is_not_a_list_of_texts_is_refused(model: LocalTextModel, given: An
             ask(given)
 
 
+def test_half_a_character_is_refused_in_one_line(model: LocalTextModel) -> None:
+    with pytest.raises(WrongUse, match=r"the text 'a \\ud83d' has half a character") as caught:
+        model.complete(["w3", "a \ud83d"], 1)
+    str(caught.value).encode()
+
+
 def test_a_list_is_ordered_and_cut() -> None:
     assert Likely.of({" b": 0.2, " a": 0.2, " c": 0.5}, 2) == Likely((" c", " a"), (0.5, 0.2))
     assert Likely((), ()).rest == 1.0

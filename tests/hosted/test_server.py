@@ -388,6 +388,15 @@ def test_completions_and_chat_may_have_names_of_their_own(client: Client) -> Non
         client.model(liar)
 
 
+def test_half_a_character_is_neither_sent_nor_kept(api: TextServer, client: Client, tmp_path: Path) -> None:
+    """As in JSON of a text that is cut between the halves of an emoji."""
+    model = client.model(api, tmp_path)
+    with pytest.raises(WrongUse, match="has half a character"):
+        model.complete(["\udce9"], 3)
+    api.always["/completions"] = Fault(body=b'{"model": "tiny", "choices": [{"text": "so \\ud83d"}]}')
+    assert model.complete(["Once"], 3)[0].text == "so \N{REPLACEMENT CHARACTER}"
+
+
 def test_a_bias_moves_the_answer(api: TextServer, client: Client) -> None:
     model = client.model(api)
     first = model.likely(["Once"])[0].tokens[0]

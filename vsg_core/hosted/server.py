@@ -16,6 +16,7 @@ import httpx2
 
 from vsg_core.errors import Unavailable, VsgError, WrongUse
 from vsg_core.hosted.address import Address
+from vsg_core.hosted.text_model import SURROGATE
 
 # The first of these that is set is the key.
 KEYS = ("VSG_API_KEY", "OPENAI_API_KEY")
@@ -285,13 +286,13 @@ class Server:
         return f": {text}" if text else ""
 
     def _cleaned(self, value: Any) -> Any:
-        """The value without the key in any of its texts."""
+        """The value without the key in any of its texts, and without halves of characters, which no file takes."""
         if isinstance(value, str):
-            return self._clean(value)
+            return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", self._clean(value))
         if isinstance(value, list):
             return [self._cleaned(each) for each in value]
         if isinstance(value, dict):
-            return {self._clean(str(name)): self._cleaned(each) for name, each in value.items()}
+            return {self._cleaned(str(name)): self._cleaned(each) for name, each in value.items()}
         return value
 
     def _clean(self, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,10 @@ from vsg_core.errors import WrongUse
 
 # The most next tokens that an API of this kind lists.
 MOST_LISTED = 20
+# Half of a character, as Python has it from JSON that was cut, or of a file that is not UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
+# Characters of a text that a message quotes.
+QUOTED = 80
 
 
 @dataclass(frozen=True)
@@ -119,4 +124,10 @@ def check_prompts(prompts: Sequence[str]) -> list[str]:
     """
     if isinstance(prompts, str) or not all(isinstance(each, str) for each in prompts):
         raise WrongUse("a model that takes text is given a list of texts")
+    for each in prompts:
+        if SURROGATE.search(each):
+            raise WrongUse(
+                f"the text {each[:QUOTED]!a} has half a character, a lone surrogate, which is in no encoding: read "
+                'its file as UTF-8, or with errors="replace"'
+            )
     return list(prompts)
