@@ -44,7 +44,7 @@ class Likely:
 
     @classmethod
     def of(cls, listed: Mapping[str, float], most: int) -> Likely:
-        """Order the probabilities of tokens by their texts, and cut the list; what has none is not listed."""
+        """Order the probabilities of tokens by their texts, and cut the list, without those of probability 0."""
         possible = {token: p for token, p in listed.items() if p > 0}
         ordered = sorted(possible.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
         return cls(tuple(token for token, _ in ordered), tuple(p for _, p in ordered))
