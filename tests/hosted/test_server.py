@@ -217,7 +217,9 @@ def test_a_server_that_is_gone_is_unavailable(client: Client) -> None:
     assert len(client.slept) == 7
 
 
-def test_a_server_that_starts_again_is_waited_for() -> None:
+@pytest.mark.parametrize("weights", [0, 1])
+def test_a_server_that_starts_again_is_waited_for(weights: int) -> None:
+    """With other weights it is an error, at every request: the verdict would be of two models."""
     slept: list[float] = []
     with ExitStack() as life:
 
@@ -226,14 +228,18 @@ def test_a_server_that_starts_again_is_waited_for() -> None:
             if len(slept) == 1:
                 life.close()
             if len(slept) == 4:
-                life.enter_context(text_server(port))
+                life.enter_context(text_server(port, weights=weights))
 
         api = life.enter_context(text_server())
         port = urlsplit(api.url).port or 0
         model = HostedModel(Server(Address.of(api.target), "", PATIENCE, sleep), Answers(None))
         expected = model.complete(["Once"], 3)
         api.faults.append(Fault(503, {"Retry-After": "3"}))
-        assert model.complete(["Once"], 3) == expected
+        if weights:
+            for _ in range(2):
+                assert "started again and answers differently" in failure(model)
+        else:
+            assert model.complete(["Once"], 3) == expected
     assert slept == [3, 2, 4, 8]
 
 

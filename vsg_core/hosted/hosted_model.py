@@ -83,6 +83,7 @@ class HostedModel:
         self.can = can or ask_capabilities(server)
         # By another connection, perhaps, when it was asked what it can do.
         server.has_answered = True
+        self._restarts = server.restarts
         self.kind = kind or ("base" if self.can.chats else "instruct")
         self.meter = Requests()
 
@@ -248,11 +249,27 @@ class HostedModel:
         began = time.perf_counter()
         answer = self.server.post(url, body)
         self.meter.add(time.perf_counter() - began, answer)
+        self._check_restarts()
         self._check_model(path, answer)
         choice_of(answer)
         if not fresh:
             self.answers.keep(request, answer)
         return answer
+
+    def _check_restarts(self) -> None:
+        """Check that a server that was gone for a while serves the same weights as before.
+
+        Raises:
+            VsgError: it does not.
+        """
+        if (restarts := self.server.restarts) == self._restarts:
+            return
+        if fingerprint_of(ask_capabilities(self.server)) != self.fingerprint:
+            raise VsgError(
+                f"the server at {self.address.url} was started again and answers differently: no verdict is of two "
+                "models; run again"
+            )
+        self._restarts = restarts
 
     def _check_model(self, path: str, answer: Mapping[str, Any]) -> None:
         """Check that the asked model answered.

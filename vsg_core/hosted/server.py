@@ -97,6 +97,7 @@ class Server:
 
     Attributes:
         has_answered: it did so in this run, so that one that does not answer may be starting again.
+        restarts: changes when it was gone for a while, after which it may serve something else.
 
     Raises:
         WrongUse: the key would travel where others can read it, or is none; or the proxy of the environment cannot be
@@ -115,6 +116,7 @@ class Server:
         self._key = key_of_environment() if key is None else key
         self._sleep = sleep
         self.has_answered = False
+        self.restarts = 0
         if self._key and not address.is_private:
             raise WrongUse(
                 f"the key would be sent to {address.url} for anyone on the way to read: use https, or unset "
@@ -208,6 +210,7 @@ class Server:
         if not self.has_answered or waited + wait > self.patience.waits:
             self.has_answered = False
             raise gone
+        self.restarts += 1
         self._sleep(wait)
         return wait
 
