@@ -11,21 +11,17 @@ from typing import Any, TypeVar
 
 from vsg_core.errors import NotApplicable, VsgError
 from vsg_core.hosted.answers import Answers
-from vsg_core.hosted.capabilities import (
+from vsg_core.hosted.api import (
     CHAT,
     COMPLETIONS,
-    DIRECT,
-    PLAIN,
-    Capabilities,
-    ask_capabilities,
     chat_body,
     choice_of,
     completion_body,
-    ids_of,
     listed_in,
     reasoning_in,
     text_of,
 )
+from vsg_core.hosted.capabilities import DIRECT, PLAIN, Capabilities, ask_capabilities, ids_of
 from vsg_core.hosted.server import NoServer, Server
 from vsg_core.hosted.text_model import MOST_LISTED, Likely, Reply, check_prompts, question_frame
 
