@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Suite
+from vsg_core.plugin import selection
 
 GATE = """
 @claim("It rests on the gate", rule=rate(above=0.5), **ABOUT)
@@ -92,8 +93,11 @@ def test_a_gate_counts_for_a_run_that_does_not_collect_its_file(
     assert suite.record("apart").verdict == verdict
 
 
-def test_on_a_second_engine_a_gate_must_have_been_measured(suite: Suite) -> None:
+def test_on_a_second_engine_a_gate_must_have_been_measured(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The claims, not the engine, are what this is about: they do without a model."""
+    monkeypatch.setattr(selection, "check_library", lambda: None)
     suite.claims(APART + GATE.format(passed=38))
     on = ("--engine", "llama.cpp", "-p", "no:vsg_core.plugin.microscope")
     result = suite.run(*on, "-k", "apart", "-rs")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from vsg_core.generator.llama_cpp import library
+from vsg_core.plugin import selection
 from vsg_core.records.files import read_record
 from vsg_core.report.view.origins import command
 from vsg_core.weights import loading, registry
@@ -120,14 +123,28 @@ def test_packed_models_are_recorded_under_names_of_their_own(catalogue):
     result.stdout.fnmatch_lines(["*weights of qwen-large-nf4 unavailable: *vsg models fetch qwen-large"])
 
 
-def test_models_on_another_engine_are_recorded_under_names_of_their_own(catalogue):
+def test_models_on_another_engine_are_recorded_under_names_of_their_own(catalogue, monkeypatch):
     """They are the same models of the registry, and are fetched under its names."""
+    monkeypatch.setattr(selection, "check_library", lambda: None)
     named = ["qwen-small+llama.cpp", "qwen-large+llama.cpp"]
     assert collected(catalogue, "-m", "qwen", "--engine", "llama.cpp") == named
     result = catalogue.run("-m", "qwen and instruct", "--engine", "llama.cpp", "-rs")
     result.stdout.fnmatch_lines(
         ["*weights of qwen-large+llama.cpp unavailable: *vsg models fetch qwen-large"]
     )
+
+
+def test_an_engine_that_is_not_installed_is_one_line_before_anything_is_written(suite, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(library, "version", missing)
+    suite.claims(suite.rate_claim(38))
+    result = suite.run("--engine", "llama.cpp")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the engine llama.cpp needs llama-cpp-python *: pip install *"])
+    assert not (suite.reports / "records").exists()
+    assert suite.run("--engine", "llama.cpp", "--collect-only").ret == 0
 
 
 @pytest.mark.parametrize(

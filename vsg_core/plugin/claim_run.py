@@ -291,7 +291,11 @@ class ClaimRun:
         """The name of what computes the model's outputs; a server's is not known."""
         if self.is_hosted:
             return HOSTED
-        return self.loaded.engine.identity.name if self.loaded is not None else FIRST_ENGINE
+        if self.loaded is not None:
+            name: str = self.loaded.engine.identity.name
+            return name
+        # What would have computed, had it been loaded.
+        return self.selected.entry.engine if self.selected is not None else FIRST_ENGINE
 
     @property
     def thinking(self) -> Thinking:

@@ -12,6 +12,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from vsg_core.errors import VsgError, WeightsUnavailable
+from vsg_core.generator.llama_cpp.library import check_library
 from vsg_core.hosted.address import without_secrets
 from vsg_core.judge.claims import Claim
 from vsg_core.plugin.places import recorded_folders, reports_folder
@@ -191,8 +192,13 @@ def _has_form(config: pytest.Config, entry: Entry) -> bool:
 
 
 def _check_engine(config: pytest.Config) -> None:
+    option = config.option
+    # A plan computes nothing, and Ray's nodes have their own libraries.
+    computes_here = not option.collectonly and not (option.vsg_on or "").startswith("ray")
     try:
-        loading.check_engine(config.option.vsg_weights, config.option.vsg_engine)
+        loading.check_engine(option.vsg_weights, option.vsg_engine)
+        if option.vsg_engine == "llama.cpp" and computes_here:
+            check_library()
     except VsgError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -144,10 +144,13 @@ def _load_in_llama_cpp(
     """
     from vsg_core.generator.engine.files import open_tokenizer
     from vsg_core.generator.llama_cpp import LlamaCpp
+    from vsg_core.generator.llama_cpp.library import check_library
     from vsg_core.generator.model.language_model import LanguageModel
     from vsg_core.generator.model.special_tokens import special_tokens
     from vsg_core.weights.llama_cpp_files import float32_gguf
 
+    # Before gigabytes are written for it.
+    check_library()
     if dtype not in (None, "float32"):
         raise WrongUse(f"llama.cpp computes in float32 here, not in {dtype}: leave --dtype out")
     if device not in ("auto", "cpu"):
