@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import ROOT, Suite
 from tests.support.report_records import EMPTY, SLICED, measured, successes
 from vsg_core.cli import main as cli
+from vsg_core.judge.claims import Claim
 from vsg_core.records.files import write_archive, write_record
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.runs.estimates import Estimates, duration_text
@@ -149,9 +151,9 @@ SMALL = ModelReference(name="small", parameters=100, sha256="aa")
 LARGE = ModelReference(name="large", parameters=1000, sha256="bb")
 
 
-def timed(model: ModelReference, seconds: float) -> Record:
-    """A record of EMPTY on a model that took this time."""
-    record = measured(EMPTY, model, successes(38), SLICED)
+def timed(model: ModelReference, seconds: float, claim: Claim = EMPTY) -> Record:
+    """A record of a claim on a model that took this time."""
+    record = measured(claim, model, successes(38), SLICED)
     return record.model_copy(update={"run": record.run.model_copy(update={"seconds": seconds})})
 
 
@@ -177,13 +179,16 @@ def test_an_archive_has_durations_and_newer_files_count_before_it(tmp_path: Path
     assert [estimates.seconds(EMPTY.id, name, None) for name in ("small", "large")] == [20, 50]
 
 
-def test_another_folder_has_the_durations_where_the_first_has_none(tmp_path: Path) -> None:
-    """A fresh clone has no records of its own, but those of its example."""
-    write_record(timed(SMALL, 20.0), tmp_path / "example" / "records")
-    folders = tmp_path / "reports", tmp_path / "example"
-    assert Estimates.of(*folders).seconds(EMPTY.id, "small", None) == 20
-    write_record(timed(SMALL, 10.0), tmp_path / "reports" / "records")
-    assert Estimates.of(*folders).seconds(EMPTY.id, "small", None) == 10
+def test_another_machine_gives_the_durations_that_are_missing(tmp_path: Path) -> None:
+    """A fresh clone has no records of its own, but those of its example; later ones show how fast this machine is."""
+    other = replace(EMPTY, id="other")
+    example, own = tmp_path / "example", tmp_path / "reports"
+    for claim in (EMPTY, other):
+        write_record(timed(SMALL, 20.0, claim), example / "records")
+    assert Estimates.of(own, example).seconds(EMPTY.id, "small", None) == 20
+    write_record(timed(SMALL, 10.0), own / "records")
+    estimates = Estimates.of(own, example)
+    assert [estimates.seconds(claim.id, "small", None) for claim in (EMPTY, other)] == [10, 10]
 
 
 @pytest.mark.parametrize(

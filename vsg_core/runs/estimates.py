@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from vsg_core.errors import VsgError
@@ -39,18 +40,34 @@ class Estimates:
 
     @classmethod
     def of(cls, *reports: str | Path) -> Estimates:
-        """Read the durations of the records of the first of these folders that has any, in files or in its archive.
+        """Read the durations of records, in files or in archives.
 
         Args:
-            reports: that of the run, then those of other machines: their ratios still show which claims are long.
+            reports: folders of reports: that of the run, then those of other machines for what it lacks.
         """
         estimates = cls()
         for folder in reports:
-            for model, claim, duration in _measured(Path(folder)):
-                estimates.durations.setdefault(claim, {})[model] = duration
-            if estimates.durations:
-                break
+            estimates.fill(_measured(Path(folder)))
         return estimates
+
+    def fill(self, others: Iterable[tuple[str, str, Duration]]) -> None:
+        """Add what another machine measured and this one did not, by the speeds of both on what both measured.
+
+        Args:
+            others: model, claim and duration.
+        """
+        missing: list[tuple[str, str, Duration]] = []
+        ratios: list[float] = []
+        for model, claim, other in others:
+            own = self.durations.get(claim, {}).get(model)
+            if own is None:
+                missing.append((model, claim, other))
+            elif other.seconds > 0:
+                ratios.append(own.seconds / other.seconds)
+        ratio = median(ratios) if ratios else 1.0
+        for model, claim, other in missing:
+            found = Duration(other.seconds * ratio, other.parameters)
+            self.durations.setdefault(claim, {})[model] = found
 
     def seconds(self, claim: str, model: str, parameters: int | None) -> float | None:
         """Seconds that a claim takes on a model: as it did there, else on the model nearest in size, times the ratio.
