@@ -17,6 +17,7 @@ from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import confirmations_of, is_worker, recorded_folder, reports_folder, runs_claims
 from vsg_core.plugin.selection import claim_of, left_out
 from vsg_core.records.files import read_reports
+from vsg_core.records.provenance import uncommitted
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS
@@ -44,6 +45,7 @@ class Session:
         confirmations: what the ledgers of the project say, once the page is written.
         letters: those that pytest printed as tests ended, and what each stands for.
         folders: where the verdict of each collected claim is recorded.
+        uncommitted: the files of collected claims that git has not, or has differently.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -55,11 +57,17 @@ class Session:
         self.confirmations: Confirmations | None = None
         self.letters: dict[str, str] = {}
         self.folders: dict[str, Path] = {}
+        self.uncommitted: list[Path] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        files: dict[Path, None] = {}
         for item in session.items:
             if claim := claim_of(item):
                 self.folders[claim.id] = recorded_folder(self.config, item.path)
+                files[item.path] = None
+        # Now, and not at the end: what counts is whether a rule was committed before it ran.
+        if not self.config.option.collectonly:
+            self.uncommitted = uncommitted(files)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
@@ -91,6 +99,8 @@ class Session:
             session.exitstatus = EXIT_CHANGED
         if not self.outcomes:
             return
+        for file in self.uncommitted:
+            self.notes.append(f"not committed: {_short(file)}: commit a rule before its first run")
         try:
             self.report()
             if self.config.option.vsg_record:
@@ -117,11 +127,19 @@ class Session:
             write_neighbours(report, folder)
 
     def accept(self, session: pytest.Session) -> None:
-        """Record the verdicts of this run, unless it broke or was cut short."""
+        """Record the verdicts of this run, unless it broke, was cut short, or ran rules that are not committed."""
         broken = [f"{claim} on {model}" for (model, claim), how in self.outcomes.items() if how == "broken"]
         if broken or session.shouldfail or session.shouldstop or session.exitstatus not in (0, 1):
             why = f"{broken[0]} broke" if broken else "the run was cut short"
             self.notes.append(f"nothing recorded: {why}; correct that and run again with --record")
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+            return
+        if self.uncommitted:
+            files = ", ".join(map(_short, self.uncommitted))
+            verb = "is" if len(self.uncommitted) == 1 else "are"
+            self.notes.append(
+                f"nothing recorded: {files} {verb} not committed; commit, and run again with --record"
+            )
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
             return
         for model in dict.fromkeys(model for model, _ in self.outcomes):

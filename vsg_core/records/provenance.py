@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +73,25 @@ def changed_files(folder: Path, but: Iterable[Path]) -> list[str] | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return [line.split(maxsplit=1)[1] for line in found.splitlines()]
+
+
+def uncommitted(files: Iterable[Path]) -> list[Path]:
+    """Those of the files that are new or changed in their git repository; none where git cannot tell."""
+    found: list[Path] = []
+    by_folder: dict[Path, list[str]] = {}
+    for file in files:
+        by_folder.setdefault(file.parent, []).append(file.name)
+    for folder, names in by_folder.items():
+        with suppress(OSError, subprocess.CalledProcessError):
+            # One question for all, since mostly nothing has changed.
+            if _changes(folder, names):
+                found += [folder / name for name in names if _changes(folder, [name])]
+    return found
+
+
+def _changes(folder: Path, names: Iterable[str]) -> str:
+    """What git says of files in a folder that are new or changed; empty if none is."""
+    return _git(folder, "status", "--porcelain", "--", *(f":(literal){name}" for name in names))
 
 
 @cache
