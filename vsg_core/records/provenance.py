@@ -90,7 +90,7 @@ def uncommitted(files: Iterable[Path]) -> list[Path]:
 
 
 def _changes(folder: Path, names: Iterable[str]) -> str:
-    """What git says of files in a folder that are new or changed; empty if none is."""
+    """Ask git which files of a folder are new or changed; empty if none is."""
     return _git(folder, "status", "--porcelain", "--", *(f":(literal){name}" for name in names))
 
 
