@@ -55,7 +55,7 @@ def test_where_git_cannot_tell_nothing_is_said(suite: Suite) -> None:
 
 
 def test_names_are_taken_literally(repository: Suite) -> None:
-    """A name is no pattern: * would be every changed file."""
+    """A name is not a pattern: * would be every changed file."""
     folder = repository.pytester.path / "hypotheses"
     odd, other = folder / "*.py", folder / "a b.py"
     for path in (odd, other):
