@@ -623,8 +623,12 @@ def test_a_key_changes_with_what_the_server_of_a_hosted_model_can_do(
     with text_server(can=("/models", "/completions")) as completes, text_server() as chats:
         entries = [loading.describe(each.target) for each in (completes, chats)]
         before, now = (key_of(measured_on(entry, "ab", None, "cpu")) for entry in entries)
-    assert {"kind changed (base to instruct)", "abilities changed (completions, 20 log-probabilities to completions, "
-            "chat, 20 log-probabilities, logit bias)"} == set(reasons(before, now))  # fmt: skip
+    penalties = "min_p, repeat_penalty, repetition_penalty, top_k"
+    assert set(reasons(before, now)) == {
+        "kind changed (base to instruct)",
+        "abilities changed (completions, 20 log-probabilities to completions, chat, 20 log-probabilities, logit bias)",
+        f"parameters changed ({penalties} to chat_template_kwargs, {penalties})",
+    }
 
 
 def test_pinned_weights_are_known_before_they_are_fetched(
