@@ -6,12 +6,19 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from tests.support.screen import screen
+from vsg_core.plugin.live import Progress, Row
+from vsg_core.plugin.live_line import LiveLine
+from vsg_core.runs.shards import Shard
 
 # The claim waits until the file is there, so the test decides how long it runs; not for ever, if the test fails.
 WAITING = """
@@ -31,7 +38,7 @@ def test_one(lm):
 def test_two(lm):
     return trials(38)
 """
-TEXT = "one on tiny-random … 0:"
+TEXT = "claim 1 of 2: one on tiny-random … 0:"
 
 
 @dataclass
@@ -100,3 +107,46 @@ def test_without_a_terminal_there_is_no_line(suite, monkeypatch):
         result.assert_outcomes(passed=1)
         result.stdout.no_fnmatch_line("*…*")
         assert "\x1b" not in result.stdout.str()
+
+
+LONG = "chat_embeddings_give_empty_output"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (
+            120,
+            "smollm2-135m-instruct  claim 12 of 116  chat_embeddings_give_empty_output  0:09  about 2 min left",
+        ),
+        (80, "smollm2-135m-instruct  claim 12 of 116  chat_embeddings…  0:09  about 2 min left"),
+        (66, "smollm2-13…  claim 12 of 116  chat_embedd…  0:09  about 2 min left"),
+    ],
+)
+def test_a_narrow_terminal_shortens_the_names_of_a_worker_s_line_alone(
+    pytestconfig, monkeypatch, capsys, width, shown
+):
+    monkeypatch.setattr(time, "monotonic", lambda: 9.0)
+    name = "smollm2-135m-instruct"
+    shard = Shard(name, name, name, tuple(f"claim {number}" for number in range(116)), seconds=120)
+    progress = Progress(pytestconfig, [shard])
+    progress.rows = {name: Row(shard, since=0.0, claim=LONG, ended=11)}
+    Console(width=width).print(progress.table(width))
+    assert capsys.readouterr().out == shown + "\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (90, "claim 3 of 10: chat_embeddings_give_empty_output on smollm2-135m-instruct … 0:09"),
+        (64, "claim 3 of 10: chat_embeddings_… on smollm2-135m-instruct … 0:09"),
+        (50, "claim 3 of 10: chat_embedd… on smollm2-135… … 0:09"),
+    ],
+)
+def test_a_narrow_terminal_shortens_the_names_of_the_running_claim_alone(
+    pytestconfig, monkeypatch, width, shown
+):
+    monkeypatch.setattr(time, "monotonic", lambda: 9.0)
+    line = LiveLine(pytestconfig, terminal=1)
+    line.running, line.since = ("claim 3 of 10", LONG, "smollm2-135m-instruct"), 0.0
+    assert line.line(width) == shown

@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from vsg_core.plugin.live_line import name_widths
 from vsg_core.runs.controller import Done, Finished, Launched, Lost, Outcome
 from vsg_core.runs.events import Started
 from vsg_core.runs.plan import about_text, clock_text
 from vsg_core.runs.shards import Shard
 
 REFRESHED_PER_SECOND = 2
+# Blanks between two columns.
+GAP = 2
 
 
 @dataclass
@@ -105,8 +109,8 @@ class Progress:
         self.writer.flush()
         console = Console(file=self.writer._file, force_terminal=True)
         self._live = Live(
-            get_renderable=self._table, console=console, transient=True, refresh_per_second=REFRESHED_PER_SECOND,
-            redirect_stdout=False, redirect_stderr=False,
+            get_renderable=lambda: self.table(console.width), console=console, transient=True,
+            refresh_per_second=REFRESHED_PER_SECOND, redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._live.start(refresh=True)
 
@@ -120,13 +124,21 @@ class Progress:
             self.writer._file.write(f"\x1b[1A\x1b[{self._width}C")
         self.writer.flush()
 
-    def _table(self) -> Table:
-        """A row for each worker, no wider than the terminal."""
-        table = Table.grid(padding=(0, 2))
-        for right, ratio in ((False, None), (True, None), (False, 1), (True, None), (True, None)):
-            justify: Literal["left", "right"] = "right" if right else "left"
-            table.add_column(justify=justify, ratio=ratio, no_wrap=True, overflow="ellipsis")
+    def table(self, width: int) -> Table:
+        """A row for each worker in `width` columns; where they are too few, names are shortened and nothing else."""
         now = time.monotonic()
-        for row in list(self.rows.values()):
-            table.add_row(row.shard.name, row.number, row.doing, clock_text(now - row.since), row.rest(now))
+        rows = [
+            (row.shard.name, row.number, row.doing, clock_text(now - row.since), row.rest(now))
+            for row in list(self.rows.values())
+        ]
+        model, number, claim, clock, rest = (max(map(cell_len, column)) for column in zip(*rows, strict=True))
+        room = width - (number + clock + rest + 4 * GAP)
+        claim, model = name_widths(claim, model, room)
+        table = Table.grid(padding=(0, GAP, 0, 0))
+        columns = ((model, False), (number, True), (claim, False), (clock, True), (rest, True))
+        for own, right in columns:
+            justify: Literal["left", "right"] = "right" if right else "left"
+            table.add_column(justify=justify, width=own, no_wrap=True, overflow="ellipsis")
+        for cells in rows:
+            table.add_row(*cells)
         return table

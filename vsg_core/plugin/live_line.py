@@ -1,4 +1,6 @@
-"""The claim that is running, with its time, on a line below pytest's own; only in a terminal, and gone when it ends.
+"""The claim that is running, with its number and its time, on a line below pytest's own, in a terminal only.
+
+The line is gone when the claim ends.
 
 Nothing else may print meanwhile: pytest prints between the phases of a test, and what a test prints is captured. So
 there is no line with -s, with live logs, and while a debugger asks.
@@ -26,6 +28,23 @@ DELAY = 1.0
 PRINTING = ("usepdb", "trace", "setupshow", "setupplan", "log_cli_level")
 # From the cursor to the end of the screen: the line is the only thing below the cursor.
 ERASE = b"\x1b[J"
+# Columns that the name of a claim keeps while that of its model is not shortened.
+KEPT = 12
+
+
+def name_widths(claim: int, model: int, room: int) -> tuple[int, int]:
+    """Divide `room` columns between the names of a claim and its model, which need `claim` and `model` columns.
+
+    The claim's name is shortened first, then the model's; each keeps at least one column.
+    """
+    claim = min(claim, max(room - model, KEPT))
+    model = max(1, min(model, room - claim))
+    return max(1, min(claim, room - model)), model
+
+
+def shortened(text: str, width: int) -> str:
+    """The text in at most `width` columns, with an ellipsis where something is left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 class LiveLine:
@@ -38,7 +57,8 @@ class LiveLine:
     def __init__(self, config: pytest.Config, terminal: int) -> None:
         self.config = config
         self.terminal = terminal
-        self.text = ""
+        self.numbers: dict[str, str] = {}
+        self.running: tuple[str, str, str] | None = None
         self.since = 0.0
         self.drawn = False
         self.hidden = threading.Event()
@@ -46,16 +66,21 @@ class LiveLine:
         self.lock = threading.Lock()
         self.thread: threading.Thread | None = None
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        claims = [item.nodeid for item in session.items if model_name(item)]
+        self.numbers = {name: f"claim {place} of {len(claims)}" for place, name in enumerate(claims, 1)}
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         model = model_name(item)
         claim = claim_of(item)
-        self.text = visible(f"{claim.id} on {model}") if model and claim else ""
+        if model and claim:
+            self.running = (self.numbers.get(item.nodeid, "claim"), visible(claim.id), visible(model))
         self.since = time.monotonic()
         try:
             return (yield)
         finally:
-            self.text = ""
+            self.running = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Generator[None, object, object]:
@@ -70,7 +95,7 @@ class LiveLine:
 
     def shown(self) -> Generator[None, object, object]:
         """Show the line while a phase of the claim runs."""
-        if self.text:
+        if self.running:
             self.hidden.clear()
             self.thread = threading.Thread(target=self.follow, daemon=True)
             self.thread.start()
@@ -93,13 +118,20 @@ class LiveLine:
             if os.path.sameopenfile(1, self.terminal):
                 return
             columns = os.get_terminal_size(self.terminal).columns
-            passed = f" … {clock_text(time.monotonic() - self.since)}"
-            text = self.text[: max(0, columns - len(passed) - 1)] + passed
+            text = self.line(columns - 1)
             column = self.config.get_terminal_writer().width_of_current_line % max(columns, 1)
             back = f"\x1b[{column}C" if column else ""
             # Relative, because the line end scrolls the screen where the cursor is at its bottom.
             self.write(f"\r\n\x1b[2K{text}\r\x1b[A{back}".encode())
             self.drawn = True
+
+    def line(self, width: int) -> str:
+        """The running claim in at most `width` columns: only the names are shortened, unless that is not enough."""
+        number, claim, model = self.running or ("", "", "")
+        start, between, end = f"{number}: ", " on ", f" … {clock_text(time.monotonic() - self.since)}"
+        room = width - len(start + between + end)
+        claim_width, model_width = name_widths(len(claim), len(model), room)
+        return (start + shortened(claim, claim_width) + between + shortened(model, model_width) + end)[:width]
 
     def hide(self) -> None:
         """Erase the line; after this nothing is drawn until the next phase."""
