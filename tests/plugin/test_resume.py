@@ -140,6 +140,21 @@ def test_the_time_of_a_kept_claim_is_that_of_its_run(project: Suite) -> None:
         assert shown[f"test_{name}[tiny-random]"] == pytest.approx(seconds, abs=0.02)
 
 
+def test_the_end_of_a_run_counts_no_time_of_kept_claims(project: Suite) -> None:
+    """Nor does it name letters as those of claims that ran, if none did."""
+    project.run()
+    kept = project.run("--resume")
+    kept.stdout.no_fnmatch_line("claims took*")
+    kept.stdout.no_fnmatch_line("while it ran:*")
+    kept.stdout.fnmatch_lines(["kept, from records:  h holds  r refuted  s not run"])
+    edit(project, '"the cat sat on a mat"', '"a cat"')
+    partly = project.run("--resume").stdout
+    run = project.record("computes").run
+    partly.fnmatch_lines(
+        ["while it ran:*", f"claims took {run.seconds:.1f} s, * {run.forward_seconds:.1f} s of *"]
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "after", "stale", "line"),
     [

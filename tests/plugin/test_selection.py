@@ -78,14 +78,18 @@ def test_the_default_is_every_local_model_or_else_the_embedded_one(catalogue, mo
     assert collected(catalogue) == ["qwen-small", "qwen-large", "gemma"]
 
 
-def test_a_run_without_a_selection_names_the_missing_models_in_one_line(catalogue, monkeypatch):
+def test_a_run_without_a_selection_counts_the_missing_models_in_one_line(catalogue, monkeypatch):
+    """Few are named too."""
     monkeypatch.setattr(loading, "weights_here", lambda entry: entry.name == "qwen-small")
     catalogue.claims(catalogue.rate_claim(38).replace("rule=", "kinds=['instruct'], rule="))
     absent = "smollm2-135m-instruct, qwen-large, gemma; to get one: vsg models fetch NAME"
-    catalogue.run().stdout.fnmatch_lines(
-        [f"models not run because their weights are not downloaded: {absent}"]
-    )
-    catalogue.run("-m", "base").stdout.no_fnmatch_line("models not run*")
+    catalogue.run().stdout.fnmatch_lines([f"3 models of the registry are not downloaded: {absent}"])
+    catalogue.run("-m", "base").stdout.no_fnmatch_line("*not downloaded*")
+    further = REGISTRY + REGISTRY[REGISTRY.rindex("[[model]]") :].replace('"gemma"', '"gemma-2"', 1)
+    path = catalogue.pytester.path / "further.toml"
+    path.write_text(further)
+    monkeypatch.setattr(registry, "REGISTRY", path)
+    catalogue.run().stdout.fnmatch_lines(["4 models of the registry are not downloaded: vsg models --all"])
 
 
 @pytest.mark.parametrize(

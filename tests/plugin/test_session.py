@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from tests.support.ledgers import freeze_of, line_of, register
 from vsg_core.generator.engine import Identity, TransformersEngine
 from vsg_core.report.view.origins import command
 from vsg_core.weights.products import onednn_is_faster
@@ -297,3 +298,17 @@ def test_an_identity_is_counted_apart_and_stored_as_one(suite):
     result.stdout.fnmatch_lines(["1 of 1 verdict of 1 identity hold, on 1 model", "The harness is sound: *"])
     result.stdout.no_fnmatch_line("*survives Holm*")
     assert suite.record("one").claim.status == "identity"
+
+
+def test_the_terminal_names_no_rehearsal_but_what_was_confirmed(suite):
+    """A rehearsal is on the page alone: in the terminal it would read as if this run were one."""
+    suite.claims(suite.rate_claim(38))
+    suite.run()
+    record = suite.record("one")
+    claims = suite.pytester.path / "hypotheses"
+    for name, note in (("rehearsal", "Rehearsal."), ("primary-1", "")):
+        register(claims, freeze_of(name, [record], note=note), [line_of(record)])
+    result = suite.run()
+    result.stdout.no_fnmatch_line("Rehearsal*")
+    result.stdout.fnmatch_lines(["1 claim was registered in primary-1 *"])
+    assert "Rehearsal: 1 claim on" in (suite.reports / "claims.html").read_text()

@@ -145,6 +145,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+def is_kept(config: pytest.Config, nodeid: str) -> bool:
+    """Return whether a claim is shown from its record."""
+    plan = config.stash.get(RESUME, None)
+    return plan is not None and nodeid in plan.kept
+
+
 def following(item: pytest.Item, nextitem: pytest.Item | None) -> pytest.Item | None:
     """The test that runs next, claims that are kept left out."""
     plan = item.config.stash.get(RESUME, None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from vsg_core.collector import no_collection
 from vsg_core.errors import VsgError
 from vsg_core.plugin.claim_run import CHANGED
 from vsg_core.plugin.places import confirmations_of, is_worker, recorded_folder, reports_folder, runs_claims
+from vsg_core.plugin.resume import is_kept
 from vsg_core.plugin.selection import claim_of, left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.provenance import uncommitted
 from vsg_core.records.record import Record
 from vsg_core.records.recorded import write_recorded
 from vsg_core.vocabulary import ACROSS
+from vsg_core.wording import count_text
 
 if TYPE_CHECKING:
     from vsg_core.records.confirmations import Confirmations
@@ -31,6 +34,8 @@ EXIT_CHANGED = 10
 THEIR_PATHS = ("xmlpath", "htmlpath")
 # N is for new.
 LETTERS = {"not run": "U"}
+# As many models that are not downloaded are named, and not only counted.
+FEW = 3
 COLUMNS = ("claim", "model", "verdict", "estimate")
 
 
@@ -39,6 +44,7 @@ class Session:
 
     Attributes:
         outcomes: of every claim that ended, by model and claim.
+        ran: those of them that were not kept by --resume.
         failures: how many tests failed, by outcome; "" counts those that are not claims.
         notes: lines for the end of the terminal's summary.
         records: those of this run.
@@ -51,6 +57,7 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.outcomes: dict[tuple[str, str], str] = {}
+        self.ran: set[tuple[str, str]] = set()
         self.failures: Counter[str] = Counter()
         self.notes: list[str] = []
         self.records: list[Record] = []
@@ -73,7 +80,10 @@ class Session:
         properties = dict(report.user_properties)
         outcome = str(properties.get("outcome", ""))
         if outcome:
-            self.outcomes[str(properties["model"]), str(properties["claim"])] = outcome
+            cell = str(properties["model"]), str(properties["claim"])
+            self.outcomes[cell] = outcome
+            if not is_kept(self.config, report.nodeid):
+                self.ran.add(cell)
         self.note_letter(report)
         if report.failed:
             self.failures["" if report.when == "teardown" else outcome] += 1
@@ -163,19 +173,36 @@ class Session:
         width = min(max(40, self.config.get_terminal_writer().fullwidth), 120)
         # With -v there are words in place of letters.
         letters = self.letters if self.config.get_verbosity() <= 0 else {}
-        report = report_of(self.records, confirmations=self.confirmations)
-        terminalreporter.write_line(terminal_summary(report, width, letters))
+        known = self.confirmations and _without_rehearsals(self.confirmations)
+        report = report_of(self.records, confirmations=known)
+        terminalreporter.write_line(terminal_summary(report, width, letters if self.ran else {}))
+        if letters and not self.ran:
+            words = "  ".join(f"{letter} {meaning}" for letter, meaning in letters.items())
+            terminalreporter.write_line(f"kept, from records:  {words}")
         asked = {model for model, _ in self.outcomes} != {ACROSS}
         if asked and (absent := left_out(self.config)):
-            text = f"models not run because their weights are not downloaded: {', '.join(absent)}"
-            terminalreporter.write_line(f"{text}; to get one: vsg models fetch NAME\n")
-        seconds = sum(record.run.seconds or 0.0 for record in self.records)
-        forward = sum(record.run.forward_seconds for record in self.records)
+            terminalreporter.write_line(f"{_absent_text(absent)}\n")
+        ran = [record for record in self.records if _key(record) in self.ran]
+        seconds = sum(record.run.seconds or 0.0 for record in ran)
+        forward = sum(record.run.forward_seconds for record in ran)
         if forward:
             ratio = f"{seconds / forward:.2f} times the {forward:.1f} s of their forward passes"
             terminalreporter.write_line(f"claims took {seconds:.1f} s, {ratio}")
         for note in self.notes:
             terminalreporter.write_line(note)
+
+
+def _without_rehearsals(confirmations: Confirmations) -> Confirmations:
+    """Leave out what confirms nothing: at the end of a run, a line on a rehearsal reads as if it were about the run."""
+    return dataclasses.replace(confirmations, ledgers=confirmations.registered)
+
+
+def _absent_text(names: Sequence[str]) -> str:
+    """Count the models that are not downloaded, and name them where they are few."""
+    counted = count_text(len(names), "model of the registry is", "models of the registry are")
+    if len(names) > FEW:
+        return f"{counted} not downloaded: vsg models --all"
+    return f"{counted} not downloaded: {', '.join(names)}; to get one: vsg models fetch NAME"
 
 
 def _key(record: Record) -> tuple[str, str]:
