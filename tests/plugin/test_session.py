@@ -114,12 +114,19 @@ def test_record_replaces_only_verdicts_that_ran(suite):
     suite.claims(suite.rate_claim(2))
     result = suite.run("--record", "-k", "test_one")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(
-        ["recorded 1 verdicts of tiny-random in hypotheses/recorded/tiny-random.toml"]
-    )
+    result.stdout.fnmatch_lines(["recorded 1 verdict of tiny-random in hypotheses/recorded/tiny-random.toml"])
     now = suite.recorded().read_text()
     for kept in ("# reviewed by hand", "[two]  # sure?", "[gone]", '[one]\nverdict = "refuted"'):
         assert kept in now
+
+
+def test_record_counts_what_it_changes(suite):
+    place = "tiny-random in hypotheses/recorded/tiny-random.toml"
+    suite.claims(TWO.format("return trials(2)"))
+    suite.run("--record").stdout.fnmatch_lines([f"recorded 2 verdicts of {place}"])
+    suite.run("--record").stdout.fnmatch_lines([f"unchanged: 2 verdicts of {place}"])
+    suite.claims(TWO.format("return trials(3)"))
+    suite.run("--record").stdout.fnmatch_lines([f"recorded 1 verdict of {place}; 1 unchanged"])
 
 
 @pytest.mark.parametrize(

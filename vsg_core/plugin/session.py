@@ -21,7 +21,7 @@ from vsg_core.plugin.selection import claim_of, left_out
 from vsg_core.records.files import read_reports
 from vsg_core.records.provenance import uncommitted
 from vsg_core.records.record import Record
-from vsg_core.records.recorded import write_recorded
+from vsg_core.records.recorded import read_recorded, write_recorded
 from vsg_core.vocabulary import ACROSS
 from vsg_core.wording import count_text
 
@@ -160,8 +160,11 @@ class Session:
             for record in measured:
                 by_folder.setdefault(self.folders[record.claim.id], []).append(record)
             for folder, accepted in by_folder.items():
+                before = read_recorded(folder, model)
                 path = write_recorded(folder, model, accepted)
-                self.notes.append(f"recorded {len(accepted)} verdicts of {model} in {_short(path)}")
+                after = read_recorded(folder, model)
+                changed = sum(after[name] != before.get(name) for name in after)
+                self.notes.append(_recorded_text(changed, len(accepted), f"{model} in {_short(path)}"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:
@@ -203,6 +206,14 @@ def _absent_text(names: Sequence[str]) -> str:
     if len(names) > FEW:
         return f"{counted} not downloaded: vsg models --all"
     return f"{counted} not downloaded: {', '.join(names)}; to get one: vsg models fetch NAME"
+
+
+def _recorded_text(changed: int, accepted: int, place: str) -> str:
+    """Count the verdicts that --record wrote: "recorded 2 verdicts of MODEL in FILE; 8 unchanged"."""
+    if not changed:
+        return f"unchanged: {count_text(accepted, 'verdict')} of {place}"
+    rest = f"; {accepted - changed} unchanged" if changed < accepted else ""
+    return f"recorded {count_text(changed, 'verdict')} of {place}{rest}"
 
 
 def _key(record: Record) -> tuple[str, str]:
