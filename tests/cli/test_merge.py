@@ -67,6 +67,7 @@ def test_as_json(vsg, sets: None) -> None:
         (["nowhere", "--into", "pool"], 2, "vsg: there is no folder or archive 'nowhere': give folders of reports"),
         (["empty", "--into", "pool"], 1, "vsg: no records in empty: give a folder of reports"),
         (["cut", "mine", "--into", "pool"], 1, "vsg: damaged record cut/tiny/claim.json: "),
+        (["theirs", "pool", "--into", "./pool"], 2, "vsg: pool is the folder of --into, whose runs are kept anyway"),
         (["mine"], 2, "Missing option '--into'"),
         (["--into", "pool"], 2, "Missing argument 'DIR...'"),
     ],

@@ -30,6 +30,8 @@ def merge(places: tuple[Path, ...], into: Path, as_json: bool) -> None:
     dtype have names of their own. A verdict is not reproduced where another run with the same rule, seed, weights,
     form, engine and dtype has a different one.
     """
+    from vsg_core.errors import WrongUse
+    from vsg_core.projects import real_path
     from vsg_core.records.confirmations import project_confirmations
     from vsg_core.records.files import read_reports
     from vsg_core.records.history import read_repeats
@@ -37,6 +39,8 @@ def merge(places: tuple[Path, ...], into: Path, as_json: bool) -> None:
     from vsg_core.report import report_of, write_report
     from vsg_core.report.text.summary import write_neighbours
 
+    if own := [place for place in places if real_path(place) == real_path(into)]:
+        raise WrongUse(f"{own[0]} is the folder of --into, whose runs are kept anyway: give other folders")
     merged = merge(places, into)
     records = read_reports(into)
     run = report_of(records, read_repeats(into, records), project_confirmations(Path.cwd()))
