@@ -25,7 +25,11 @@ def new(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 def test_it_is_written_where_claims_are_and_can_be_run(new, tmp_path: Path) -> None:
     code, out, _ = new("noise_is_ignored")
-    assert (code, out) == (0, "hypotheses/test_noise_is_ignored.py\nrun it: vsg run -k noise_is_ignored\n")
+    then = "commit it before the first run without --dry"
+    assert (code, out) == (
+        0,
+        f"hypotheses/test_noise_is_ignored.py\ntry it: vsg run --dry -k noise_is_ignored; {then}\n",
+    )
     (declared,) = load_claims(tmp_path / "hypotheses")
     assert declared.id == "noise_is_ignored"
     assert declared.statement
@@ -34,7 +38,7 @@ def test_it_is_written_where_claims_are_and_can_be_run(new, tmp_path: Path) -> N
     code, out, _ = new("noise_is_heard", "--claims", "mine")
     assert (code, out) == (
         0,
-        "mine/test_noise_is_heard.py\nrun it: vsg run --claims mine -k noise_is_heard\n",
+        f"mine/test_noise_is_heard.py\ntry it: vsg run --dry --claims mine -k noise_is_heard; {then}\n",
     )
 
 

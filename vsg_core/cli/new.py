@@ -91,7 +91,9 @@ def claim(name: str, folder: str | None) -> None:
         raise VsgError(f"cannot write {path}: {error.strerror or error}") from error
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     more = f" --claims {folder}" if folder else ""
-    click.echo(f"{shown}\nrun it: vsg run{more} -k {name}")
+    click.echo(
+        f"{shown}\ntry it: vsg run --dry{more} -k {name}; commit it before the first run without --dry"
+    )
 
 
 def _checked(name: str) -> str:
