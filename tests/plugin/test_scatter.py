@@ -297,7 +297,7 @@ def started_apart(suite, where: str, *arguments: str) -> subprocess.Popen:
     return controller
 
 
-def launched(suite, where: str, *arguments: str) -> subprocess.Popen:
+def launched(suite, where: str, *arguments: str, output: int = subprocess.DEVNULL) -> subprocess.Popen:
     """Start a run in a process group of its own."""
     command = [
         sys.executable,
@@ -313,7 +313,7 @@ def launched(suite, where: str, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         command,
         cwd=suite.pytester.path,
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         start_new_session=True,
         # What starts the tests in the background has them ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -6,7 +6,7 @@ order of claims (order), how many trials they draw from pools (drawing), their k
 records (resume), runs that confirm what was registered (confirming), files of claims that are refused (refusals), a
 look at each model's concept tokens (microscope), the claim that is running (live_line), runs that try the shapes of
 claims alone (dry), what a run refuses before it starts (checks), claims in worker processes (scatter, planning and
-live; worker in the workers), its end (session), and an end from outside (signals).
+live; worker in the workers), its end (session), and an end from outside (signals, interrupted).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MODULES = (
     "scatter",
     "session",
     "signals",
+    "interrupted",
 )
 
 

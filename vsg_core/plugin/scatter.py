@@ -191,6 +191,11 @@ def _own(folder: Path) -> Iterator[None]:
     try:
         yield
         _clear(folder)
+    except KeyboardInterrupt:
+        # What workers measured is handed over by now, unless its place could not be written.
+        if not any(folder.glob(f"*/{FOLDER}/*/*.json")):
+            _clear(folder)
+        raise
     finally:
         lock.release()
 
