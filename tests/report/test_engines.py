@@ -201,6 +201,22 @@ def test_with_one_engine_nothing_is_said_about_replication(records: Iterable[Rec
         assert "second engine" not in text
 
 
+def test_a_second_engine_that_was_not_compared_has_no_counts() -> None:
+    """Nothing ran on it, so 0 of 0 would be replicated; the model on the first engine is the measured one."""
+    report = report_of([*FIRST.values(), unable(FIRST[RATE]), unable(FIRST[MEAN])])
+    assert [model.name for model in report.measured_models] == [MODEL]
+    for text in (render(report), markdown_summary(report), terminal_summary(report)):
+        assert "second engine" not in text
+        assert "0 of 0" not in text
+    assert f"No claim has a verdict on {SECOND}" in read(render(report)).all("header")[0].text
+
+
+def test_a_model_that_only_the_second_engine_measured_counts_once() -> None:
+    report = report_of([unable(FIRST[RATE]).model_copy(update={"model": FIRST[RATE].model}), FOUND[RATE]])
+    assert [model.name for model in report.measured_models] == [SECOND]
+    assert [model.name for model in report.unmeasured_models] == [MODEL]
+
+
 def test_summary_terminal_and_card_count_what_is_replicated() -> None:
     report = report_of(both())
     assert " ".join(terminal_summary(report).split()).count(SENTENCE) == 1

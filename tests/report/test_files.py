@@ -91,7 +91,7 @@ def test_the_terminal_shows_changes_then_verdicts_then_what_was_not_run(width: i
     ]
     assert order == sorted(order)
     assert " ".join(text.split()).startswith(
-        "4 claims on 4 models: 6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken; 2 new"
+        "4 claims on 3 models: 6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken; 2 new"
     )
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in " ".join(text.split())
     assert "to get them: vsg models fetch gemma-3-270m" in text

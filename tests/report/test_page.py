@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shutil
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +16,24 @@ import pytest
 from tests.support.page_reading import Element, cell_of, read
 from tests.support.report_records import (
     BRANCHES,
+    BROKEN,
     EMPTY,
     MODELS,
+    NO_WEIGHTS,
     RECOVERED,
     SAME_LOGITS,
     SLICED,
     measured,
+    not_run,
     provenance,
     run,
     successes,
 )
 from vsg_core.judge.power import power_text
+from vsg_core.records.files import read_reports, write_record
 from vsg_core.records.record import Record
 from vsg_core.records.schemas import record_schema
-from vsg_core.report import report_of, terminal_summary
+from vsg_core.report import report_of, terminal_summary, write_report
 from vsg_core.report.page.render import render
 
 
@@ -48,7 +54,7 @@ def test_the_records_used_here_are_valid() -> None:
 
 def test_the_first_lines_say_what_was_run_and_what_came_out(page: Element) -> None:
     (header,) = page.all("header")
-    assert "4 claims about concept tokens, measured on 4 language models" in header.text
+    assert "4 claims about concept tokens, measured on 3 language models" in header.text
     assert "On 14 March 2026" in header.text
     assert all(model.name in header.text for model in MODELS)
     assert "6 hold, 3 refuted, 2 inconclusive, 3 not run, 1 broken" in header.text
@@ -56,6 +62,41 @@ def test_the_first_lines_say_what_was_run_and_what_came_out(page: Element) -> No
     assert "was refuted 5 % [1 %, 17 %], now holds 82 % [67 %, 93 %]" in header.text
     assert "2 verdicts are new" in header.text
     assert "1 cell was measured on an earlier day, which it shows" in header.text
+
+
+def test_a_model_without_a_verdict_is_not_counted_as_measured() -> None:
+    """It is named as such, with the way to leave it out, and its weights are not counted."""
+    header = page_of(run()).all("header")[0].text
+    assert "the claims were run on qwen2.5-coder-0.5b-instruct 4-bit, qwen2.5-coder-1.5b-instruct" in header
+    assert "No claim has a verdict on gemma-3-270m; the table says why." in header
+    assert "To leave it out, run rm -r records/gemma-3-270m in the folder of this page" in header
+    assert "16-bit" not in header
+    measured_only = [record for record in run() if record.model.name != "gemma-3-270m"]
+    assert "No claim has a verdict" not in page_of(measured_only).text
+
+
+def test_a_page_on_which_nothing_was_measured_says_so() -> None:
+    records = [not_run(EMPTY, 2, NO_WEIGHTS), not_run(EMPTY, 3, NO_WEIGHTS)]
+    header = page_of(records).all("header")[0].text
+    assert "measured on 0 language models" in header
+    assert "On 14 March 2026, no claim got a verdict." in header
+    assert "No claim has a verdict on gemma-3-270m and smollm2-135m-instruct" in header
+    assert "run rm -r records/gemma-3-270m records/smollm2-135m-instruct in" in header
+    assert "Weights" not in header
+
+
+def test_the_command_that_leaves_a_model_out_does_so(tmp_path: Path) -> None:
+    for record in run():
+        write_record(record, tmp_path / "records")
+    write_report(report_of(run()), tmp_path)
+    shutil.rmtree(tmp_path / "records" / "gemma-3-270m")
+    assert "gemma-3-270m" not in page_of(read_reports(tmp_path)).text.replace(NO_WEIGHTS.command, "")
+
+
+def test_where_nothing_changed_but_something_broke_only_that_is_counted() -> None:
+    header = page_of([run()[0], not_run(BRANCHES, 3, BROKEN, 2)]).all("header")[0]
+    (title,) = [head.text for head in header.all("h2") if "broke" in head.text]
+    assert title == "1 cell broke"
 
 
 def test_a_run_without_changes_says_so() -> None:
@@ -181,7 +222,7 @@ def test_a_cell_judged_by_an_earlier_rule_says_so() -> None:
 def test_quantised_weights_are_named_wherever_the_model_is(page: Element) -> None:
     """In words, in every head that names the model; a model of 16-bit weights needs that in the matrix only."""
     header = page.all("header")[0].text
-    assert "gemma-3-270m, qwen2.5-coder-0.5b-instruct 4-bit" in header
+    assert "the claims were run on qwen2.5-coder-0.5b-instruct 4-bit, qwen" in header
     assert "smollm2-135m-instruct 8-bit" in header
     heads = [th.text for th in page.by_id("matrix").all("thead")[0].all("th")]
     assert "qwen2.5-coder-1.5b-instruct qwen, instruct, 1.8 B, 4-bit" in heads

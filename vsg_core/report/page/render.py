@@ -29,7 +29,7 @@ from vsg_core.report.view.engines import JUDGED, EnginePair, counts_text
 from vsg_core.report.view.examples import counted, heaviest
 from vsg_core.report.view.findings import STANDINGS
 from vsg_core.report.view.models import quantised_text
-from vsg_core.report.view.origins import command, model_command, origins, rests_on
+from vsg_core.report.view.origins import command, model_command, origins, removal_command, rests_on
 from vsg_core.report.view.rows import Report
 from vsg_core.report.view.status import harness_of, holm_text, status_text
 from vsg_core.report.view.steps import parting, steps_of, together
@@ -152,6 +152,7 @@ def _environment(report: Report) -> Environment:
         "rests_on": rests_on,
         "command": command,
         "model_command": model_command,
+        "removal_command": removal_command,
         "counted": counted,
         "heaviest": heaviest,
         "standing_words": STANDINGS,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vsg_core.projects import option_words, run_command
+from vsg_core.records.files import FOLDER
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.report.view.cells import Cell
 from vsg_core.report.view.rows import Report
@@ -87,6 +88,11 @@ def command(record: Record) -> str:
 def model_command(record: Record) -> str:
     """Return the command that measures all claims on the record's model again, in the same dtype."""
     return _pytest(record, [])
+
+
+def removal_command(models: Iterable[ModelReference]) -> str:
+    """Return the command that leaves models out of a report, to be run in its folder."""
+    return shlex.join(["rm", "-r", *(f"{FOLDER}/{model.name}" for model in models)])
 
 
 def _pytest(record: Record, which: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from vsg_core.report.view import curves, findings
 from vsg_core.report.view.axis import Axis
 from vsg_core.report.view.cells import Cell, cell_of, started
 from vsg_core.report.view.confirmed import BADGES, Badge, badge_of, registration_text
-from vsg_core.report.view.engines import EnginePair
+from vsg_core.report.view.engines import JUDGED, EnginePair
 from vsg_core.report.view.findings import STANDINGS, Standing
 from vsg_core.report.view.groups import Group, axis_of, groups
 from vsg_core.report.view.terms import Terms, wanted
@@ -179,8 +179,22 @@ class Report:
 
     @property
     def measured_models(self) -> list[ModelReference]:
-        """The models, each once, however many engines ran it."""
-        return [model for model in self.models if model.name not in self.replicas]
+        """The models with a verdict, each once, however many engines gave it one."""
+        names = self._judged_models
+        return [
+            model
+            for model in self.models
+            if model.name in names and not (on_second_engine(model.name) and model_of(model.name) in names)
+        ]
+
+    @property
+    def unmeasured_models(self) -> list[ModelReference]:
+        """The models without a verdict, those on a second engine included."""
+        return [model for model in self.models if model.name not in self._judged_models]
+
+    @cached_property
+    def _judged_models(self) -> set[str]:
+        return {cell.model for cell in self.cells if cell.verdict != "not run"}
 
     @cached_property
     def engine_pairs(self) -> dict[tuple[str, str], EnginePair]:
@@ -196,11 +210,15 @@ class Report:
 
     @property
     def replications(self) -> dict[str, list[EnginePair]]:
-        """The findings on both engines, by the model's name on the second; empty without a second engine."""
+        """The findings on both engines, by the model's name on the second.
+
+        A model is left out if none of its findings has a verdict on both.
+        """
         pairs = self.engine_pairs.values()
-        return {
+        found = {
             name: [pair for pair in pairs if pair.name == name and pair.is_finding] for name in self.replicas
         }
+        return {name: pairs for name, pairs in found.items() if any(pair.result in JUDGED for pair in pairs)}
 
     @property
     def not_replicated(self) -> list[EnginePair]:
