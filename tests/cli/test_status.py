@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Suite
-from tests.support.report_records import EMPTY, SLICED, measured, successes
+from tests.support.report_records import BROKEN, EMPTY, NO_WEIGHTS, SLICED, measured, not_run, successes
 from vsg_core.cli import main as cli
 from vsg_core.judge.claims import Claim
-from vsg_core.records.files import write_archive, write_record
+from vsg_core.records.files import read_record, write_archive, write_record
 from vsg_core.records.record import ModelReference, Record
 from vsg_core.runs.estimates import Estimates, duration_text
 
@@ -112,6 +112,23 @@ def test_it_lists_every_model_with_records_and_says_what_to_type(project: Suite,
         found = [line.strip() for line in vsg("status", *elsewhere).splitlines()]
     options = f" {' '.join(elsewhere)}"
     assert found == [line + options if line.startswith("to run: ") else line for line in lines]
+
+
+def test_a_record_without_a_finding_is_not_stale(project: Suite, vsg) -> None:
+    """It is not run, or broken; a script finds it among the stale ones, as before, with the reason."""
+    project.run()
+    folder = project.pytester.path / "reports" / "records" / "tiny-random"
+    causes = {"one": NO_WEIGHTS, "two": BROKEN}
+    for claim, why in causes.items():
+        record = read_record(folder / f"{claim}.json")
+        made = not_run(EMPTY, 0, why)
+        evidence, outcome = made.evidence, made.outcome
+        write_record(record.model_copy(update={"evidence": evidence, "outcome": outcome}), folder.parent)
+    lines = [line.strip() for line in vsg("status").partition("across-models")[0].splitlines()]
+    assert lines[:2] == ["tiny-random", "1 measured, 0 stale, 0 missing, 1 not run, 1 broken"]
+    assert lines[2].startswith("to run: 2, ")
+    stale = {"one": ["not run before"], "two": ["broken"]}
+    assert states(vsg("status", "--json"))["tiny-random"] == (["chat"], stale, [])
 
 
 def test_its_command_measures_in_the_asked_way(project: Suite, vsg) -> None:

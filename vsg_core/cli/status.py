@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,15 +108,13 @@ def _to_confirm(name: str, folders: tuple[Path, ...], reports: Path, as_json: bo
 
 
 def _lines(status: ModelStatus, options: list[str]) -> list[str]:
-    counts = {"measured": status.measured, "stale": status.stale, "missing": status.missing}
-    lines = [", ".join(f"{len(claims)} {name}" for name, claims in counts.items())]
-    why = Counter(reason for reasons in status.stale.values() for reason in reasons)
-    lines += [f"stale: {reason} ({count})" for reason, count in why.most_common()]
+    lines = [", ".join(f"{count} {state}" for state, count in status.counts.items())]
+    lines += [f"stale: {reason} ({count})" for reason, count in status.stale_reasons]
     return [*lines, *([_to_run(status, options)] if status.to_run else [])]
 
 
 def _to_run(status: ModelStatus, options: list[str]) -> str:
-    """The estimated time, and the command that measures what is stale or missing, with these further options."""
+    """The estimated time, and the command that measures all the rest, with these further options."""
     from vsg_core.projects import option_words, run_command
     from vsg_core.runs.estimates import duration_text
 

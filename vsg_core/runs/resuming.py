@@ -21,6 +21,8 @@ from vsg_core.runs.keys import reasons
 from vsg_core.runs.shards import SHARDS
 
 NO_RECORD = "no record"
+# Of a record without a finding.
+NOT_RUN, BROKEN = "not run before", "broken"
 UNKEYED = "its sources cannot be read"
 
 
@@ -32,7 +34,7 @@ def why_run(record: Record | None, key: Key | None) -> list[str]:
     if record is None:
         return [NO_RECORD]
     if not record.is_finding:
-        return ["broken" if record.not_run is None or record.outcome == "broken" else "not run before"]
+        return [BROKEN if record.not_run is None or record.outcome == "broken" else NOT_RUN]
     return [UNKEYED] if key is None else reasons(record.key, key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from vsg_core.runs.keys import (
     measured_over,
     weights_of,
 )
-from vsg_core.runs.resuming import NO_RECORD, record_or_reasons
+from vsg_core.runs.resuming import BROKEN, NO_RECORD, NOT_RUN, record_or_reasons
 from vsg_core.vocabulary import ACROSS
 from vsg_core.weights import loading, registry
 from vsg_core.weights.registry import Entry
@@ -32,6 +33,9 @@ from vsg_core.weights.registry import Entry
 if TYPE_CHECKING:
     from vsg_core.generator.engine.packing import Packing
     from vsg_core.vocabulary import EngineName
+
+# The states of claims whose record has no finding, by the reason to run them again.
+_STATES = {NOT_RUN: "not run", BROKEN: "broken"}
 
 
 @dataclass
@@ -42,7 +46,7 @@ class ModelStatus:
         model: its recorded name, or "across-models".
         target: what `pytest --model` takes for it; empty for claims across models.
         measured: claims whose record has their present key.
-        stale: the other claims with a record, each with the reasons.
+        stale: the other claims with a record, each with the reasons; also those that were not run or broke.
         missing: claims without a record.
         seconds: the estimated duration of what is to run.
         unknown: how many claims to run have no estimate.
@@ -67,6 +71,24 @@ class ModelStatus:
             self.stale[claim] = list(why)
         self.seconds += seconds or 0.0
         self.unknown += seconds is None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of claims in each state; a record without a finding is *not run* or *broken*, not stale."""
+        found = Counter(_STATES.get(why[0], "stale") for why in self.stale.values())
+        without = {state: found[state] for state in _STATES.values() if found[state]}
+        return {
+            "measured": len(self.measured),
+            "stale": found["stale"],
+            "missing": len(self.missing),
+            **without,
+        }
+
+    @property
+    def stale_reasons(self) -> list[tuple[str, int]]:
+        """Why records are stale, each with the number of claims, the most frequent first."""
+        found = Counter(reason for reasons in self.stale.values() for reason in reasons)
+        return [(reason, count) for reason, count in found.most_common() if reason not in _STATES]
 
     @property
     def to_run(self) -> int:
