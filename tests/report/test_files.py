@@ -154,7 +154,7 @@ def test_the_terminal_shows_the_bound_of_every_claim_and_the_cause_of_every_inco
     for part in (
         "needs above 50 %", "50 % is inside the interval", "needs no counterexample",
         "up to 3 % are left open, more than 1 %", "needs above 0 ", "needs above +10 points",
-        "failed control “permuted weights” 0.023 [0.011, 0.036], needs below 0.02",
+        "undecided control “permuted weights” 0.023 [0.011, 0.036], needs below 0.02",
     ):  # fmt: skip
         assert part in text
 

@@ -75,7 +75,7 @@ def test_an_axis_has_room_for_the_margin() -> None:
 def test_a_control_names_what_it_protects_unless_that_is_the_default(page: Element) -> None:
     control = page.by_id(f"claim--{SMALL.id}").all("tr", "group")[0].text
     assert "control, needs below 0.2 bits, protects every verdict" in control
-    assert "protects" not in read(render(report_of(run()))).text
+    assert ", protects" not in read(render(report_of(run()))).text
     shown = read(ClaimTable(small_effects())[SMALL.id, MODELS[0].name]._repr_html_())
     assert "protects every verdict" in shown.text
 

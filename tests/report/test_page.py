@@ -151,7 +151,7 @@ def test_every_record_is_in_the_matrix_and_has_a_part(page: Element) -> None:
         (
             "next_distribution_is_nearer_to_the_mixture",
             "qwen2.5-coder-1.5b-instruct",
-            "1 control failed",
+            "1 control undecided",
         ),
         (
             "next_distribution_is_nearer_to_the_mixture",

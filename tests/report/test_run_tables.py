@@ -185,7 +185,7 @@ def test_the_summary_has_a_cell_for_each_claim_and_model() -> None:
     assert "holds 82 % [67 %, 93 %] (changed; survives Holm)" in cells
     assert (
         "inconclusive 0.048 [0.016, 0.081], 65 % of trials above 0 "
-        "(weakened; failed control “permuted weights” 0.023 [0.011, 0.036], "
+        "(weakened; undecided control “permuted weights” 0.023 [0.011, 0.036], "
         "needs below 0.02)"
     ) in cells
     assert "inconclusive 48 % [32 %, 64 %] (new; 50 % is inside the interval)" in cells

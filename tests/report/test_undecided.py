@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.report_records import make_claim, measured, values
+from tests.support.page_reading import cell_of, read
+from tests.support.report_records import MODELS, make_claim, measured, values
 from vsg_core.judge.arms import control
 from vsg_core.judge.rules import difference
 from vsg_core.judge.trials import Trial
 from vsg_core.report import report_of
+from vsg_core.report.page.render import render
+from vsg_core.report.text.summary import markdown_summary
 from vsg_core.report.view.cells import Cell
 
 LEAK, FLOOR = "another prompt", "a model that cannot"
@@ -25,6 +28,7 @@ CLAIM = make_claim(
 HELD, REFUTED, OPEN = values(0.4, 0.1), values(-0.4, 0.1), values(0.0, 0.4)
 # The trials of each control with which its rule holds, and with which it does not.
 LEAK_PASSES, LEAK_FAILS = values(0.05, 0.1), values(0.5, 0.1)
+LEAK_OPEN = values(0.2, 0.3)
 FLOOR_PASSES, FLOOR_FAILS = values(0.6, 0.1), values(0.1, 0.1)
 
 
@@ -85,3 +89,41 @@ def test_a_control_that_guards_negligible_is_named_where_that_may_be_the_verdict
         [measured(margin, 0, values(0.0, 0.22), {LEAK: LEAK_PASSES, FLOOR: FLOOR_PASSES})]
     ).cells
     assert found.record.verdict == "negligible"
+
+
+def shown(own: list[Trial], leak: list[Trial], floor: list[Trial]) -> tuple[str, str]:
+    """The cell of the page, and that of the summary."""
+    report = report_of([measured(CLAIM, 0, own, {LEAK: leak, FLOOR: floor})])
+    return cell_of(read(render(report)), CLAIM.id, MODELS[0].name).text, markdown_summary(report)
+
+
+@pytest.mark.parametrize(
+    ("own", "leak", "floor", "words"),
+    [
+        (REFUTED, LEAK_OPEN, FLOOR_PASSES, "1 control undecided, protects only holds"),
+        (REFUTED, LEAK_FAILS, FLOOR_PASSES, "1 control failed, protects only holds"),
+        (HELD, LEAK_PASSES, FLOOR_FAILS, "1 control failed, protects only refuted and negligible"),
+        (OPEN, LEAK_OPEN, FLOOR_FAILS, "1 control failed, 1 control undecided"),
+    ],
+)
+def test_a_control_that_did_not_hold_is_failed_or_undecided_and_leaves_what_it_does_not_protect(
+    own, leak, floor, words
+):
+    page, _ = shown(own, leak, floor)
+    assert words in page
+    assert ("protects" in page) == ("protects" in words)
+
+
+def test_the_summary_calls_a_control_what_the_page_calls_it():
+    assert f"control {LEAK} undecided, protects only holds" in shown(REFUTED, LEAK_OPEN, FLOOR_PASSES)[1]
+    assert f"control {LEAK} failed, protects only holds" in shown(REFUTED, LEAK_FAILS, FLOOR_PASSES)[1]
+
+
+def test_an_undecided_control_that_takes_a_verdict_away_is_not_called_failed():
+    assert cell(HELD, LEAK_OPEN, FLOOR_PASSES).undecided.startswith(f"undecided control “{LEAK}” ")
+
+
+def test_the_legend_says_which_controls_leave_a_verdict_open():
+    report = report_of([measured(CLAIM, 0, HELD, {LEAK: LEAK_PASSES, FLOOR: FLOOR_PASSES})])
+    legend = read(render(report)).all("p", "legend")[0].text
+    assert "includes the threshold, or a control that protects the verdict did not hold" in legend

@@ -12,7 +12,7 @@ from vsg_core.records.files import write_atomically
 from vsg_core.report.text.claim_table import csv_text
 from vsg_core.report.text.counts import headline
 from vsg_core.report.text.recorded_table import markdown_table
-from vsg_core.report.view.cells import Cell
+from vsg_core.report.view.cells import Cell, unprotected_text
 from vsg_core.report.view.confirmed import ledger_texts
 from vsg_core.report.view.engines import JUDGED
 from vsg_core.report.view.models import shown_name, shown_names
@@ -132,17 +132,30 @@ def _stated(row: ClaimRow) -> str:
 def _cell(cell: Cell | None, report: Report) -> str:
     if cell is None:
         return ""
-    failed = [] if cell.undecided else [f"control {_text(arm.name)} failed" for arm in cell.failed_controls]
+    controls = [] if cell.undecided else _controls(cell)
     tag = "" if cell.broken else cell.tag or ("moved" if cell.moved else "")
     again = "not reproduced" if cell.not_reproduced else ""
     pair = report.engine_pairs.get((cell.record.claim.id, cell.model))
     by_second = pair.result if pair and pair.result in JUDGED else ""
     confirmed = _text(cell.confirmed.words) if cell.confirmed else ""
     notes = [
-        note for note in (confirmed, tag, again, by_second, cell.holm, _text(cell.undecided), *failed) if note
+        note
+        for note in (confirmed, tag, again, by_second, cell.holm, _text(cell.undecided), *controls)
+        if note
     ]
     share = f", {_text(cell.share)}" if cell.share else ""
     return _measured(cell) + share + (f" *({'; '.join(notes)})*" if notes else "")
+
+
+def _controls(cell: Cell) -> list[str]:
+    """The controls that did not hold, and that they do not protect the verdict."""
+    found = cell.unheld_controls
+    return [
+        ", ".join(
+            filter(None, [f"control {_text(arm.name)} {arm.result}", unprotected_text(cell.verdict, [arm])])
+        )
+        for arm in found
+    ]
 
 
 def _measured(cell: Cell) -> str:

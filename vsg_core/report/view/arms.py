@@ -34,6 +34,13 @@ class Arm:
     protects: Protects | None = None
 
     @property
+    def result(self) -> str:
+        """The result of a control: "passed", "failed", "negligible" or "undecided"."""
+        return {"holds": "passed", "refuted": "failed", "negligible": "negligible"}.get(
+            self.verdict or "", "undecided"
+        )
+
+    @property
     def protected(self) -> str:
         """The verdicts that a control protects, in words; empty if that is *holds* alone, as it is by default."""
         return protected_text(self.protects)

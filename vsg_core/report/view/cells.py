@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from vsg_core.judge.arms import guards
-from vsg_core.judge.measures import verdict_of
+from vsg_core.judge.measures import DECIDED, verdict_of
 from vsg_core.records.confirmations import Confirmation
 from vsg_core.records.history import Repeats
 from vsg_core.records.record import Record
@@ -18,7 +19,18 @@ from vsg_core.report.view.examples import Example, Table, all_trials, chosen
 from vsg_core.report.view.repeats import differing_texts
 from vsg_core.report.view.terms import share_text
 from vsg_core.vocabulary import Outcome, Status, Verdict
-from vsg_core.wording import estimate_text, exact_text, in_unit, interval_text, limit_text, number_text
+from vsg_core.wording import (
+    count_text,
+    estimate_text,
+    exact_text,
+    in_unit,
+    interval_text,
+    limit_text,
+    number_text,
+)
+
+# The results of controls that do not hold.
+UNHELD = ("failed", "negligible", "undecided")
 
 
 @dataclass(frozen=True)
@@ -103,9 +115,21 @@ class Cell:
         return differing_texts(self.repeats) if self.repeats else []
 
     @property
-    def failed_controls(self) -> list[Arm]:
+    def unheld_controls(self) -> list[Arm]:
         """Controls that did not hold; a positive control that fails is the reason of a claim not run."""
-        return [arm for arm in self.arms if arm.kind == "control" and arm.verdict != "holds"]
+        return _unheld(self.arms)
+
+    @property
+    def controls(self) -> str:
+        """Their number by result: "1 control undecided, protects only holds"; empty without any.
+
+        A decided verdict that they leave is not one that they protect.
+        """
+        found = self.unheld_controls
+        counts = Counter(arm.result for arm in found)
+        parts = [f"{count_text(counts[how], 'control')} {how}" for how in UNHELD if counts[how]]
+        only = unprotected_text(self.verdict, found)
+        return ", ".join(filter(None, [*parts, only]))
 
     def examples(self, few: bool = False) -> list[Example]:
         """Return the trials shown as examples; see `examples.chosen`."""
@@ -164,7 +188,7 @@ def undecided(record: Record, arms: Sequence[Arm]) -> str:
         return ""
     by_itself = verdict_of(rule, interval)
     if by_itself != "inconclusive":
-        return _failed_controls(arms, by_itself)
+        return _guilty_controls(arms, by_itself)
     if rule.side == "at most":
         high = number_text(interval[1], rule.unit)
         return f"up to {high} are left open, more than {exact_text(rule.limit, rule.unit)}"
@@ -172,16 +196,29 @@ def undecided(record: Record, arms: Sequence[Arm]) -> str:
     bound = in_unit(limit, rule.unit, record.claim.value_unit)
     inside = f"{'an end of ' if rule.side == 'within' else ''}{bound} is inside the interval"
     # Whether the effect would be negligible depends on a narrower interval, which records do not keep.
-    failed = _failed_controls(arms, "negligible") if rule.matters is not None else ""
+    failed = _guilty_controls(arms, "negligible") if rule.matters is not None else ""
     return "; ".join(filter(None, (inside, failed)))
 
 
-def _failed_controls(arms: Sequence[Arm], verdict: Verdict) -> str:
-    """Name the controls that took a verdict away; empty if none did."""
-    controls = [arm for arm in arms[1:] if arm.kind == "control" and arm.verdict != "holds"]
-    failed = [arm for arm in controls if guards(arm.protects, verdict)]
-    clauses = [f"“{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}" for arm in failed]
-    return f"failed {'control' if len(failed) == 1 else 'controls'} {'; '.join(clauses)}" if failed else ""
+def unprotected_text(verdict: Verdict, controls: Sequence[Arm]) -> str:
+    """Return what controls protect that did not hold and left a decided verdict: "protects only holds"."""
+    if verdict not in DECIDED or not controls:
+        return ""
+    protected = "refuted and negligible" if verdict == "holds" else "holds"
+    return f"{'protects' if len(controls) == 1 else 'protect'} only {protected}"
+
+
+def _unheld(arms: Sequence[Arm]) -> list[Arm]:
+    return [arm for arm in arms if arm.kind == "control" and arm.verdict != "holds"]
+
+
+def _guilty_controls(arms: Sequence[Arm], verdict: Verdict) -> str:
+    """Name the controls that took a verdict away: "failed control “noise” ..."; empty if none did."""
+    guilty = [arm for arm in _unheld(arms) if guards(arm.protects, verdict)]
+    return "; ".join(
+        f"{arm.result} control “{arm.name}” {arm.estimate} {arm.interval}, needs {arm.needs}"
+        for arm in guilty
+    )
 
 
 def started(record: Record) -> datetime:
