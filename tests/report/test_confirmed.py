@@ -165,7 +165,8 @@ def test_the_first_screen_counts_confirmed_findings_and_exploratory_ones_smaller
     assert "Exploratory verdicts of all 4 claims" in header
     placebo = "of 20 claims with permuted labels, 1 holds and 1 is refuted; chance alone gives 1."
     assert f"Placebos of primary-1: {placebo}" in header
-    assert f"Rehearsal: 1 claim on {MODELS[0].name}, {MODELS[1].name}, {MODELS[2].name}" in header
+    assert "Apart from this run, the project has rehearsed how claims are confirmed" in header
+    assert f": 1 claim on {MODELS[0].name}, {MODELS[1].name}, {MODELS[2].name}" in header
 
 
 def test_the_claims_part_shows_the_confirming_run(page: Element) -> None:
@@ -205,7 +206,7 @@ def test_a_rehearsal_alone_is_one_line(tmp_path: Path) -> None:
     report = report_of(records(), confirmations=read_confirmations([tmp_path]))
     plain, page = render(report_of(records())).splitlines(), render(report).splitlines()
     (added,) = set(page) - set(plain)
-    assert "Rehearsal: 1 claim on" in added
+    assert "Apart from this run, the project has rehearsed how claims are confirmed: 1 claim on" in added
     assert "of 20 claims with permuted labels, 1 holds and 1 is refuted; chance alone gives 1" in added
     assert {cell.status for cell in report.cells} == {"exploratory", "identity"}
 
@@ -292,7 +293,9 @@ def test_summary_and_terminal_count_them(report: Report) -> None:
     assert "confirmed on 2 of 3 models" in terminal
     for text in (summary, terminal):
         assert "chance alone gives 1" in text
-        assert "It tried the machine out and confirms nothing." in text
+    # The terminal is about the run.
+    assert "The rehearsal confirms nothing." in summary
+    assert "rehears" not in terminal
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

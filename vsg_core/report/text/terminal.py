@@ -10,7 +10,7 @@ from vsg_core.markup.literal import visible
 from vsg_core.records.record import NotRun
 from vsg_core.report.text.counts import headline
 from vsg_core.report.view.cells import Cell
-from vsg_core.report.view.confirmed import ledger_texts
+from vsg_core.report.view.confirmed import placebo_texts
 from vsg_core.report.view.models import shown_name, shown_names
 from vsg_core.report.view.origins import command
 from vsg_core.report.view.rows import ClaimRow, Report
@@ -47,7 +47,7 @@ def terminal_summary(report: Report, width: int = 96, progress: Mapping[str, str
         headline(report, len(report.tagged("new"))),
         status_text(report),
         holm_text(report),
-        *ledger_texts(report.confirmations),
+        *placebo_texts(report.confirmations),
         *replication_texts(report),
     ]
     blocks = [

@@ -206,12 +206,16 @@ def _counts(badges: Sequence[Badge], due: int) -> str:
 
 def ledger_texts(confirmations: Confirmations) -> list[str]:
     """Return the placebos of each freeze in a sentence, then a line per rehearsal."""
-    placebos = [
+    return placebo_texts(confirmations) + [rehearsal_text(ledger) for ledger in confirmations.rehearsals]
+
+
+def placebo_texts(confirmations: Confirmations) -> list[str]:
+    """Return the placebos of each freeze in a sentence."""
+    return [
         f"Placebos of {ledger.freeze.name}: {placebos_text(ledger)}."
         for ledger in confirmations.registered
         if ledger.placebos.judged
     ]
-    return placebos + [rehearsal_text(ledger) for ledger in confirmations.rehearsals]
 
 
 def placebos_text(ledger: Ledger) -> str:
@@ -226,11 +230,14 @@ def placebos_text(ledger: Ledger) -> str:
 
 
 def rehearsal_text(ledger: Ledger) -> str:
-    """Rehearsal: 12 claims on smollm2-135m-instruct, which confirm nothing."""
+    """Return what was rehearsed, and that it is of the project, not of the run that a page shows."""
     cells = ledger.confirmations
     models = dict.fromkeys(model for _, model in cells)
     claims = count_text(len({claim for claim, _ in cells}), "claim")
     decided = sum(not each.obstacle for each in cells.values())
-    text = f"Rehearsal: {claims} on {', '.join(models)}, {decided} of {count_text(len(cells), 'verdict')} decided"
+    text = (
+        f"Apart from this run, the project has rehearsed how claims are confirmed: {claims} on "
+        f"{', '.join(models)}, {decided} of {count_text(len(cells), 'verdict')} decided"
+    )
     text += f"; {placebos_text(ledger)}" if ledger.placebos.judged else ""
-    return f"{text}. It tried the machine out and confirms nothing."
+    return f"{text}. The rehearsal confirms nothing."
