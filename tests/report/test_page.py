@@ -99,6 +99,16 @@ def test_where_nothing_changed_but_something_broke_only_that_is_counted() -> Non
     assert title == "1 cell broke"
 
 
+def test_a_number_and_its_percent_sign_are_on_one_line(page: Element) -> None:
+    """In sentences and in rules; what a model wrote stays as it is."""
+    header = page.all("header")[0].raw
+    assert "at 5\xa0% or less" in header
+    part = page.by_id(f"claim--{EMPTY.id}")
+    (terms,) = part.all("dl", "terms")
+    assert "above 50\xa0%" in terms.raw
+    assert not re.search(r"\d %", terms.raw)
+
+
 def test_a_run_without_changes_says_so() -> None:
     header = page_of(r for r in run() if r.outcome == "same").all("header")[0]
     assert "Compared with the recorded verdicts: nothing changed." in header.text

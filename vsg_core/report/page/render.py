@@ -38,6 +38,7 @@ from vsg_core.weights.engine_names import engine_of, model_of
 from vsg_core.wording import UNIT_NAMES, count_text, exact_text
 
 HERE = Path(__file__).parent
+NO_BREAK = "\xa0"
 STYLES = ("page.css", "claim.css", "microscope.css")
 # Only of a page with records of two engines.
 ENGINE_STYLE = "engines.css"
@@ -142,6 +143,7 @@ def _environment(report: Report) -> Environment:
         "web": _web,
         "amount": _amount,
         "size": _size,
+        "unbroken": _unbroken,
         "groupby_model": _by_model,
     }
     templates.globals |= {
@@ -245,6 +247,12 @@ def _web(link: str | None) -> str | None:
 def _amount(value: float | None, digits: int = 1) -> str:
     """A number for a column of numbers; a dash without one."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _unbroken(text: str) -> Markup:
+    """The text with no line break between a number and its percent sign; apply it after `literal`."""
+    shown = text if isinstance(text, Markup) else Markup.escape(visible(text))
+    return Markup(re.sub(r"(?<=\d) (?=%)", NO_BREAK, shown))
 
 
 def _size(parameters: float | None) -> str:
