@@ -304,3 +304,17 @@ def test_tables_name_their_rows_and_columns(page: Element) -> None:
     levels = [int(h.tag[1]) for h in page.all() if re.fullmatch(r"h\d", h.tag)]
     assert levels[0] == 1
     assert all(lower - upper <= 1 for upper, lower in pairwise(levels))
+
+
+def test_rules_of_uncommitted_code_are_not_said_to_come_before_their_runs() -> None:
+    """Git does not show which of two uncommitted changes was first."""
+
+    def text(dirty: int) -> str:
+        judged = [record for record in run() if record.verdict != "not run"]
+        runs = [record.run.model_copy(update={"dirty": place < dirty}) for place, record in enumerate(judged)]
+        made = [record.model_copy(update={"run": each}) for record, each in zip(judged, runs, strict=True)]
+        return page_of(made).text
+
+    assert "Each was judged by a rule written before the run." in text(0)
+    assert "1 verdict comes from code with uncommitted changes, so git does not show" in text(1)
+    assert "Each was judged" not in text(2)

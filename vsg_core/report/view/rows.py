@@ -317,6 +317,11 @@ class Report:
         return [cell for cell in self.cells if cell.earlier]
 
     @property
+    def uncommitted(self) -> list[Cell]:
+        """Cells with a verdict from code with uncommitted changes: git does not show which rule came before the run."""
+        return [cell for cell in self.cells if cell.verdict != "not run" and cell.record.run.dirty]
+
+    @property
     def confirmed(self) -> list[Cell]:
         """Cells whose verdict is the recorded one."""
         return [cell for cell in self.cells if cell.record.outcome == "same"]
