@@ -1,4 +1,4 @@
-"""What an interrupted run says and leaves: how far it came, the command that continues it, and no empty files."""
+"""An interrupted run says how far it came and which command continues it, and leaves no empty files."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def test_the_last_line_is_a_command_that_continues_the_run(suite):
     suite.claims(LIGHT + light("one") + light("two", ENDS) + light("three"))
     result = suite.run("-m", "not across")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    said, _, command = last_line(result).partition("; go on with: ")
+    said, _, command = last_line(result).partition("; continue with: ")
     assert said == "interrupted: 1 of 3 claims done"
     words = shlex.split(command)
     assert words == ["pytest", "--resume", f"--model={suite.model}", "-m", "not across"]
     suite.model = None
     again = suite.run(*words[1:])
     again.stdout.fnmatch_lines(["resume: 1 kept, 2 to run: no record (2)"])
-    assert last_line(again) == f"interrupted: 1 of 3 claims done; go on with: {command}"
+    assert last_line(again) == f"interrupted: 1 of 3 claims done; continue with: {command}"
 
 
 def test_a_run_without_a_verdict_leaves_no_report_and_no_folder(suite):
     suite.claims(LIGHT + light("one", ENDS))
-    assert last_line(suite.run()).startswith("interrupted: 0 of 1 claim done; go on with: pytest --resume ")
+    assert last_line(suite.run()).startswith("interrupted: 0 of 1 claim done; continue with: pytest --resume ")
     assert not suite.reports.exists()
     suite.reports.mkdir()
     page = suite.reports / "pytest.html"
@@ -59,7 +59,7 @@ def test_workers_without_a_verdict_leave_no_folder(suite):
         lines = run.communicate(timeout=300)[0].decode().splitlines()
     finally:
         run.kill()
-    assert lines[-1].startswith("interrupted: 0 of 1 claim done; go on with: pytest --resume ")
+    assert lines[-1].startswith("interrupted: 0 of 1 claim done; continue with: pytest --resume ")
     assert [path.name for path in suite.reports.iterdir()] == [".shards.lock"]
 
 

@@ -78,7 +78,7 @@ class Interruption:
         terminal = self.config.pluginmanager.getplugin("terminalreporter")
         if self.claims and terminal is not None and not self.config.option.vsg_dry:
             done = f"{len(self.ended & self.claims)} of {count_text(len(self.claims), 'claim')} done"
-            terminal.write_line(f"interrupted: {done}; go on with: {continuing_command(self.config)}")
+            terminal.write_line(f"interrupted: {done}; continue with: {continuing_command(self.config)}")
 
 
 def continuing_command(config: pytest.Config) -> str:
