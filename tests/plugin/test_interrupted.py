@@ -39,7 +39,9 @@ def test_the_last_line_is_a_command_that_continues_the_run(suite):
 
 def test_a_run_without_a_verdict_leaves_no_report_and_no_folder(suite):
     suite.claims(LIGHT + light("one", ENDS))
-    assert last_line(suite.run()).startswith("interrupted: 0 of 1 claim done; continue with: pytest --resume ")
+    assert last_line(suite.run()).startswith(
+        "interrupted: 0 of 1 claim done; continue with: pytest --resume "
+    )
     assert not suite.reports.exists()
     suite.reports.mkdir()
     page = suite.reports / "pytest.html"
