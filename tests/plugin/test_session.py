@@ -316,6 +316,6 @@ def test_the_terminal_names_no_rehearsal_but_what_was_confirmed(suite):
     for name, note in (("rehearsal", "Rehearsal."), ("primary-1", "")):
         register(claims, freeze_of(name, [record], note=note), [line_of(record)])
     result = suite.run()
-    result.stdout.no_fnmatch_line("Rehearsal*")
+    result.stdout.no_fnmatch_line("*has rehearsed*")
     result.stdout.fnmatch_lines(["1 claim was registered in primary-1 *"])
-    assert "Rehearsal: 1 claim on" in (suite.reports / "claims.html").read_text()
+    assert "rehearsed how claims are confirmed: 1 claim on" in (suite.reports / "claims.html").read_text()
