@@ -295,18 +295,26 @@ def _signature(name: str, owner: object = vsg_core) -> str:
 
 
 def _first_sentence(name: str, owner: object = vsg_core) -> str:
-    """The first sentence of a docstring, or the value of a constant."""
+    """The first paragraph of a name's docstring, or the value of a constant."""
     member = getattr(owner, name)
-    if isinstance(member, str):
-        text: str | None = f"“{member}”"
-    elif isinstance(member, LazyModule):
-        text = f"The library {member.__name__}."
-    elif isinstance(member, frozenset):
+    if isinstance(member, frozenset):
         # An attribute has its words in the docstring of its class.
-        text = (inspect.getdoc(owner) or "").partition(f"\n    {name}: ")[2].partition("\n    ")[0]
-    else:
-        text = inspect.getdoc(member)
-    return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
+        return plain((inspect.getdoc(owner) or "").partition(f"\n    {name}: ")[2].partition("\n    ")[0])
+    return sentence(member)
+
+
+def sentence(value: Any) -> str:
+    """The first paragraph of a docstring, or the value of a constant, for a cell of a table."""
+    if isinstance(value, str):
+        return plain(f"“{value}”")
+    return plain(
+        f"The library {value.__name__}." if isinstance(value, LazyModule) else inspect.getdoc(value) or ""
+    )
+
+
+def plain(text: str) -> str:
+    """The first paragraph of a text in one line, for a cell of a table."""
+    return " ".join(text.split("\n\n")[0].split()).replace("|", "\\|")
 
 
 def sweep_counts() -> str:

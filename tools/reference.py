@@ -12,9 +12,8 @@ from typing import Any
 import click
 
 import vsg_core
-from tools.doc_tables import SECTIONS
+from tools.doc_tables import SECTIONS, plain, sentence
 from vsg_core.cli.main import vsg
-from vsg_core.lazy import LazyModule
 from vsg_core.plugin.options import OPTIONS
 from vsg_core.report.text.recorded_table import markdown_table
 
@@ -39,10 +38,10 @@ def _names() -> Iterator[str]:
 
 
 def _entry(name: str, value: Any) -> Rows:
-    rows = [[_code(name + _signature(value)), _sentence(value)]]
+    rows = [[_code(name + _signature(value)), sentence(value)]]
     if inspect.isclass(value):
         rows += [
-            [_code(f".{member}{_signature(found)}"), _sentence(found)] for member, found in _members(value)
+            [_code(f".{member}{_signature(found)}"), sentence(found)] for member, found in _members(value)
         ]
     return rows
 
@@ -91,18 +90,6 @@ def _is_plain(value: type) -> bool:
     )
 
 
-def _sentence(value: Any) -> str:
-    """The first paragraph of a docstring, or the value of a constant."""
-    if isinstance(value, str):
-        return _plain(f"“{value}”")
-    text = f"The library {value.__name__}." if isinstance(value, LazyModule) else inspect.getdoc(value) or ""
-    return _plain(text)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split("\n\n")[0].split()).replace("|", "\\|")
-
-
 def _code(text: str) -> str:
     """A code span for a table; three brackets together would end cog's own block."""
     return f"`{text}`".replace("|", "\\|").replace("]]]", "]] ]")
@@ -118,7 +105,7 @@ def _fixtures() -> str:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         rows = [_fixture(node) for node in tree.body if isinstance(node, ast.FunctionDef) and _asks(node)]
         if rows:
-            title = _plain(ast.get_docstring(tree) or path.stem)
+            title = plain(ast.get_docstring(tree) or path.stem)
             parts.append(
                 f"`fixtures/{path.name}`: {title}\n\n" + markdown_table(["fixture", "what it is"], rows)
             )
@@ -131,7 +118,7 @@ def _asks(node: ast.FunctionDef) -> bool:
 
 def _fixture(node: ast.FunctionDef) -> list[str]:
     of = f": {ast.unparse(node.returns)}" if node.returns else ""
-    return [_code(node.name + of), _plain(ast.get_docstring(node) or "")]
+    return [_code(node.name + of), plain(ast.get_docstring(node) or "")]
 
 
 def _commands() -> str:
@@ -142,7 +129,7 @@ def _commands() -> str:
             each.make_metavar(_context(command, words)) for each in command.params if _is_argument(each)
         ]
         rows = [_option(each) for each in command.params if isinstance(each, click.Option)]
-        text = _plain((command.help or "").replace("\b", ""))
+        text = plain((command.help or "").replace("\b", ""))
         table = "\n\n" + markdown_table(["option", "what it does"], rows) if rows else ""
         parts.append(f"### `{' '.join([words, *arguments])}`\n\n{text}{table}")
     return "\n\n".join(parts)
@@ -168,7 +155,7 @@ def _option(option: click.Option) -> list[str]:
     takes = "" if option.is_flag else f" {_metavar(option)}"
     default = "" if option.is_flag or not isinstance(option.default, (str, int, float)) else option.default
     shown = f" Default: {default}." if default != "" else ""
-    return [_code(f"{', '.join(option.opts)}{takes}"), _plain(option.help or "") + shown]
+    return [_code(f"{', '.join(option.opts)}{takes}"), plain(option.help or "") + shown]
 
 
 def _metavar(option: click.Option) -> str:
@@ -184,7 +171,7 @@ def _options() -> str:
         choices = "[" + "|".join(settings["choices"]) + "]" if "choices" in settings else ""
         flag = settings.get("action") in ("store_true", "store_false")
         takes = "" if flag else f" {settings.get('metavar') or choices or 'VALUE'}"
-        rows.append([_code(f"--{name}{takes}"), _plain(settings["help"])])
+        rows.append([_code(f"--{name}{takes}"), plain(settings["help"])])
     head = "## Options of `pytest` in a project of claims"
     note = "Where another plugin has an option of the same name, write `--vsg-` before it: `--vsg-model`."
     return f"{head}\n\n{note}\n\n" + markdown_table(["option", "what it does"], rows)

@@ -88,6 +88,11 @@ class Patience:
         return cls(answer=seconds)
 
 
+def _pause(number: int) -> float:
+    """The seconds after a try, which double from one to the next."""
+    return min(2.0 ** (number - 1), LONGEST)
+
+
 class Server:
     """One server. What it sends is stripped of the key, so that no message, answer or record can have it.
 
@@ -190,7 +195,7 @@ class Server:
                 else:
                     fault = f"answers {status}{self._says(response)}"
                     asked = seconds_to_wait(response.headers.get("retry-after"))
-            wait = min(2.0 ** (number - 1), LONGEST) if asked is None else asked
+            wait = _pause(number) if asked is None else asked
             if number >= (PROBES if probes and status == FAILED else self.patience.tries):
                 self._fail(f"{fault}, {number} times in {waited:.0f} s", status)
             if waited + wait > self.patience.waits:
@@ -206,7 +211,7 @@ class Server:
             NoServer: it has not answered in this run, or has been waited for long enough. Nor is it waited for at the
                 next request.
         """
-        wait = min(2.0 ** (number - 1), LONGEST)
+        wait = _pause(number)
         if not self.has_answered or waited + wait > self.patience.waits:
             self.has_answered = False
             raise gone

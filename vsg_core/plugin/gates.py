@@ -9,11 +9,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from vsg_core.errors import VsgError
-from vsg_core.judge.claims import Claim, load_claims
+from vsg_core.judge.claims import load_claims
 from vsg_core.plugin.claim_run import ENDED, ClaimRun, recorded_verdicts
 from vsg_core.plugin.places import claims_folders, reports_folder
 from vsg_core.plugin.selection import claim_of, selected_of
@@ -21,28 +22,37 @@ from vsg_core.projects import option_words, run_command
 from vsg_core.records.files import FOLDER, record_at, record_member_of, record_text
 from vsg_core.vocabulary import FIRST_ENGINE
 
-# The ids of all gates that were collected, those that -k or -m left out too.
-COLLECTED = pytest.StashKey[list[str]]()
-# Those and the others of the project, whose files a run may leave out.
+# The ids of the gates that were collected, those that -k or -m left out too; then of all gates of the project.
 GATES = pytest.StashKey[list[str]]()
+# The files that were collected, until the others have been looked at.
+FILES = pytest.StashKey[set[Path]]()
 
 
 # Before any are deselected.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[COLLECTED] = [claim.id for item in items if (claim := claim_of(item)) and claim.gate]
+    gates = (claim.id for item in items if (claim := claim_of(item)) and claim.gate)
+    config.stash[GATES] = list(dict.fromkeys(gates))
+    config.stash[FILES] = {item.path for item in items}
 
 
 def gates_of(config: pytest.Config) -> list[str]:
-    """The ids of the gates of a run, read when the first claim needs them."""
-    if GATES not in config.stash:
-        declared: list[Claim] = []
-        # A file of claims that cannot be imported is reported by the run that collects it.
-        with suppress(VsgError):
-            declared = load_claims(*claims_folders(config))
-        known = [claim.id for claim in declared if claim.gate]
-        config.stash[GATES] = list(dict.fromkeys([*config.stash.get(COLLECTED, []), *known]))
-    return config.stash[GATES]
+    """The ids of the gates of the project; files that a run leaves out are read when the first claim needs them."""
+    collected = config.stash.get(FILES, None)
+    if collected is not None:
+        del config.stash[FILES]
+        config.stash[GATES] = list(dict.fromkeys([*config.stash[GATES], *_left_out(config, collected)]))
+    return config.stash.get(GATES, [])
+
+
+def _left_out(config: pytest.Config, collected: set[Path]) -> list[str]:
+    """The ids of the project's gates if it has files that were not collected; none otherwise."""
+    # A file of claims that cannot be imported is reported by the run that collects it.
+    with suppress(VsgError):
+        folders = claims_folders(config)
+        if not {path for folder in folders for path in folder.glob("*.py")} <= collected:
+            return [claim.id for claim in load_claims(*folders) if claim.gate]
+    return []
 
 
 def is_gate(item: pytest.Item) -> bool:

@@ -33,15 +33,13 @@ NO_LOOK = ("-p", "no:vsg_core.plugin.microscope")
 
 def dispatched(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Function]:
     """The claims on one model each that workers run: not what --resume keeps, nor what has no weights."""
-    plan = config.stash.get(resume.RESUME, None)
-    kept = plan.kept if plan else {}
     has_weights = cache(lambda model: model.has_weights)
     return [
         item
         for item in items
         if isinstance(item, pytest.Function)
         and model_name(item) not in (None, ACROSS)
-        and item.nodeid not in kept
+        and not resume.is_kept(config, item.nodeid)
         and has_weights(model_of(item))
     ]
 

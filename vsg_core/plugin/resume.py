@@ -153,11 +153,10 @@ def is_kept(config: pytest.Config, nodeid: str) -> bool:
 
 def following(item: pytest.Item, nextitem: pytest.Item | None) -> pytest.Item | None:
     """The test that runs next, claims that are kept left out."""
-    plan = item.config.stash.get(RESUME, None)
-    if plan is None or nextitem is None:
+    if nextitem is None or not is_kept(item.config, nextitem.nodeid):
         return nextitem
     later = item.session.items[item.session.items.index(nextitem) :]
-    return next((each for each in later if each.nodeid not in plan.kept), None)
+    return next((each for each in later if not is_kept(item.config, each.nodeid)), None)
 
 
 def _replayed(run: KeptRun, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -138,18 +137,8 @@ class Session:
 
     def accept(self, session: pytest.Session) -> None:
         """Record the verdicts of this run, unless it broke, was cut short, or ran rules that are not committed."""
-        broken = [f"{claim} on {model}" for (model, claim), how in self.outcomes.items() if how == "broken"]
-        if broken or session.shouldfail or session.shouldstop or session.exitstatus not in (0, 1):
-            why = f"{broken[0]} broke" if broken else "the run was cut short"
-            self.notes.append(f"nothing recorded: {why}; correct that and run again with --record")
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-            return
-        if self.uncommitted:
-            files = ", ".join(map(_short, self.uncommitted))
-            verb = "is" if len(self.uncommitted) == 1 else "are"
-            self.notes.append(
-                f"nothing recorded: {files} {verb} not committed; commit, and run again with --record"
-            )
+        if why := self.obstacle(session):
+            self.notes.append(f"nothing recorded: {why} run again with --record")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
             return
         for model in dict.fromkeys(model for model, _ in self.outcomes):
@@ -166,6 +155,18 @@ class Session:
                 changed = sum(after[name] != before.get(name) for name in after)
                 self.notes.append(_recorded_text(changed, len(accepted), f"{model} in {_short(path)}"))
 
+    def obstacle(self, session: pytest.Session) -> str:
+        """Why no verdict of this run may be recorded, and what to do first; empty if they may."""
+        broken = [f"{claim} on {model}" for (model, claim), how in self.outcomes.items() if how == "broken"]
+        if broken:
+            return f"{broken[0]} broke; correct that and"
+        if session.shouldfail or session.shouldstop or session.exitstatus not in (0, 1):
+            return "the run was cut short; correct that and"
+        if self.uncommitted:
+            verb = "is" if len(self.uncommitted) == 1 else "are"
+            return f"{', '.join(map(_short, self.uncommitted))} {verb} not committed; commit, and"
+        return ""
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:
             return
@@ -176,8 +177,7 @@ class Session:
         width = min(max(40, self.config.get_terminal_writer().fullwidth), 120)
         # With -v there are words in place of letters.
         letters = self.letters if self.config.get_verbosity() <= 0 else {}
-        known = self.confirmations and _without_rehearsals(self.confirmations)
-        report = report_of(self.records, confirmations=known)
+        report = report_of(self.records, confirmations=self.confirmations)
         terminalreporter.write_line(terminal_summary(report, width, letters if self.ran else {}))
         if letters and not self.ran:
             words = "  ".join(f"{letter} {meaning}" for letter, meaning in letters.items())
@@ -193,11 +193,6 @@ class Session:
             terminalreporter.write_line(f"claims took {seconds:.1f} s, {ratio}")
         for note in self.notes:
             terminalreporter.write_line(note)
-
-
-def _without_rehearsals(confirmations: Confirmations) -> Confirmations:
-    """Leave out what confirms nothing: at the end of a run, a line on a rehearsal reads as if it were about the run."""
-    return dataclasses.replace(confirmations, ledgers=confirmations.registered)
 
 
 def _absent_text(names: Sequence[str]) -> str:

@@ -149,12 +149,11 @@ def _cell(cell: Cell | None, report: Report) -> str:
 
 def _controls(cell: Cell) -> list[str]:
     """The controls that did not hold, and that they do not protect the verdict."""
-    found = cell.unheld_controls
     return [
         ", ".join(
-            filter(None, [f"control {_text(arm.name)} {arm.result}", unprotected_text(cell.verdict, [arm])])
+            filter(None, (f"control {_text(arm.name)} {arm.result}", unprotected_text(cell.verdict, [arm])))
         )
-        for arm in found
+        for arm in cell.unheld_controls
     ]
 
 
